@@ -1,0 +1,3 @@
+"""What agentplat-migrations offers to agentplat."""
+
+API_LEVEL = 1

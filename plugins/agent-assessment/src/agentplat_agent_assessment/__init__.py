@@ -1,0 +1,1 @@
+"""Agent that scores findings for coverage and grounding and names what is missing."""

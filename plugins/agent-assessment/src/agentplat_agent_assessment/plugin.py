@@ -1,0 +1,3 @@
+"""What agentplat-agent-assessment offers to agentplat."""
+
+API_LEVEL = 1

@@ -1,0 +1,1 @@
+"""Agent that searches documents and composes findings with their sources."""

@@ -1,0 +1,3 @@
+"""What agentplat-agent-research offers to agentplat."""
+
+API_LEVEL = 1

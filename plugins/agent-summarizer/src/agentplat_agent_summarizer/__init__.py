@@ -1,0 +1,1 @@
+"""Agent that summarizes a text."""

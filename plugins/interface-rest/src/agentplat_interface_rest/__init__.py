@@ -1,0 +1,1 @@
+"""REST interface, WebSocket and OpenAPI of agentplat."""

@@ -1,0 +1,3 @@
+"""What agentplat-interface-rest offers to agentplat."""
+
+API_LEVEL = 1

@@ -1,0 +1,1 @@
+"""Model provider for every endpoint that speaks the OpenAI chat protocol."""

@@ -1,0 +1,3 @@
+"""What agentplat-llm-openai offers to agentplat."""
+
+API_LEVEL = 1

@@ -1,0 +1,1 @@
+"""Standard coordination strategies and convergence checks of agentplat."""

@@ -1,0 +1,3 @@
+"""What agentplat-strategy-basic offers to agentplat."""
+
+API_LEVEL = 1

@@ -1,0 +1,1 @@
+"""Tool that evaluates arithmetic safely."""

@@ -1,0 +1,3 @@
+"""What agentplat-tool-calculator offers to agentplat."""
+
+API_LEVEL = 1

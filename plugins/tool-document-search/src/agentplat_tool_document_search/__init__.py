@@ -1,0 +1,1 @@
+"""Tool that searches a folder of documents by ranked full text."""

@@ -1,0 +1,3 @@
+"""What agentplat-tool-document-search offers to agentplat."""
+
+API_LEVEL = 1

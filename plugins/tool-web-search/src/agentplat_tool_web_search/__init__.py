@@ -1,0 +1,1 @@
+"""Tool that searches the web through the Brave Search API."""

@@ -1,0 +1,3 @@
+"""What agentplat-tool-web-search offers to agentplat."""
+
+API_LEVEL = 1

@@ -1,0 +1,3 @@
+"""What agentplat-templates offers to agentplat."""
+
+API_LEVEL = 1

@@ -1,0 +1,1 @@
+"""Contract suites, fakes and a real PostgreSQL for the tests of agentplat and its plugins."""

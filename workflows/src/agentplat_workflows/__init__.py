@@ -1,0 +1,1 @@
+"""Stock workflows of agentplat, each with an expected history."""

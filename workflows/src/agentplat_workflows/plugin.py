@@ -1,0 +1,3 @@
+"""What agentplat-workflows offers to agentplat."""
+
+API_LEVEL = 1
