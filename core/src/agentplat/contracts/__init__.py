@@ -1,0 +1,1 @@
+"""What plugin authors implement, and what the engine needs from outside."""

@@ -1,0 +1,54 @@
+"""The remaining things that a plugin may offer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from agentplat.domain.json import JsonValue
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StrategySpec:
+    """Offers a coordination strategy. `factory` names a `Strategy` class; it is pure and has no state."""
+
+    name: str
+    description: str
+    factory: str  # "module:Class"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckSpec:
+    """Offers a convergence check: a pure function of a step's output and the block's options."""
+
+    name: str
+    description: str
+    check: Callable[[JsonValue, Mapping[str, JsonValue]], bool]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkflowSpec:
+    """Offers a workflow file that ships with a distribution."""
+
+    name: str
+    file: str  # absolute path
+    demo: str | None = None  # the topic with which `agentplat demo` shows it; one workflow at most should say so
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommandSpec:
+    """Offers a command of `agentplat`: a function or a typer.Typer, imported when it is called."""
+
+    name: str
+    help: str
+    target: str  # "module:callable"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MigrationSpec:
+    """Offers the migrations of the tables that a distribution owns."""
+
+    name: str
+    upgrade: str  # "module:callable", called with a database URL; brings the schema to the newest revision
+    current: str  # "module:callable", called with a database URL; (revision or None, newest revision)
+    options: Mapping[str, JsonValue] = field(default_factory=dict)

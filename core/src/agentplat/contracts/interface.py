@@ -1,0 +1,196 @@
+"""What an interface (HTTP, bots, ...) offers, and the Client through which it sees agentplat."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+from uuid import UUID
+
+from agentplat.domain.failure import Failure
+from agentplat.domain.json import JsonObject, JsonValue
+from agentplat.domain.task import TaskState
+from agentplat.domain.usage import Usage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submission:
+    """What a caller asks for. `user` is an e-mail or another name; it is hashed on arrival and kept nowhere."""
+
+    type: str  # `workflow:<name>`, `agent:<name>` or `tool:<name>`
+    input: JsonObject
+    user: str | None = None
+    tenant: str | None = None
+    traceparent: str | None = None
+    idempotency_key: str | None = None
+    priority: int = 0
+    delay: float = 0.0  # seconds until it may be claimed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepView:
+    """One execution of a step, folded from the journal."""
+
+    id: UUID
+    task_id: UUID
+    path: str
+    kind: str  # agent, tool, wait
+    target: str  # the agent's, tool's or step's name
+    iteration: int
+    attempt: int
+    status: TaskState
+    input: JsonValue
+    output: JsonValue
+    failure: Failure | None
+    usage: Usage
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkflowStateView:
+    id: UUID
+    task_id: UUID
+    workflow: str
+    iteration: int
+    max_iterations: int
+    current: str  # the step under way; `completed` at the end
+    outputs: Mapping[str, JsonValue]  # latest output by step
+    tenant: str
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskView:
+    id: UUID
+    type: str
+    status: TaskState
+    input: JsonObject
+    output: JsonObject | None
+    failure: Failure | None
+    created_at: datetime
+    updated_at: datetime
+    tenant: str
+    user_hash: str | None
+    trace_id: str
+    usage: Usage
+    cancel_requested: bool = False
+    reason: str | None = None  # why it is not running, when something is known
+    steps: tuple[StepView, ...] = ()  # only where one task is asked for
+    workflow_state: WorkflowStateView | None = None  # likewise
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JournalView:
+    """One event of a task's journal, as it is kept."""
+
+    seq: int
+    at: datetime
+    kind: str
+    content: JsonObject
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskFilter:
+    status: TaskState | None = None
+    type: str | None = None
+    user_hash: str | None = None
+    tenant: str | None = None
+    text: str | None = None  # words looked for in type, input and output
+    before: UUID | None = None  # only tasks older than this one: the cursor
+    limit: int = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CostSummary:
+    """`cost` in micro-USD: the sum of the known ones; `unknown` counts tasks whose cost is not known."""
+
+    tasks: int
+    users: int
+    input_tokens: int
+    output_tokens: int
+    cost: int
+    unknown: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskChange:
+    """A task changed, for whoever watches. A hint: read the task for the truth."""
+
+    task: TaskView  # without steps
+    seq: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Description:
+    """What a registry knows of an agent, tool, workflow or plugin, ready to be shown."""
+
+    name: str
+    description: str
+    values: Mapping[str, JsonValue] = field(default_factory=dict)
+
+
+class Client(Protocol):
+    """Everything an interface may do. Raises the errors of `agentplat.domain.errors`, nothing else."""
+
+    async def submit(self, submission: Submission) -> TaskView: ...
+
+    async def task(self, task_id: UUID) -> TaskView:
+        """The task with its steps and workflow state. NotFound for an unknown id."""
+
+    async def tasks(self, filter: TaskFilter) -> Sequence[TaskView]:
+        """Newest first."""
+
+    async def journal(self, task_id: UUID, after: int = 0) -> Sequence[JournalView]: ...
+
+    async def cancel(self, task_id: UUID) -> TaskView: ...
+
+    async def retry(self, task_id: UUID) -> TaskView:
+        """A new task with the input of a finished one. The source never changes."""
+
+    async def signal(self, task_id: UUID, name: str, payload: JsonValue, key: str) -> None:
+        """Deliver a signal; the same `key` twice is one signal."""
+
+    async def administer(
+        self, task_id: UUID, *, status: TaskState, output: JsonObject | None = None, error: str | None = None
+    ) -> TaskView:
+        """End a task by hand, through the state machine. IllegalTransition when its state does not allow it."""
+
+    async def costs(self, user_hash: str | None = None) -> CostSummary: ...
+
+    def agents(self) -> Sequence[Description]:
+        """`values`: config, tools."""
+
+    def tools(self) -> Sequence[Description]:
+        """`values`: schema (JSON Schema of the parameters), effect."""
+
+    def workflows(self) -> Sequence[Description]:
+        """`values`: strategy, max_iterations, steps (name, agent_type, description, tools), demo."""
+
+    def plugins(self) -> Sequence[Description]:
+        """`values`: version, state (active, disabled, rejected), reason."""
+
+    def changes(self) -> AsyncIterator[TaskChange]:
+        """Changes from now on. A reader that is too slow is cut: the iterator ends."""
+
+    async def ping(self) -> None:
+        """StoreUnavailable when the database does not answer."""
+
+    @property
+    def development(self) -> bool:
+        """True when it serves the loopback interface without credentials."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InterfaceSpec:
+    """Offers an interface. `agentplat_interfaces` returns these.
+
+    `factory` names a callable that takes the Client and returns an ASGI application; it is mounted at `prefix`.
+    """
+
+    name: str
+    description: str
+    factory: str  # "module:callable"
+    prefix: str = "/"

@@ -1,0 +1,301 @@
+"""What the engine needs from a database. Not an extension point: the two implementations are `agentplat.store`.
+
+Every write about a claimed task carries its Lease and happens under the lock of its queue row. Times are the
+database's. An implementation raises StoreUnavailable when the database does not answer, and SchemaOutdated at `open`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal, Protocol, TypeAlias
+from uuid import UUID
+
+from agentplat.contracts.interface import CostSummary, TaskFilter
+from agentplat.domain.events import Event, Recorded
+from agentplat.domain.failure import Failure
+from agentplat.domain.ids import TaskId, WorkerId
+from agentplat.domain.json import JsonObject, JsonValue
+from agentplat.domain.lease import Lease
+from agentplat.domain.task import TaskState
+from agentplat.domain.usage import NO_USAGE, Usage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewTask:
+    """A task to be inserted, with its queue row, its TaskSubmitted event and its audit row, in one transaction."""
+
+    id: TaskId
+    tenant: str
+    type: str
+    input: JsonObject
+    trace_id: str
+    parent_span: str | None = None
+    user_hash: str | None = None
+    definition: str | None = None  # hash of a row of `definitions`
+    retry_of: TaskId | None = None
+    queue: str = "default"
+    priority: int = 0  # higher first
+    delay: float = 0.0  # seconds
+    idempotency_key: str | None = None
+    fingerprint: str | None = None  # of the body; set with the key
+    actor: str = "anonymous"  # for the audit row: never an e-mail
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Definition:
+    hash: str
+    name: str
+    version: str | None
+    document: JsonObject
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submitted:
+    task_id: TaskId
+    created: bool  # False: the idempotency key was known, this is the first task
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    lease: Lease
+    tenant: str
+    type: str
+    definition: str | None
+    trace_id: str
+    parent_span: str | None
+    submitted_at: datetime
+    now: datetime  # the database's clock at the claim
+    suspect: bool = False  # its last worker died with a step under way: run it alone
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InboxItem:
+    """What others told a task. `key` is unique per task: of several with one key the first one in wins."""
+
+    id: UUID
+    task_id: TaskId
+    kind: Literal["cancel", "signal"]
+    key: str
+    name: str  # the signal's name; empty for a cancel
+    payload: JsonValue
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallRow:
+    """One recorded model or tool call. The key is (task, path, try, number)."""
+
+    path: str
+    try_number: int
+    number: int
+    kind: Literal["model", "tool"]
+    name: str
+    status: Literal["started", "finished"]
+    content: JsonObject  # fingerprint, output, usage, ... as the engine writes them
+    usage: Usage = NO_USAGE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Keep:
+    """The lease goes on."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Park:
+    """Give the lease back and wait: for a wake-up, or `wake_after` seconds at most."""
+
+    wake_after: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Release:
+    """Give the lease back; claimable again after `delay` seconds. `reason` says why, for people."""
+
+    delay: float = 0.0
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class End:
+    """The task is over: the queue row is deleted, the task row gets its last values, an audit row is written."""
+
+    status: TaskState
+    output: JsonObject | None
+    failure: Failure | None
+    actor: str = "worker"
+
+
+Closing: TypeAlias = Keep | Park | Release | End
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Write:
+    """All that one task has to say in one commit."""
+
+    lease: Lease
+    first_seq: int  # of `events`; the journal must end at first_seq - 1
+    events: Sequence[Event] = ()
+    calls: Sequence[CallRow] = ()
+    taken: Sequence[UUID] = ()  # inbox items that `events` account for; deleted
+    usage: Usage | None = None  # the task's totals so far, when they changed
+    under_way: bool = False  # whether a step is under way after this write
+    closing: Closing = Keep()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Committed:
+    """`at` is the time of the events. `wake` says that the inbox has something."""
+
+    at: datetime
+    wake: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lost:
+    """The lease was lost; nothing of this write was kept. `reason` is for the log."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rejected:
+    """The database refused the values of this write; nothing of it was kept."""
+
+    reason: str
+
+
+WriteResult: TypeAlias = Committed | Lost | Rejected
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerRow:
+    id: WorkerId
+    host: str
+    pid: int
+    version: str
+    capacity: int
+    plugins: JsonObject
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Swept:
+    """What one sweep did. `poisoned`: unowned leases of tasks that crashed too often, to be ended by the caller."""
+
+    workers: Sequence[WorkerId] = ()
+    returned: int = 0
+    woken: int = 0
+    poisoned: Sequence[Lease] = ()
+    next_expiry: float | None = None  # seconds until the earliest lease ends or timer is due
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskRow:
+    """A task as the database has it, with the state of its queue row joined."""
+
+    id: TaskId
+    tenant: str
+    type: str
+    status: TaskState
+    input: JsonObject
+    output: JsonObject | None
+    failure: Failure | None
+    definition: str | None
+    user_hash: str | None
+    trace_id: str
+    usage: Usage
+    created_at: datetime
+    updated_at: datetime
+    cancel_requested: bool
+    reason: str | None
+    retry_of: TaskId | None
+    fence: int | None  # of the queue row; None when terminal
+    worker_id: WorkerId | None
+    last_seq: int  # of the journal
+
+
+class Store(Protocol):
+    async def open(self) -> None:
+        """Connect and check the schema. SQLite is migrated by the caller first; PostgreSQL must be current."""
+
+    async def close(self) -> None: ...
+
+    async def ping(self) -> None: ...
+
+    # submission
+    async def submit(self, tasks: Sequence[NewTask], definitions: Sequence[Definition] = ()) -> Sequence[Submitted]:
+        """All or nothing, one transaction. IdempotencyMismatch when a key is known with another fingerprint."""
+
+    async def definition(self, hash: str) -> Definition:
+        """NotFound for an unknown hash."""
+
+    # workers
+    async def register_worker(self, worker: WorkerRow, lease_seconds: float) -> None: ...
+
+    async def renew_worker(self, worker_id: WorkerId, lease_seconds: float) -> bool:
+        """False when the row is gone: every lease of this worker is lost."""
+
+    async def deregister_worker(self, worker_id: WorkerId) -> None:
+        """Remove the row and make what it still owns claimable; nothing counts as a crash."""
+
+    async def claim(self, worker_id: WorkerId, limit: int, *, queues: Sequence[str] = ("default",)) -> Sequence[Claim]:
+        """At most `limit` tasks that nobody else has, by priority and age; none when the worker's row has expired."""
+
+    async def claim_suspect(self, worker_id: WorkerId, *, queues: Sequence[str] = ("default",)) -> Claim | None: ...
+
+    async def woken(self, worker_id: WorkerId) -> Sequence[TaskId]:
+        """The tasks of this worker whose inbox has something."""
+
+    async def inbox(self, task_ids: Sequence[TaskId]) -> Sequence[InboxItem]:
+        """In the order of arrival. Clears the wake mark of these tasks."""
+
+    # the journal
+    async def journal(self, task_id: TaskId, after: int = 0, limit: int | None = None) -> Sequence[Recorded]: ...
+
+    async def journals(self, task_ids: Sequence[TaskId]) -> Mapping[TaskId, Sequence[Recorded]]: ...
+
+    async def calls(self, task_id: TaskId, path: str | None = None, try_number: int | None = None) -> Sequence[CallRow]:
+        """In the order of their numbers."""
+
+    async def commit(self, writes: Sequence[Write]) -> Sequence[WriteResult]:
+        """One transaction for all; one result per write. A lost lease costs only its own task."""
+
+    # from outside
+    async def tell(self, item: InboxItem) -> bool:
+        """Put it into the inbox and wake the task; False when the key was known.
+
+        NotFound, or ConflictError when the task is terminal. A cancel also marks the task row, so that it shows.
+        """
+
+    async def sweep(self) -> Swept:
+        """Return the tasks of dead workers, make due tasks claimable, repair swallowed wake-ups."""
+
+    async def expire_worker(self, worker_id: WorkerId, *, blame: TaskId | None = None) -> None:
+        """Return what a worker that is known to be dead owned, as `sweep` would after its lease.
+
+        The task `blame` (whose step outlived its hard deadline) counts a crash.
+        """
+
+    # reading
+    async def task(self, task_id: TaskId) -> TaskRow:
+        """NotFound for an unknown id."""
+
+    async def tasks(self, filter: TaskFilter) -> Sequence[TaskRow]: ...
+
+    async def costs(self, *, tenant: str | None = None, user_hash: str | None = None) -> CostSummary: ...
+
+    async def changes(self, after: tuple[datetime, UUID] | None, limit: int) -> Sequence[TaskRow]:
+        """Tasks by (updated_at, id) after the given place, for polling feeds; with None, the newest one only."""
+
+    async def audit(self, limit: int = 100) -> Sequence[AuditRow]:
+        """Newest first."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditRow:
+    at: datetime
+    tenant: str
+    actor: str
+    action: str
+    task_id: TaskId | None
+    content: JsonObject = field(default_factory=dict)

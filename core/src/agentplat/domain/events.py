@@ -1,0 +1,254 @@
+"""What can happen to a task: the facts of which its journal consists. Past tense, one union.
+
+An event is a decision with its evaluated inputs (a step started, a retry scheduled) or an outcome (a step succeeded, a
+signal received). The state of a task is a fold over them; folding never decides and never evaluates again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import TypeAlias, get_args
+from uuid import UUID
+
+from agentplat.domain.failure import Failure
+from agentplat.domain.ids import ExecutionId, StepPath
+from agentplat.domain.json import JsonObject, JsonValue
+from agentplat.domain.usage import NO_USAGE, Usage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskSubmitted:
+    """Always the first event, written by the submission itself."""
+
+    type: str
+    input: JsonObject
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskClaimed:
+    """A new owner. What was under way without an outcome is interrupted."""
+
+    fence: int
+    worker: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlockStarted:
+    path: StepPath
+    input: JsonValue
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlockFinished:
+    path: StepPath
+    output: JsonValue
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlockFailed:
+    path: StepPath
+    failure: Failure
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlockStopping:
+    """Its strategy is through; what is still open below it is being cancelled."""
+
+    path: StepPath
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlockCancelled:
+    path: StepPath
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepStarted:
+    """One attempt begins. Its body starts after this event is committed."""
+
+    path: StepPath
+    execution_id: ExecutionId
+    attempt: int  # counts executions, crashes included, from 1
+    try_number: int  # counts the retry policy's tries, from 1
+    input: JsonValue
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepSkipped:
+    path: StepPath
+    execution_id: ExecutionId
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepRefused:
+    """The step could not even start: its input or condition cannot be evaluated."""
+
+    path: StepPath
+    execution_id: ExecutionId
+    failure: Failure
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WaitStarted:
+    """A step waits without an owner: for `delay` seconds, for a signal, or for a signal at most `delay` seconds."""
+
+    path: StepPath
+    execution_id: ExecutionId
+    signal: str | None
+    delay: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepSucceeded:
+    path: StepPath
+    attempt: int
+    output: JsonValue
+    usage: Usage = NO_USAGE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepFailed:
+    path: StepPath
+    attempt: int
+    failure: Failure
+    usage: Usage = NO_USAGE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepCancelRequested:
+    path: StepPath
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepCancelled:
+    path: StepPath
+    attempt: int
+    usage: Usage = NO_USAGE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetryScheduled:
+    path: StepPath
+    try_number: int  # the try to come
+    delay: float  # seconds from this event on
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimerFired:
+    """The delay of a RetryScheduled or WaitStarted has passed."""
+
+    path: StepPath
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignalReceived:
+    name: str
+    payload: JsonValue
+    key: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CancelRequested:
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadlinePassed:
+    """The whole task took longer than its workflow allows."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskFinished:
+    """Always the last event. `status` is done, error or cancelled."""
+
+    status: str
+    output: JsonObject | None
+    failure: Failure | None
+
+
+Event: TypeAlias = (
+    TaskSubmitted
+    | TaskClaimed
+    | BlockStarted
+    | BlockFinished
+    | BlockFailed
+    | BlockStopping
+    | BlockCancelled
+    | StepStarted
+    | StepSkipped
+    | StepRefused
+    | WaitStarted
+    | StepSucceeded
+    | StepFailed
+    | StepCancelRequested
+    | StepCancelled
+    | RetryScheduled
+    | TimerFired
+    | SignalReceived
+    | CancelRequested
+    | DeadlinePassed
+    | TaskFinished
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recorded:
+    """An event with its place in the journal. `seq` is gapless from 1; `at` is the database's clock."""
+
+    seq: int
+    at: datetime
+    event: Event
+
+
+def _snake(name: str) -> str:
+    return "".join(f"_{char.lower()}" if char.isupper() else char for char in name).lstrip("_")
+
+
+_KIND_OF: dict[type, str] = {cls: _snake(cls.__name__) for cls in get_args(Event)}
+_TYPE_OF = {kind: cls for cls, kind in _KIND_OF.items()}
+KINDS = tuple(_TYPE_OF)
+"""The word under which each event is kept, in the order of the union."""
+
+
+def encode(event: Event) -> tuple[str, dict[str, JsonValue]]:
+    """The kind and the JSON content under which an event is kept."""
+    content: dict[str, JsonValue] = {}
+    for field in fields(event):
+        value = getattr(event, field.name)
+        match value:
+            case StepPath() | UUID():
+                content[field.name] = str(value)
+            case Failure() | Usage():
+                content[field.name] = value.to_json()
+            case _:
+                content[field.name] = value
+    return _KIND_OF[type(event)], content
+
+
+def decode(kind: str, content: JsonObject) -> Event:
+    """The event that `encode` gave. Raises KeyError for a kind that this version does not know."""
+    cls = _TYPE_OF[kind]
+    values: dict[str, object] = {}
+    for field in fields(cls):
+        if field.name in content:
+            values[field.name] = _field(field.name, content[field.name])
+    event: Event = cls(**values)
+    return event
+
+
+def _field(name: str, value: JsonValue) -> object:
+    if value is None:
+        return None
+    match name:
+        case "path":
+            return StepPath.parse(str(value))
+        case "execution_id":
+            return ExecutionId(UUID(str(value)))
+        case "failure" if isinstance(value, dict):
+            return Failure.from_json(value)
+        case "usage" if isinstance(value, dict):
+            return Usage.from_json(value)
+        case _:
+            return value

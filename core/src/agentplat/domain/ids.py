@@ -1,0 +1,49 @@
+"""Identifiers and the text form of each. They are made at the edge; here they are only read and written."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NewType
+from uuid import UUID
+
+TaskId = NewType("TaskId", UUID)
+"""UUIDv7: the order of ids is the order of submission."""
+
+WorkerId = NewType("WorkerId", UUID)
+"""Random per process start, so that not even a failover that loses commits revives an old claim."""
+
+ExecutionId = NewType("ExecutionId", UUID)
+"""UUIDv7 of one execution of a step: what the HTTP API calls the id of a subtask."""
+
+
+@dataclass(frozen=True, slots=True)
+class StepPath:
+    """Names one execution: `polish#2/critique`. `#n` counts the executions of a step within its block, from 1."""
+
+    parts: tuple[tuple[str, int], ...] = ()
+
+    def child(self, step: str, number: int) -> StepPath:
+        return StepPath((*self.parts, (step, number)))
+
+    @property
+    def parent(self) -> StepPath:
+        return StepPath(self.parts[:-1])
+
+    @property
+    def step(self) -> str:
+        return self.parts[-1][0] if self.parts else ""
+
+    @property
+    def number(self) -> int:
+        return self.parts[-1][1] if self.parts else 1
+
+    def __str__(self) -> str:
+        return "/".join(name if number == 1 else f"{name}#{number}" for name, number in self.parts)
+
+    @staticmethod
+    def parse(text: str) -> StepPath:
+        """The path that `str(path)` gave; the empty text is the root block."""
+        if not text:
+            return StepPath()
+        pieces = (part.partition("#") for part in text.split("/"))
+        return StepPath(tuple((name, int(number) if number else 1) for name, _, number in pieces))

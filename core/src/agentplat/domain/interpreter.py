@@ -1,0 +1,386 @@
+"""What should happen next to a task: `decide`, a function of the state alone. `evolve` is in `state.py`.
+
+Three phases of an open block: it is stopping (the task was cancelled or ran out of time, or the block itself or one
+around it has failed): then everything open below it is cancelled, and it closes when nothing is open. Otherwise what
+was interrupted or failed is tried again, and when nothing else is open its strategy is asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Protocol, assert_never
+
+from agentplat.domain.commands import (
+    CancelBlock,
+    CancelStep,
+    Command,
+    FailBlock,
+    FinishBlock,
+    FinishTask,
+    RefuseStep,
+    ScheduleRetry,
+    SettleStep,
+    SkipStep,
+    StartBlock,
+    StartStep,
+    StartWait,
+    StopBlock,
+)
+from agentplat.domain.errors import StepError
+from agentplat.domain.events import CancelRequested
+from agentplat.domain.failure import Failure, FailureCode
+from agentplat.domain.ids import StepPath
+from agentplat.domain.json import JsonObject, JsonValue
+from agentplat.domain.retry import delay_after, least_delay
+from agentplat.domain.state import BlockState, Execution, Phase, State
+from agentplat.domain.strategy import BlockView, Decision, Fail, Finish, Settled, Start, Strategy, Wait
+from agentplat.domain.workflow import SINGLE, AgentCall, Block, SignalWait, Step, TimerWait, ToolCall
+
+MAX_EXECUTIONS = 10_000
+"""Executions that one block may start; a strategy without an end fails its block there."""
+
+
+class Rules(Protocol):
+    """What the interpreter is handed from outside. Free of I/O, clock and randomness, like the interpreter itself."""
+
+    def evaluate(self, template: JsonValue, scope: Mapping[str, JsonValue]) -> JsonValue:
+        """The template with its expressions evaluated. Raises StepError when one cannot be."""
+
+    def truth(self, expression: str, scope: Mapping[str, JsonValue]) -> bool:
+        """Whether the expression holds. Raises StepError when it cannot be evaluated."""
+
+    def strategy(self, name: str) -> Strategy: ...
+
+    def check(self, name: str, output: JsonValue, options: Mapping[str, JsonValue]) -> bool:
+        """Whether the convergence check of that name is satisfied by `output`."""
+
+
+ROOT = StepPath()
+
+
+def decide(state: State, rules: Rules) -> tuple[Command, ...]:
+    """The commands that follow from `state`. Nothing once the task has finished.
+
+    Fold the events that they lead to and ask again, until there are none: then the task waits for an outcome.
+    """
+    if state.finished is not None:
+        return ()
+    root = state.blocks.get(ROOT)
+    if root is None:
+        if state.stop is not None:
+            return (_finish_stopped(state),)
+        return (StartBlock(path=ROOT, input=state.input),)
+    if not root.phase.is_open:
+        return (_finish(state, root, rules),)
+    commands: list[Command] = []
+    for block in state.blocks.values():
+        if block.phase.is_open:
+            commands.extend(_decide_block(state, block, rules))
+    return tuple(commands)
+
+
+def _finish(state: State, root: BlockState, rules: Rules) -> FinishTask:
+    if root.phase is Phase.FAILED:
+        return FinishTask(status="error", failure=root.failure)
+    if root.phase is Phase.CANCELLED:
+        return _finish_stopped(state)
+    output = root.output
+    if state.workflow.output is not None:
+        try:
+            output = rules.evaluate(state.workflow.output, _scope(state, root))
+        except StepError as error:
+            return FinishTask(status="error", failure=error.failure)
+    return FinishTask(status="done", output=as_object(output))
+
+
+def as_object(output: JsonValue) -> JsonObject:
+    """What clients read: a scalar or a list becomes `{"result": ...}`, nothing becomes `{}`."""
+    if isinstance(output, Mapping):
+        return output
+    return {} if output is None else {"result": output}
+
+
+def _finish_stopped(state: State) -> FinishTask:
+    if isinstance(state.stop, CancelRequested):
+        failure = Failure(code=FailureCode.CANCELLED, message=f"The task was cancelled: {state.stop.reason}")
+        return FinishTask(status="cancelled", failure=failure)
+    failure = Failure(code=FailureCode.TIMEOUT, message="The task took longer than its workflow allows.")
+    return FinishTask(status="error", failure=failure)
+
+
+def _decide_block(state: State, block: BlockState, rules: Rules) -> Iterator[Command]:
+    closing = block.phase is Phase.CANCELLING
+    own_failure = None if closing else _failure_of(state, block)
+    if own_failure is not None or _surroundings_stop(state, block.path):
+        yield from _wind_down(state, block, own_failure)
+        return
+    open_children = _open_children(state, block)
+    if closing and open_children:
+        yield from _cancel(state, open_children)
+        return
+    again = () if closing else [command for path in block.children for command in _try_again(state, path)]
+    if again:
+        yield from again
+    elif not open_children or _is_eager(state, block, rules):
+        yield from _consult(state, block, rules)
+
+
+def _is_eager(state: State, block: BlockState, rules: Rules) -> bool:
+    node = _block_node(state, block.path)
+    if node.strategy == SINGLE:
+        return False
+    consulted = rules.strategy(node.strategy).consult_always
+    # Without a newly settled child the view is the one that the strategy answered with Wait before.
+    return consulted and bool(block.settled)
+
+
+def _failure_of(state: State, block: BlockState) -> Failure | None:
+    """Why the block fails: the first child that failed for good, in the order in which they were started."""
+    for path in block.children:
+        nested, execution = state.blocks.get(path), state.executions.get(path)
+        if nested is not None and nested.phase is Phase.FAILED:
+            return nested.failure
+        failed = execution is not None and execution.phase is Phase.FAILED
+        if execution is not None and failed and _retry_of(state, execution) is None:
+            return execution.failure
+    return None
+
+
+def _surroundings_stop(state: State, path: StepPath) -> bool:
+    if state.stop is not None:
+        return True
+    while path.parts:
+        path = path.parent
+        around = state.blocks.get(path)
+        if around is None:
+            continue
+        if around.phase is Phase.CANCELLING or _failure_of(state, around) is not None:
+            return True
+    return False
+
+
+def _wind_down(state: State, block: BlockState, failure: Failure | None) -> Iterator[Command]:
+    open_children = _open_children(state, block)
+    if open_children:
+        yield from _cancel(state, open_children)
+    elif failure is not None and state.stop is None:
+        yield FailBlock(path=block.path, failure=failure)
+    else:
+        yield CancelBlock(path=block.path)
+
+
+def _cancel(state: State, open_children: list[StepPath]) -> Iterator[Command]:
+    for path in open_children:
+        execution = state.executions.get(path)
+        if execution is None or execution.phase is Phase.CANCELLING:
+            continue  # a nested block winds itself down; a cancelling body gives its outcome
+        if execution.phase is Phase.RUNNING:
+            yield CancelStep(path=path)
+        else:
+            yield SettleStep(path=path, attempt=execution.attempt, cancelled=True)
+
+
+def _open_children(state: State, block: BlockState) -> list[StepPath]:
+    return [path for path in block.children if _is_open(state, path)]
+
+
+def _is_open(state: State, path: StepPath) -> bool:
+    node = state.executions.get(path) or state.blocks.get(path)
+    return node is not None and node.phase.is_open
+
+
+def _retry_of(state: State, execution: Execution) -> ScheduleRetry | None:
+    step = state.node(execution.path)
+    if not isinstance(step, Step) or execution.failure is None or execution.attempt == 0:
+        return None
+    most = delay_after(step.retry, execution.try_number, execution.failure)
+    if most is None:
+        return None
+    least = least_delay(execution.failure)
+    return ScheduleRetry(path=execution.path, try_number=execution.try_number + 1, least=least, most=most)
+
+
+def _try_again(state: State, path: StepPath) -> Iterator[Command]:
+    execution = state.executions.get(path)
+    if execution is None:
+        return
+    match execution.phase:
+        case Phase.FAILED:
+            retry = _retry_of(state, execution)
+            if retry is not None:
+                yield retry
+        case Phase.INTERRUPTED:
+            yield _start_attempt(state, execution)
+        case Phase.BACKING_OFF if execution.fired:
+            yield _start_attempt(state, execution)
+        case Phase.WAITING if execution.answered:
+            yield SettleStep(path=path, attempt=execution.attempt, output=execution.output)
+        case Phase.WAITING if execution.fired:
+            yield _time_up(execution)
+        case _:
+            return
+
+
+def _start_attempt(state: State, execution: Execution) -> StartStep:
+    step = state.node(execution.path)
+    if not isinstance(step, Step) or not isinstance(step.body, AgentCall | ToolCall):
+        raise KeyError(f"{execution.path} has no body to run")
+    return StartStep(
+        path=execution.path,
+        body=step.body,
+        attempt=execution.attempt + 1,
+        try_number=execution.try_number,
+        input=execution.input,
+        timeout=step.timeout,
+    )
+
+
+def _time_up(execution: Execution) -> SettleStep:
+    if execution.signal is None:
+        return SettleStep(path=execution.path, attempt=execution.attempt, output={})
+    message = f"The signal {execution.signal!r} did not come in time."
+    failure = Failure(code=FailureCode.TIMEOUT, message=message, retryable=False)
+    return SettleStep(path=execution.path, attempt=execution.attempt, failure=failure)
+
+
+def _consult(state: State, block: BlockState, rules: Rules) -> Iterator[Command]:
+    node = _block_node(state, block.path)
+    decision = _ask_safely(state, block, node, rules)
+    closing = block.phase is Phase.CANCELLING
+    if isinstance(decision, Finish | Fail) and _open_children(state, block):
+        # What is under way is cancelled first; then the strategy is asked again.
+        yield StopBlock(path=block.path)
+        return
+    match decision:
+        case Finish():
+            yield FinishBlock(path=block.path, output=decision.output)
+        case Fail():
+            yield FailBlock(path=block.path, failure=decision.failure)
+        case Start() | Wait() if closing:
+            yield _fail(block, f"strategy {node.strategy!r} finished its block and then asked for more")
+        case Wait():
+            if not _open_children(state, block):
+                yield _fail(block, f"strategy {node.strategy!r} waits, but nothing of its block is under way")
+        case Start():
+            yield from _start(state, block, node, decision, rules)
+        case _:
+            assert_never(decision)
+
+
+def _ask_safely(state: State, block: BlockState, node: Block, rules: Rules) -> Decision:
+    try:
+        decision = _ask(state, block, node, rules)
+    except StepError as error:
+        return Fail(error.failure.message, error.failure.code, error.failure.details)
+    # A strategy is foreign code: whatever it raises fails its block, and nothing else.
+    except Exception as error:  # noqa: BLE001
+        return Fail(f"strategy {node.strategy!r} raised {type(error).__name__}: {error}")
+    if not isinstance(decision, Start):
+        return decision
+    unknown = [name for name in decision.steps if name not in {step.name for step in node.steps}]
+    if unknown or not decision.steps:
+        wrong = f"the unknown step {unknown[0]!r}" if unknown else "no step at all"
+        return Fail(f"strategy {node.strategy!r} starts {wrong}; it has {[s.name for s in node.steps]}")
+    if len(block.children) + len(decision.steps) > MAX_EXECUTIONS:
+        return Fail(f"strategy {node.strategy!r} wants more than {MAX_EXECUTIONS} executions in one block")
+    return decision
+
+
+def _fail(block: BlockState, message: str) -> FailBlock:
+    return FailBlock(path=block.path, failure=Failure(code=FailureCode.AGENT_FAILED, message=message))
+
+
+def _ask(state: State, block: BlockState, node: Block, rules: Rules) -> Decision:
+    if node.strategy == SINGLE:
+        if not block.settled:
+            return Start(node.steps[0].name, input=block.input)
+        return Finish(_output_of(state, block.settled[-1]))
+
+    def converged(output: JsonValue) -> bool:
+        if node.until is not None:
+            return rules.truth(node.until, _scope(state, block))
+        return node.convergence_check is not None and rules.check(node.convergence_check, output, node.options)
+
+    view = BlockView(
+        steps=tuple(step.name for step in node.steps),
+        input=block.input,
+        settled=tuple(_settled(state, path) for path in block.settled),
+        open=tuple(path.step for path in _open_children(state, block)),
+        max_iterations=node.max_iterations,
+        options=node.options,
+        converged=converged,
+    )
+    decision = rules.strategy(node.strategy).decide(view)
+    if not isinstance(decision, Start | Wait | Finish | Fail):
+        raise TypeError(f"decide returned {type(decision).__name__}, not Start, Wait, Finish or Fail")
+    return decision
+
+
+def _settled(state: State, path: StepPath) -> Settled:
+    execution = state.executions.get(path)
+    skipped = execution is not None and execution.phase is Phase.SKIPPED
+    return Settled(
+        step=path.step,
+        number=path.number,
+        status="skipped" if skipped else "succeeded",
+        output=_output_of(state, path),
+    )
+
+
+def _output_of(state: State, path: StepPath) -> JsonValue:
+    node = state.executions.get(path) or state.blocks.get(path)
+    return None if node is None else node.output
+
+
+def _start(state: State, block: BlockState, node: Block, decision: Start, rules: Rules) -> Iterator[Command]:
+    counts = {step.name: 0 for step in node.steps}
+    for path in block.children:
+        counts[path.step] += 1
+    for name in decision.steps:
+        counts[name] += 1
+        path = block.path.child(name, counts[name])
+        yield _start_child(state, block, path, node.step(name), decision.input, rules)
+
+
+def _start_child(
+    state: State, block: BlockState, path: StepPath, step: Step | Block, given: JsonValue, rules: Rules
+) -> Command:
+    scope = _scope(state, block, iteration=path.number)
+    try:
+        if step.when is not None and not rules.truth(step.when, scope):
+            return SkipStep(path=path, reason=f"its condition is false: {step.when}")
+        value = given if step.input is None else rules.evaluate(step.input, scope)
+    except StepError as error:
+        return RefuseStep(path=path, failure=error.failure)
+    if isinstance(step, Block):
+        return StartBlock(path=path, input=value)
+    match step.body:
+        case AgentCall() | ToolCall():
+            return StartStep(path=path, body=step.body, attempt=1, try_number=1, input=value, timeout=step.timeout)
+        case TimerWait():
+            return StartWait(path=path, signal=None, delay=step.body.duration)
+        case SignalWait():
+            return StartWait(path=path, signal=step.body.signal, delay=step.body.timeout)
+        case _:
+            assert_never(step.body)
+
+
+def _scope(state: State, block: BlockState, iteration: int | None = None) -> dict[str, JsonValue]:
+    """What an expression may name. `steps` has the latest settled execution of each step of the block."""
+    steps: dict[str, JsonValue] = {}
+    for path in block.settled:
+        settled = _settled(state, path)
+        steps[path.step] = {"output": settled.output, "status": settled.status, "iteration": path.number}
+    return {
+        "input": state.input,
+        "steps": steps,
+        "iteration": iteration if iteration is not None else max((p.number for p in block.settled), default=1),
+        "signals": {signal.name: signal.payload for signal in state.signals},
+    }
+
+
+def _block_node(state: State, path: StepPath) -> Block:
+    node = state.node(path)
+    if not isinstance(node, Block):
+        raise KeyError(f"{path} is not a block")
+    return node

@@ -1,0 +1,304 @@
+"""The state of a task: what its journal adds up to. `evolve` is the only way to change it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from enum import StrEnum
+from types import MappingProxyType
+from typing import assert_never
+
+from agentplat.domain.events import (
+    BlockCancelled,
+    BlockFailed,
+    BlockFinished,
+    BlockStarted,
+    BlockStopping,
+    CancelRequested,
+    DeadlinePassed,
+    Event,
+    RetryScheduled,
+    SignalReceived,
+    StepCancelled,
+    StepCancelRequested,
+    StepFailed,
+    StepRefused,
+    StepSkipped,
+    StepStarted,
+    StepSucceeded,
+    TaskClaimed,
+    TaskFinished,
+    TaskSubmitted,
+    TimerFired,
+    WaitStarted,
+)
+from agentplat.domain.failure import Failure
+from agentplat.domain.ids import ExecutionId, StepPath
+from agentplat.domain.json import JsonObject, JsonValue
+from agentplat.domain.usage import NO_USAGE, Usage
+from agentplat.domain.workflow import Block, Step, Workflow
+
+
+class Phase(StrEnum):
+    """Where an execution, or a block, is."""
+
+    RUNNING = "running"  # a body runs; a block: it is open
+    CANCELLING = "cancelling"  # a body runs and was told to end
+    INTERRUPTED = "interrupted"  # a body ran when its owner was lost
+    BACKING_OFF = "backing_off"  # failed, and will be tried again
+    WAITING = "waiting"  # for a timer or a signal
+    SUCCEEDED = "succeeded"
+    SKIPPED = "skipped"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def is_open(self) -> bool:
+        return self not in _CLOSED
+
+    @property
+    def has_body(self) -> bool:
+        return self in (Phase.RUNNING, Phase.CANCELLING)
+
+
+_CLOSED = frozenset({Phase.SUCCEEDED, Phase.SKIPPED, Phase.FAILED, Phase.CANCELLED})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Execution:
+    """One execution of a step: all its attempts."""
+
+    path: StepPath
+    id: ExecutionId  # of the latest attempt
+    phase: Phase
+    attempt: int = 0
+    try_number: int = 1
+    input: JsonValue = None
+    output: JsonValue = None
+    failure: Failure | None = None
+    usage: Usage = NO_USAGE
+    signal: str | None = None
+    delay: float | None = None  # seconds from `updated_at` on, while it backs off or waits
+    answered: bool = False  # the signal came; its payload is `output`
+    fired: bool = False  # the delay has passed
+    started_at: datetime | None = None
+    updated_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlockState:
+    path: StepPath
+    input: JsonValue
+    phase: Phase = Phase.RUNNING
+    children: tuple[StepPath, ...] = ()  # in the order in which they were started
+    settled: tuple[StepPath, ...] = ()  # in the order in which they succeeded or were skipped
+    output: JsonValue = None
+    failure: Failure | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class State:
+    workflow: Workflow
+    type: str = ""
+    input: JsonObject = field(default_factory=dict)
+    blocks: Mapping[StepPath, BlockState] = MappingProxyType({})
+    executions: Mapping[StepPath, Execution] = MappingProxyType({})
+    signals: tuple[SignalReceived, ...] = ()  # received and not yet waited for
+    stop: CancelRequested | DeadlinePassed | None = None  # the first reason wins
+    finished: TaskFinished | None = None
+    seq: int = 0  # of the last event
+    submitted_at: datetime | None = None
+
+    @property
+    def usage(self) -> Usage:
+        return Usage.total(execution.usage for execution in self.executions.values())
+
+    @property
+    def is_under_way(self) -> bool:
+        """Whether a body runs."""
+        return any(execution.phase.has_body for execution in self.executions.values())
+
+    def node(self, path: StepPath) -> Step | Block:
+        """What the document says of the step that `path` is an execution of."""
+        node: Step | Block = self.workflow.root
+        for name, _ in path.parts:
+            if not isinstance(node, Block):
+                raise KeyError(f"{path} leads through a step that has no steps")
+            node = node.step(name)
+        return node
+
+
+def evolve(state: State, event: Event, at: datetime | None = None) -> State:
+    """The state after `event`, which happened `at`. Total: a late or repeated report changes nothing but `seq`."""
+    return replace(_evolve(state, event, at), seq=state.seq + 1)
+
+
+def _evolve(state: State, event: Event, at: datetime | None) -> State:
+    if state.finished is not None:
+        return state
+    match event:
+        case TaskSubmitted():
+            return replace(state, type=event.type, input=event.input, submitted_at=at)
+        case TaskClaimed():
+            return _interrupt(state)
+        case CancelRequested() | DeadlinePassed():
+            return replace(state, stop=state.stop or event)
+        case SignalReceived():
+            return _receive(state, event)
+        case TaskFinished():
+            return replace(state, finished=event)
+        case BlockStarted() | BlockFinished() | BlockFailed() | BlockStopping() | BlockCancelled():
+            return _evolve_block(state, event)
+        case StepStarted() | StepSkipped() | StepRefused() | WaitStarted():
+            return _evolve_start(state, event, at)
+        case StepSucceeded() | StepFailed() | StepCancelled() | StepCancelRequested() | RetryScheduled() | TimerFired():
+            return _evolve_execution(state, event, at)
+        case _:
+            assert_never(event)
+
+
+def _interrupt(state: State) -> State:
+    return replace(
+        state,
+        executions={
+            path: replace(execution, phase=Phase.INTERRUPTED) if execution.phase.has_body else execution
+            for path, execution in state.executions.items()
+        },
+    )
+
+
+def _receive(state: State, event: SignalReceived) -> State:
+    for execution in state.executions.values():
+        waits = execution.phase is Phase.WAITING and execution.signal == event.name
+        if waits and not execution.answered and not execution.fired:
+            return _put(state, replace(execution, answered=True, output=event.payload))
+    return replace(state, signals=(*state.signals, event))
+
+
+def _evolve_block(
+    state: State, event: BlockStarted | BlockFinished | BlockFailed | BlockStopping | BlockCancelled
+) -> State:
+    if isinstance(event, BlockStarted):
+        block = BlockState(path=event.path, input=event.input)
+        return _adopt(replace(state, blocks={**state.blocks, event.path: block}), event.path)
+    block_state = state.blocks.get(event.path)
+    if block_state is None or not block_state.phase.is_open:
+        return state
+    match event:
+        case BlockFinished():
+            closed = replace(block_state, phase=Phase.SUCCEEDED, output=event.output)
+        case BlockFailed():
+            closed = replace(block_state, phase=Phase.FAILED, failure=event.failure)
+        case BlockStopping():
+            closed = replace(block_state, phase=Phase.CANCELLING)
+        case BlockCancelled():
+            closed = replace(block_state, phase=Phase.CANCELLED)
+        case _:
+            assert_never(event)
+    state = replace(state, blocks={**state.blocks, event.path: closed})
+    return _settle(state, event.path) if closed.phase is Phase.SUCCEEDED else state
+
+
+def _evolve_start(
+    state: State, event: StepStarted | StepSkipped | StepRefused | WaitStarted, at: datetime | None
+) -> State:
+    known = state.executions.get(event.path)
+    fresh = known or Execution(path=event.path, id=event.execution_id, phase=Phase.RUNNING, started_at=at)
+    execution = replace(fresh, id=event.execution_id, updated_at=at)
+    match event:
+        case StepStarted():
+            execution = replace(
+                execution,
+                phase=Phase.RUNNING,
+                attempt=event.attempt,
+                try_number=event.try_number,
+                input=event.input,
+                failure=None,
+                fired=False,
+                delay=None,
+            )
+        case StepSkipped():
+            execution = replace(execution, phase=Phase.SKIPPED)
+        case StepRefused():
+            execution = replace(execution, phase=Phase.FAILED, failure=event.failure)
+        case WaitStarted():
+            execution = replace(execution, phase=Phase.WAITING, attempt=1, signal=event.signal, delay=event.delay)
+            state, execution = _answer_early(state, execution)
+        case _:
+            assert_never(event)
+    state = _put(state, execution)
+    if known is None:
+        state = _adopt(state, event.path)
+    return _settle(state, event.path) if execution.phase is Phase.SKIPPED else state
+
+
+def _answer_early(state: State, execution: Execution) -> tuple[State, Execution]:
+    """A signal that came before its wait is not lost."""
+    for index, signal in enumerate(state.signals):
+        if signal.name == execution.signal:
+            rest = (*state.signals[:index], *state.signals[index + 1 :])
+            return replace(state, signals=rest), replace(execution, answered=True, output=signal.payload)
+    return state, execution
+
+
+def _evolve_execution(
+    state: State,
+    event: StepSucceeded | StepFailed | StepCancelled | StepCancelRequested | RetryScheduled | TimerFired,
+    at: datetime | None,
+) -> State:
+    execution = state.executions.get(event.path)
+    if execution is None:
+        return state
+    match event:
+        case StepSucceeded() | StepFailed() | StepCancelled():
+            if not execution.phase.is_open or execution.attempt != event.attempt:
+                return state
+            return _close(state, execution, event, at)
+        case StepCancelRequested():
+            changed = execution.phase is Phase.RUNNING
+            return _put(state, replace(execution, phase=Phase.CANCELLING)) if changed else state
+        case RetryScheduled():
+            if execution.phase is not Phase.FAILED:
+                return state
+            waiting = replace(execution, phase=Phase.BACKING_OFF, try_number=event.try_number, delay=event.delay)
+            return _put(state, replace(waiting, updated_at=at, fired=False))
+        case TimerFired():
+            idle = execution.phase in (Phase.BACKING_OFF, Phase.WAITING) and not execution.answered
+            return _put(state, replace(execution, fired=True)) if idle else state
+        case _:
+            assert_never(event)
+
+
+def _close(
+    state: State, execution: Execution, event: StepSucceeded | StepFailed | StepCancelled, at: datetime | None
+) -> State:
+    execution = replace(execution, usage=execution.usage + event.usage, updated_at=at, delay=None)
+    match event:
+        case StepSucceeded():
+            closed = replace(execution, phase=Phase.SUCCEEDED, output=event.output, failure=None)
+            return _settle(_put(state, closed), event.path)
+        case StepFailed():
+            return _put(state, replace(execution, phase=Phase.FAILED, failure=event.failure))
+        case StepCancelled():
+            return _put(state, replace(execution, phase=Phase.CANCELLED))
+        case _:
+            assert_never(event)
+
+
+def _put(state: State, execution: Execution) -> State:
+    return replace(state, executions={**state.executions, execution.path: execution})
+
+
+def _adopt(state: State, path: StepPath) -> State:
+    parent = state.blocks.get(path.parent) if path.parts else None
+    if parent is None:
+        return state
+    return replace(state, blocks={**state.blocks, parent.path: replace(parent, children=(*parent.children, path))})
+
+
+def _settle(state: State, path: StepPath) -> State:
+    parent = state.blocks.get(path.parent) if path.parts else None
+    if parent is None:
+        return state
+    return replace(state, blocks={**state.blocks, parent.path: replace(parent, settled=(*parent.settled, path))})

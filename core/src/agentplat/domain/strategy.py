@@ -1,0 +1,92 @@
+"""The contract of a coordination strategy: a pure rule over what has happened in one block."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar, Literal, TypeAlias
+
+from agentplat.domain.failure import Failure, FailureCode
+from agentplat.domain.json import JsonObject, JsonValue
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settled:
+    """A finished execution of one of the block's steps."""
+
+    step: str
+    number: int  # which execution of this step, from 1
+    status: Literal["succeeded", "skipped"]
+    output: JsonValue = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlockView:
+    """All that a strategy sees. The same view gives the same decision, for ever."""
+
+    steps: tuple[str, ...]  # the names of the block's steps, in the order of the document
+    input: JsonValue
+    settled: tuple[Settled, ...]  # in the order in which they finished
+    open: tuple[str, ...] = ()  # steps under way; empty unless the strategy says `consult_always`
+    max_iterations: int = 1
+    options: Mapping[str, JsonValue] = field(default_factory=dict)
+    converged: Callable[[JsonValue], bool] = lambda output: False
+    """Whether an output satisfies the block's `until` or `convergence_check`; False when it has neither."""
+
+    def count(self, step: str) -> int:
+        """How many executions of `step` are settled."""
+        return sum(1 for execution in self.settled if execution.step == step)
+
+
+class Start:
+    """Start executions of the named steps. `input` goes to each, unless the document gives the step an input."""
+
+    __slots__ = ("input", "steps")
+
+    def __init__(self, *steps: str, input: JsonValue = None) -> None:
+        self.steps = steps
+        self.input = input
+
+    def __repr__(self) -> str:
+        return f"Start({', '.join(map(repr, self.steps))}, input={self.input!r})"
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Nothing to start until something of the block settles. Right only while something is open."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    output: JsonValue
+
+
+@dataclass(frozen=True, slots=True)
+class Fail:
+    message: str
+    code: FailureCode = FailureCode.AGENT_FAILED
+    details: JsonObject = field(default_factory=dict)
+
+    @property
+    def failure(self) -> Failure:
+        return Failure(code=self.code, message=self.message, details=self.details)
+
+
+Decision: TypeAlias = Start | Wait | Finish | Fail
+
+
+class Strategy:
+    """Coordinates the steps of a block. Subclass, name it, implement `decide`.
+
+    Retry, timeout, `when`, nesting and cancelling are not a strategy's business. A step that fails for good fails
+    the block without asking. `revision` grows when the rule changes; newer code must accept older histories.
+    """
+
+    name: ClassVar[str]
+    revision: ClassVar[int] = 1
+    consult_always: ClassVar[bool] = False
+    """False: asked only when nothing of the block is open. True: asked after every settled execution."""
+
+    def decide(self, block: BlockView) -> Decision:
+        """What to do next. Pure: no I/O, no clock, no randomness, no state."""
+        raise NotImplementedError(f"{type(self).__name__} does not implement decide")

@@ -1,0 +1,1 @@
+"""The plugin host: stevedore finds, pluggy calls, registries keep."""
