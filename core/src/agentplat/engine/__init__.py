@@ -1,0 +1,1 @@
+"""Use cases: submit, claim, run one task, journal, park, wake, cancel, retry."""

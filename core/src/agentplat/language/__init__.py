@@ -1,0 +1,1 @@
+"""YAML to Workflow with diagnostics, and the expressions in it."""

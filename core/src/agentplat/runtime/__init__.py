@@ -1,0 +1,1 @@
+"""Processes and wiring: settings, composition root, worker, keeper, sweeper, server and CLI."""

@@ -1,0 +1,1 @@
+"""SQL: the same statements for PostgreSQL and SQLite wherever the two agree."""
