@@ -1,0 +1,87 @@
+# The only list of developer commands. `make help` prints it.
+#   PYTHON=  the interpreter to use (3.11 or newer); the machine's own by default
+#   WORKERS= test processes (auto: one per core)          ARGS=  more arguments for pytest
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+
+ifndef PYTHON
+PYTHON := $(shell .ci/pythons default)
+endif
+UV ?= .uv/bin/uv
+WORKERS ?= auto
+DOCS ?= docs
+export UV_PYTHON_DOWNLOADS := never
+export UV_PYTHON := $(PYTHON)
+unexport VIRTUAL_ENV
+# A user without a home of its own (nobody, some containers) keeps the packages here.
+ifeq ($(shell test -w "$${HOME:-/nonexistent}" && echo yes),)
+export UV_CACHE_DIR := $(CURDIR)/.uv-cache
+export PIP_NO_CACHE_DIR := 1
+endif
+
+BIN := .venv/bin
+bootstrap := $(filter .uv/%,$(UV))
+
+.PHONY: help setup demo test test-pythons format format-check lint types layers architecture docs wheels \
+	validate build constraints clean
+
+help: ## List these commands
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="	" read -r name text; do \
+		printf '  make %-14s %s\n' "$$name" "$$text"; done
+
+.uv/bin/uv:
+	@.ci/bootstrap "$(PYTHON)"
+
+setup: $(bootstrap) ## Install everything into .venv (brings uv itself)
+	@$(UV) sync --all-packages
+
+demo: $(bootstrap) ## Run the main workflow over real documents (TOPIC="..." DOCS=folder)
+	@$(UV) run --no-dev agentplat demo $(if $(TOPIC),--topic "$(TOPIC)") --documents "$(DOCS)"
+
+test: setup ## Install, then run the whole suite on SQLite and PostgreSQL
+	$(BIN)/pytest -n $(WORKERS) --dist worksteal $(ARGS)
+
+test-pythons: $(bootstrap) ## Run the suite on every Python from 3.11 to 3.13 that this machine has
+	@.ci/test-pythons $(UV) $(WORKERS) $(ARGS)
+
+format: setup ## Format the code
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix --show-fixes
+
+format-check: setup ## Fail where `make format` would change something
+	$(BIN)/ruff format --check
+
+lint: setup ## Check the code's style and known mistakes
+	$(BIN)/ruff check
+
+types: setup ## Check the types, strictly
+	$(BIN)/mypy core testkit migrations workflows templates tests plugins/*/src
+	@for tests in plugins/*/tests; do \
+		if [ -d "$$tests" ]; then \
+			echo "mypy $$tests"; \
+			(cd "$${tests%/tests}" && ../../$(BIN)/mypy --config-file ../../pyproject.toml \
+				--cache-dir ../../.mypy_cache --no-error-summary tests) || exit 1; \
+		fi; done
+
+layers: setup ## Check which layer imports which
+	$(BIN)/lint-imports --no-logo
+
+architecture: setup ## Run the gates on size, names, purity and imports, and print the core's size
+	$(BIN)/pytest tests/architecture $(ARGS)
+
+docs: setup ## Check the documentation: links, and code that readers will copy
+	$(BIN)/pytest tests/docs $(ARGS)
+
+wheels: setup ## Build every wheel and install each into an empty environment
+	$(BIN)/pytest tests/wheels -m wheels $(ARGS)
+
+validate: format-check lint types layers test ## What contributors run: format, lint, types, layers, tests
+
+build: $(bootstrap) ## Build the wheels and source archives of all distributions into dist/
+	$(UV) build --all-packages --out-dir dist
+
+constraints: $(bootstrap) ## Renew the versions in [tool.uv] of pyproject.toml
+	$(UV) run --no-sync $(PYTHON) .ci/constraints.py $(UV)
+
+clean: ## Remove what these commands made
+	rm -rf .venv .venv-* .uv .uv-cache dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
