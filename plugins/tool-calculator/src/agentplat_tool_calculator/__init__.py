@@ -1,1 +1,1 @@
-"""Tool that evaluates arithmetic safely."""
+"""Tool that evaluates arithmetic safely: exact where it can be, bounded always."""
