@@ -1,0 +1,221 @@
+"""Settings: `agentplat.toml` of the project, overridden by `AGENTPLAT_*` variables, overridden by flags.
+
+A nested key is written with two underscores in a variable: `AGENTPLAT_WORKER__CONCURRENCY=20`.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    SecretStr,
+    ValidationError,
+)
+from pydantic_settings import (
+    BaseSettings,
+    InitSettingsSource,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+)
+
+from agentplat.domain.errors import SettingsInvalid
+from agentplat.plugins.selection import SETTINGS_FILE, Selection, plugin_names, project_folder
+from agentplat.runtime.settings_faults import settings_invalid
+
+DEFAULT_DATABASE = "sqlite:///.agentplat/agentplat.db"
+
+
+def _database_url(url: str) -> str:
+    scheme, separator, rest = url.partition("://")
+    if scheme == "postgresql" and separator and rest:
+        return url
+    if scheme == "sqlite" and rest.startswith("/") and rest not in ("/", "/:memory:"):
+        return url
+    raise ValueError("is neither postgresql://user:password@host/name nor sqlite:///path/of/a/file")
+
+
+PluginNames = Annotated[tuple[str, ...] | None, NoDecode, BeforeValidator(plugin_names)]
+DatabaseUrl = Annotated[str, AfterValidator(_database_url)]
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+class IdentitySettings(Section):
+    """How users are told apart without keeping who they are."""
+
+    hash: Literal["hmac-sha256", "sha256"] = Field(
+        "hmac-sha256",
+        description="How a user's e-mail is hashed. `sha256` is the plain hash that older clients compute.",
+    )
+    key: SecretStr | None = Field(
+        None,
+        min_length=16,
+        description="The key of `hmac-sha256`; every process must have the same. Unset, it is made and kept beside an "
+        "SQLite database; PostgreSQL needs it set.",
+    )
+
+
+class WorkerSettings(Section):
+    """How a worker takes and keeps tasks."""
+
+    concurrency: int = Field(100, ge=1, le=10_000, description="How many tasks one worker owns at a time.")
+    lease_seconds: float = Field(15, gt=0, description="How long a worker that says nothing still owns its tasks.")
+    renew_seconds: float = Field(4, gt=0, description="How often the lease is renewed; at most half of the lease.")
+    poll_seconds: float = Field(1, gt=0, description="How often an idle worker looks for tasks without being told.")
+    step_deadline_seconds: float = Field(
+        900, gt=0, description="A step that runs longer than this costs its worker process its life."
+    )
+    drain_seconds: float = Field(25, ge=0, description="How long running steps may take to end after SIGTERM.")
+
+
+class LogSettings(Section):
+    """What is logged, and how."""
+
+    format: Literal["auto", "json", "console"] = Field(
+        "auto", description="`json` is one object a line; `auto` is `console` on a terminal and `json` elsewhere."
+    )
+    level: Literal["debug", "info", "warning", "error"] = Field("info", description="The least level that is logged.")
+
+
+class Price(Section):
+    """What a model costs, where the price is not known or another one was agreed."""
+
+    input: int = Field(ge=0, description="Micro-USD per million input tokens.")
+    output: int = Field(ge=0, description="Micro-USD per million output tokens.")
+
+
+class Settings(BaseSettings):
+    """All settings of a process. Made by `load_settings`."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="AGENTPLAT_",
+        env_nested_delimiter="__",
+        env_ignore_empty=True,
+        extra="forbid",
+        frozen=True,
+        hide_input_in_errors=True,
+    )
+
+    project: Path = Field(
+        default_factory=Path.cwd,
+        description="The project's folder: `agents/`, `tools/`, `workflows/` and `documents/` are looked for in it. "
+        "Default: the current folder.",
+    )
+    database_url: DatabaseUrl = Field(
+        DEFAULT_DATABASE,
+        repr=False,  # it may hold a password
+        description="`sqlite:///path` (relative to the current folder) or `postgresql://user:password@host/name`.",
+    )
+    model: str | None = Field(
+        None,
+        pattern=r"^[a-z][a-z0-9_]*(:.+)?$",
+        description="`provider:model`, or `provider` alone, for agents that name none. Default: the configured "
+        "provider of highest rank.",
+    )
+    host: str = Field("127.0.0.1", min_length=1, description="The address that the server binds.")
+    port: int = Field(8000, ge=0, le=65535, description="The port that the server binds; 0 takes a free one.")
+    plugins: PluginNames = Field(
+        None, description="The only plugins that may be loaded, by name; `none` is the bare core. Default: all."
+    )
+    plugins_deny: PluginNames = Field(None, description="Plugins that are not even imported, by name.")
+    documents: Path | None = Field(
+        None, description="The folder of documents to search. Default: `documents/` of the project."
+    )
+    identity: IdentitySettings = Field(IdentitySettings(), description="How users are told apart.")
+    worker: WorkerSettings = Field(WorkerSettings(), description="How a worker takes and keeps tasks.")
+    log: LogSettings = Field(LogSettings(), description="What is logged, and how.")
+    agents: dict[str, dict[str, JsonValue]] = Field(
+        {}, description="`[agents.<name>]`: configuration handed to that agent, below what its own entry says."
+    )
+    tools: dict[str, dict[str, JsonValue]] = Field(
+        {}, description="`[tools.<name>]`: settings handed to that tool; their names are the tool's own."
+    )
+    prices: dict[str, Price] = Field(
+        {}, description='`[prices."provider:model"]`: prices that stand in place of the known ones.'
+    )
+
+    @property
+    def selection(self) -> Selection:
+        """Which plugins may be imported."""
+        return Selection(allow=self.plugins, deny=self.plugins_deny or ())
+
+    @property
+    def sqlite_file(self) -> Path | None:
+        """The absolute path of the SQLite database; None on PostgreSQL."""
+        scheme, _, path = self.database_url.partition(":///")
+        return Path(path).absolute() if scheme == "sqlite" else None
+
+    @property
+    def documents_folder(self) -> Path | None:
+        """The folder of documents, if there is one. A relative setting is below the project's folder."""
+        folder = self.project / (self.documents or "documents")
+        return folder if folder.is_dir() else None
+
+
+def load_settings(project: Path | None = None, **flags: Any) -> Settings:
+    """The settings of this process. SettingsInvalid lists all faults at once, each with its place.
+
+    `project` is the folder of `agentplat.toml`, by default the current one. `flags` are what the command line says;
+    None means that it says nothing.
+    """
+    folder = project_folder(os.environ, project)
+    file = folder / SETTINGS_FILE
+    written = _read(file)
+    said = {name: value for name, value in flags.items() if value is not None}
+
+    class FromProject(Settings):
+        @classmethod
+        def settings_customise_sources(
+            cls,
+            settings_cls: type[BaseSettings],
+            init_settings: PydanticBaseSettingsSource,
+            env_settings: PydanticBaseSettingsSource,
+            dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the signature is the library's
+            file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        ) -> tuple[PydanticBaseSettingsSource, ...]:
+            return init_settings, env_settings, InitSettingsSource(settings_cls, dict(written))
+
+    try:
+        settings = FromProject(**{"project": folder, **said})
+    except ValidationError as error:
+        raise settings_invalid(error, Settings, file, written, said) from None
+    except SettingsError as error:
+        raise SettingsInvalid(f"A variable cannot be read: {error}.") from None
+    _check_together(settings)
+    # Of the class that others know: it compares, and can be handed to another process.
+    return Settings.model_construct(**dict(settings))
+
+
+def _read(file: Path) -> Mapping[str, object]:
+    try:
+        written = tomllib.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise SettingsInvalid(f"{file} cannot be read: {error}.") from error
+    if "project" in written:
+        raise SettingsInvalid(f"{file}: project is the folder of this file; it cannot be set in it.")
+    return written
+
+
+def _check_together(settings: Settings) -> None:
+    worker = settings.worker
+    if worker.renew_seconds * 2 > worker.lease_seconds:
+        raise SettingsInvalid(
+            f"worker.renew_seconds ({worker.renew_seconds:g}) must be at most half of worker.lease_seconds "
+            f"({worker.lease_seconds:g}), so that one lost renewal does not lose the lease."
+        )
