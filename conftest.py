@@ -1,0 +1,16 @@
+"""For every run of the suite: says how large the core is, and on what it runs."""
+
+import sqlite3
+import sys
+from pathlib import Path
+
+CEILING = 8000
+
+
+def pytest_report_header() -> list[str]:
+    """The size of the core, so that nobody is surprised when it nears its ceiling."""
+    core = Path(__file__).parent / "core" / "src"
+    files = [path for path in core.rglob("*") if path.suffix in {".py", ".sql"}]
+    lines = sum(len(path.read_text(encoding="utf-8").splitlines()) for path in files)
+    python = ".".join(map(str, sys.version_info[:3]))
+    return [f"agentplat core: {lines} of {CEILING} lines; Python {python}, SQLite {sqlite3.sqlite_version}"]
