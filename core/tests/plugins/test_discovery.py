@@ -36,8 +36,10 @@ PACKAGES = {
     "next-level": "API_LEVEL = 2\n",
     "returns-none": HEAD + "@hookimpl\ndef agentplat_agents(): pass\n",
     "returns-text": HEAD + "@hookimpl\ndef agentplat_agents(): return 'abc'\n",
-    "wrong-type": HEAD + "@hookimpl\ndef agentplat_tools(): return [AgentSpec(name='x', description='', factory='a:b')]\n",
-    "raises-late": offering("half_there") + "@hookimpl\ndef agentplat_tools():\n    yield from ()\n    raise KeyError('x')\n",
+    "wrong-type": HEAD + "@hookimpl\ndef agentplat_tools():\n"
+    "    return [AgentSpec(name='x', description='', factory='a:b')]\n",
+    "raises-late": offering("half_there") + "@hookimpl\ndef agentplat_tools():\n"
+    "    yield from ()\n    raise KeyError('x')\n",
     "bad-name": offering("Bad-Name"),
     "replaces": HEAD + "@hookimpl\ndef agentplat_agents():\n"
     "    return [AgentSpec(name='good_agent', description='', factory='a:b', replaces=True)]\n",
@@ -59,7 +61,7 @@ REASONS = {
     "next-level": "needs API level 2, but this agentplat has 1: upgrade agentplat-core",
     "returns-none": "agentplat_agents failed: TypeError: returned None",
     "returns-text": "agentplat_agents failed: TypeError: returned a str, not an iterable of specs",
-    "wrong-type": "agentplat_tools returned a AgentSpec where a ToolSpec is expected",
+    "wrong-type": "agentplat_tools returned AgentSpec where ToolSpec is expected",
     "raises-late": "agentplat_tools failed: KeyError: 'x'",
     "bad-name": "name 'Bad-Name' does not match ^[a-z][a-z0-9_]*$",
     "replaces": "agentplat_agents returned 'good_agent' with replaces=True, which only a project may say",

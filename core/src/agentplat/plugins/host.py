@@ -166,7 +166,7 @@ def _offered(manager: pluggy.PluginManager, kind: Kind) -> list[Spec]:
     specs = [spec for result in results for spec in result]
     for spec in specs:
         if type(spec) is not kind.spec:
-            raise _Rejected(f"{kind.hook} returned a {type(spec).__name__} where a {kind.spec.__name__} is expected")
+            raise _Rejected(f"{kind.hook} returned {type(spec).__name__} where {kind.spec.__name__} is expected")
         wrong = fault(spec)
         if wrong is not None:
             raise _Rejected(f"{kind.hook} returned an unfit {kind.spec.__name__}: {wrong}")
