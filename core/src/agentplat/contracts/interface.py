@@ -78,6 +78,7 @@ class TaskView:
     usage: Usage
     cancel_requested: bool = False
     reason: str | None = None  # why it is not running, when something is known
+    retry_of: UUID | None = None
     steps: tuple[StepView, ...] = ()  # only where one task is asked for
     workflow_state: WorkflowStateView | None = None  # likewise
 

@@ -134,7 +134,7 @@ class Write:
     """All that one task has to say in one commit."""
 
     lease: Lease
-    first_seq: int  # of `events`; the journal must end at first_seq - 1
+    first_seq: int  # of `events`; the journal must end at first_seq - 1. Without events it says nothing
     events: Sequence[Event] = ()
     calls: Sequence[CallRow] = ()
     taken: Sequence[UUID] = ()  # inbox items that `events` account for; deleted

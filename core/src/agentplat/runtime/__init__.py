@@ -1,1 +1,1 @@
-"""Processes and wiring: settings, composition root, worker, keeper, sweeper, server and CLI."""
+"""Processes and wiring: the only place that names concrete classes."""

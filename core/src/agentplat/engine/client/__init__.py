@@ -1,0 +1,1 @@
+"""The use cases behind every interface: submit, read, cancel, retry, administer."""

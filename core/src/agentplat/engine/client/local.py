@@ -1,0 +1,186 @@
+"""The Client of interfaces, over a store in this process."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+from uuid_utils.compat import uuid7
+
+from agentplat.contracts.interface import (
+    CostSummary,
+    Description,
+    JournalView,
+    Submission,
+    TaskChange,
+    TaskFilter,
+    TaskView,
+)
+from agentplat.contracts.store import InboxItem, NewTask, Store, TaskRow
+from agentplat.domain.errors import ConflictError, InputRejected
+from agentplat.domain.events import encode
+from agentplat.domain.ids import TaskId
+from agentplat.domain.json import JsonObject, JsonValue, unstorable
+from agentplat.domain.task import TaskState
+from agentplat.engine.catalog import Catalog
+from agentplat.engine.client import steering
+from agentplat.engine.client.describe import describe_agents, describe_tools, describe_workflows
+from agentplat.engine.client.identity import HashUser
+from agentplat.engine.client.submission import submit
+from agentplat.engine.client.views import task_view
+from agentplat.engine.definitions import Definitions
+from agentplat.engine.history import fold
+
+_FEED_PAUSE = 0.25  # seconds between two looks for changes
+_FEED_OVERLAP = timedelta(seconds=5)
+"""How far each look goes back: commits may become visible in another order than their times."""
+_FEED_PAGE = 500
+_BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class LocalClient:
+    """One per process. See `agentplat.contracts.interface.Client` for what each method promises."""
+
+    def __init__(
+        self,
+        store: Store,
+        catalog: Callable[[], Catalog],
+        definitions: Definitions,
+        *,
+        hash_user: HashUser,
+        plugins: Callable[[], Sequence[Description]],
+        development: bool,
+    ) -> None:
+        self._store = store
+        self._catalog = catalog
+        self._definitions = definitions
+        self._hash_user = hash_user
+        self._plugins = plugins
+        self._development = development
+
+    @property
+    def development(self) -> bool:
+        return self._development
+
+    async def submit(self, submission: Submission) -> TaskView:
+        submitted = await submit(
+            submission,
+            store=self._store,
+            catalog=self._catalog(),
+            definitions=self._definitions,
+            hash_user=self._hash_user,
+        )
+        return await self.task(submitted.task_id)
+
+    async def task(self, task_id: UUID) -> TaskView:
+        row = await self._store.task(TaskId(task_id))
+        if not row.type.startswith("workflow:"):
+            return task_view(row)
+        pinned = await self._definitions.pinned(row.type, row.definition)
+        return task_view(row, fold(pinned.workflow, await self._store.journal(row.id)))
+
+    async def tasks(self, filter: TaskFilter) -> Sequence[TaskView]:
+        return [task_view(row) for row in await self._store.tasks(filter)]
+
+    async def journal(self, task_id: UUID, after: int = 0) -> Sequence[JournalView]:
+        await self._store.task(TaskId(task_id))
+        recorded = await self._store.journal(TaskId(task_id), after)
+        views = []
+        for entry in recorded:
+            kind, content = encode(entry.event)
+            views.append(JournalView(seq=entry.seq, at=entry.at, kind=kind, content=content))
+        return views
+
+    async def cancel(self, task_id: UUID) -> TaskView:
+        await steering.cancel(
+            TaskId(task_id),
+            "on request",
+            store=self._store,
+            definitions=self._definitions,
+            catalog=self._catalog(),
+        )
+        return await self.task(task_id)
+
+    async def retry(self, task_id: UUID) -> TaskView:
+        row = await self._store.task(TaskId(task_id))
+        if not row.status.is_terminal:
+            raise ConflictError(
+                f"Task {task_id} is {row.status.value}. Only a task that has ended can be retried; cancel it first."
+            )
+        again = NewTask(
+            id=TaskId(uuid7()),
+            tenant=row.tenant,
+            type=row.type,
+            input=row.input,
+            trace_id=row.trace_id,
+            user_hash=row.user_hash,
+            definition=row.definition,
+            retry_of=row.id,
+            actor=row.user_hash or "anonymous",
+        )
+        [submitted] = await self._store.submit([again])
+        return await self.task(submitted.task_id)
+
+    async def signal(self, task_id: UUID, name: str, payload: JsonValue, key: str) -> None:
+        fault = unstorable(payload, "/payload") or unstorable(name, "/name") or unstorable(key, "/key")
+        if fault is not None:
+            raise InputRejected("The signal", [fault])
+        item = InboxItem(
+            id=uuid7(), task_id=TaskId(task_id), kind="signal", key=f"signal:{key}", name=name, payload=payload
+        )
+        await self._store.tell(item)
+
+    async def administer(
+        self, task_id: UUID, *, status: TaskState, output: JsonObject | None = None, error: str | None = None
+    ) -> TaskView:
+        fault = unstorable(output, "/output") or unstorable(error, "/error")
+        if fault is not None:
+            raise InputRejected("The change", [fault])
+        await steering.administer(TaskId(task_id), status, output, error, store=self._store)
+        return await self.task(task_id)
+
+    async def costs(self, user_hash: str | None = None) -> CostSummary:
+        return await self._store.costs(user_hash=user_hash)
+
+    def agents(self) -> Sequence[Description]:
+        return describe_agents(self._catalog())
+
+    def tools(self) -> Sequence[Description]:
+        return describe_tools(self._catalog())
+
+    def workflows(self) -> Sequence[Description]:
+        return describe_workflows(self._catalog(), self._definitions)
+
+    def plugins(self) -> Sequence[Description]:
+        return self._plugins()
+
+    async def changes(self) -> AsyncIterator[TaskChange]:
+        newest = await self._store.changes(None, 1)
+        since: datetime | None = newest[-1].updated_at if newest else None
+        told = {row.id: row.updated_at for row in newest}
+        while True:
+            rows = await self._news(since)
+            for row in rows:
+                if told.get(row.id) != row.updated_at:
+                    told[row.id] = row.updated_at
+                    yield TaskChange(task=task_view(row), seq=row.last_seq)
+            if rows:
+                since = max(row.updated_at for row in rows)
+                told = {task_id: at for task_id, at in told.items() if at > since - 2 * _FEED_OVERLAP}
+            await asyncio.sleep(_FEED_PAUSE)
+
+    async def _news(self, since: datetime | None) -> Sequence[TaskRow]:
+        """Every task that changed since shortly before `since`, in the order of the changes."""
+        place = (since - _FEED_OVERLAP, UUID(int=0)) if since is not None else (_BEGINNING, UUID(int=0))
+        rows: list[TaskRow] = []
+        while True:
+            page = await self._store.changes(place, _FEED_PAGE)
+            rows.extend(page)
+            if len(page) < _FEED_PAGE:
+                return rows
+            place = (page[-1].updated_at, page[-1].id)
+
+    async def ping(self) -> None:
+        await self._store.ping()

@@ -1,0 +1,126 @@
+"""Ending a task from outside: cancel, poison, and the administrator's hand.
+
+Whoever is not the owner either tells the owner through the inbox, or takes a row that nobody owns: the write then
+carries the fence that was read, and is refused when somebody was quicker.
+"""
+
+from __future__ import annotations
+
+from uuid_utils.compat import uuid7
+
+from agentplat.contracts.store import Committed, End, InboxItem, Lost, Store, TaskRow, Write
+from agentplat.domain.errors import ConflictError, IllegalTransition
+from agentplat.domain.events import CancelRequested, Event, TaskFinished
+from agentplat.domain.failure import Failure, FailureCode
+from agentplat.domain.ids import TaskId
+from agentplat.domain.json import JsonObject, JsonValue
+from agentplat.domain.lease import Lease
+from agentplat.domain.state import State, evolve
+from agentplat.domain.task import TaskState, TaskTrigger, transition
+from agentplat.engine.catalog import Catalog
+from agentplat.engine.definitions import Definitions
+from agentplat.engine.history import fold, plan
+from agentplat.engine.rules import CatalogRules
+from agentplat.language.expressions import ExpressionEngine
+
+_RACES = 10
+MAX_CRASHES = 3
+_TRIGGERS = {
+    TaskState.DONE: TaskTrigger.SUCCEEDED,
+    TaskState.ERROR: TaskTrigger.FAILED,
+    TaskState.CANCELLED: TaskTrigger.CANCELLED,
+}
+
+
+async def cancel(task_id: TaskId, reason: str, *, store: Store, definitions: Definitions, catalog: Catalog) -> None:
+    """Cancel the task: at once when nobody owns it, through its owner otherwise.
+
+    NotFound for an unknown id, IllegalTransition for a task that has ended.
+    """
+    rules = CatalogRules(catalog, ExpressionEngine())
+    for _ in range(_RACES):
+        row = await store.task(task_id)
+        if row.status.is_terminal:
+            raise IllegalTransition(row.status.value, TaskTrigger.CANCELLED.value)
+        if row.worker_id is not None:
+            item = InboxItem(id=uuid7(), task_id=task_id, kind="cancel", key="cancel", name="", payload=reason)
+            try:
+                await store.tell(item)
+            except ConflictError:
+                continue  # it ended meanwhile: the next look says how
+            return
+        pinned = await definitions.pinned(row.type, row.definition)
+        before = fold(pinned.workflow, await store.journal(task_id))
+        fact = CancelRequested(reason=reason)
+        state, events, _ = plan(evolve(before, fact), rules)
+        if await _take(store, row, before, state, [fact, *events]):
+            return
+    raise ConflictError(f"Task {task_id} changed hands {_RACES} times while it was being cancelled. Try again.")
+
+
+async def _take(store: Store, row: TaskRow, before: State, state: State, events: list[Event]) -> bool:
+    """Whether the end was written: False when somebody claimed the task meanwhile."""
+    assert row.fence is not None
+    assert state.finished is not None
+    finished = state.finished
+    write = Write(
+        lease=Lease(row.id, row.fence, None),
+        first_seq=before.seq + 1,
+        events=events,
+        closing=End(
+            status=TaskState(finished.status), output=finished.output, failure=finished.failure, actor="cancel"
+        ),
+    )
+    [result] = await store.commit([write])
+    return isinstance(result, Committed)
+
+
+async def administer(
+    task_id: TaskId, status: TaskState, output: JsonObject | None, error: str | None, *, store: Store
+) -> None:
+    """End a task by hand. Its owner, if it has one, loses it.
+
+    NotFound for an unknown id; IllegalTransition when the task's state, or the state asked for, does not allow it.
+    """
+    for _ in range(_RACES):
+        row = await store.task(task_id)
+        trigger = _TRIGGERS.get(status)
+        if trigger is None:
+            raise IllegalTransition(row.status.value, f"made {status.value} by hand")
+        transition(row.status, trigger)
+        failure = None
+        if status is not TaskState.DONE:
+            code = FailureCode.CANCELLED if status is TaskState.CANCELLED else FailureCode.AGENT_FAILED
+            failure = Failure(code=code, message=error or f"Set to {status.value} by an administrator.")
+        if await end_from_outside(store, row, status, output, failure, actor="admin"):
+            return
+    raise ConflictError(f"Task {task_id} changed hands {_RACES} times meanwhile. Try again.")
+
+
+async def end_from_outside(
+    store: Store, row: TaskRow, status: TaskState, output: JsonObject | None, failure: Failure | None, *, actor: str
+) -> bool:
+    """Write the task's end under the lease that its row shows; False when that lease is no longer current."""
+    assert row.fence is not None
+    write = Write(
+        lease=Lease(row.id, row.fence, row.worker_id),
+        first_seq=row.last_seq + 1,
+        events=[TaskFinished(status=status.value, output=output, failure=failure)],
+        closing=End(status=status, output=output, failure=failure, actor=actor),
+    )
+    [result] = await store.commit([write])
+    return not isinstance(result, Lost)
+
+
+async def end_poisoned(store: Store, lease: Lease) -> bool:
+    """End a task that killed its worker too often; False when it was claimed or ended meanwhile."""
+    row = await store.task(lease.task_id)
+    if row.fence != lease.fence or row.worker_id is not None:
+        return False
+    evidence: dict[str, JsonValue] = {"crashes": MAX_CRASHES, "last_event": row.last_seq}
+    message = (
+        f"{MAX_CRASHES} workers died while they ran a step of this task alone. Look at its journal for the step, "
+        f"mend the agent or tool, and retry the task."
+    )
+    failure = Failure(code=FailureCode.POISONED, message=message, details=evidence)
+    return await end_from_outside(store, row, TaskState.ERROR, None, failure, actor="sweeper")

@@ -1,0 +1,107 @@
+"""Accepting a task: everything is checked at the door, then committed in one transaction."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+
+from uuid_utils.compat import uuid7
+
+from agentplat import telemetry
+from agentplat.contracts.interface import Submission
+from agentplat.contracts.store import NewTask, Store, Submitted
+from agentplat.domain.errors import InputRejected
+from agentplat.domain.ids import TaskId
+from agentplat.domain.json import JsonObject, unstorable
+from agentplat.engine.catalog import Catalog
+from agentplat.engine.client.identity import Caller, HashUser, recognise
+from agentplat.engine.definitions import Definitions, split_type
+from agentplat.language.schema import input_faults
+
+DEFAULT_TENANT = "default"
+MAX_INPUT_BYTES = 1024 * 1024
+_MAX_PRIORITY = 1_000_000
+
+
+async def submit(
+    submission: Submission,
+    *,
+    store: Store,
+    catalog: Catalog,
+    definitions: Definitions,
+    hash_user: HashUser,
+) -> Submitted:
+    """The task that was made, or the first one of the same idempotency key.
+
+    Raises UnknownName, InputRejected, WorkflowInvalid, IdempotencyMismatch.
+    """
+    faults = _faults(submission)
+    if faults:
+        raise InputRejected("The submission", faults)
+    caller = recognise(submission.input, submission.user, submission.tenant, submission.traceparent, hash_user)
+    workflow, definition = definitions.pin(catalog, submission.type)
+    schema_faults = input_faults(workflow.input_schema, caller.input)
+    if schema_faults:
+        raise InputRejected(f"The input of {submission.type}", schema_faults)
+    task = _new_task(submission, caller, definition.hash if definition else None)
+    [submitted] = await store.submit([task], [definition] if definition else [])
+    if submitted.created:
+        telemetry.TASKS_SUBMITTED.labels(split_type(submission.type)[0]).inc()
+    return submitted
+
+
+def _faults(submission: Submission) -> list[tuple[str, str]]:
+    texts: dict[str, str | None] = {
+        "/type": submission.type,
+        "/user_id": submission.user,
+        "/tenant_id": submission.tenant,
+        "/idempotency_key": submission.idempotency_key,
+    }
+    faults = [(pointer, "is longer than 255 characters") for pointer, text in texts.items() if text and len(text) > 255]
+    faults += [(pointer, fault[1]) for pointer, text in texts.items() if (fault := unstorable(text)) is not None]
+    if abs(submission.priority) > _MAX_PRIORITY:
+        faults.append(("/priority", f"is not between -{_MAX_PRIORITY} and {_MAX_PRIORITY}"))
+    if not 0 <= submission.delay <= 366 * 86_400:
+        faults.append(("/delay", "is not between 0 seconds and a year"))
+    found = unstorable(submission.input, "/input")
+    if found is not None:
+        return [*faults, found]
+    if len(_canonical(submission.input)) > MAX_INPUT_BYTES:
+        faults.append(("/input", f"is larger than {MAX_INPUT_BYTES} bytes"))
+    return faults
+
+
+def _new_task(submission: Submission, caller: Caller, definition: str | None) -> NewTask:
+    key = submission.idempotency_key
+    tenant = caller.tenant or DEFAULT_TENANT
+    body: JsonObject = {
+        "type": submission.type,
+        "input": caller.input,
+        "user": caller.user_hash,
+        "priority": submission.priority,
+        "delay": submission.delay,
+    }
+    return NewTask(
+        id=TaskId(uuid7()),
+        tenant=tenant,
+        type=submission.type,
+        input=caller.input,
+        trace_id=caller.trace_id,
+        parent_span=caller.parent_span,
+        user_hash=caller.user_hash,
+        definition=definition,
+        priority=submission.priority,
+        delay=submission.delay,
+        idempotency_key=key,
+        fingerprint=hashlib.sha256(_canonical(body)).hexdigest() if key is not None else None,
+        actor=caller.user_hash or "anonymous",
+    )
+
+
+def _canonical(value: JsonObject) -> bytes:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+CatalogSource = Callable[[], Catalog]
+"""The generation that is current now: a reload swaps it."""

@@ -1,0 +1,117 @@
+"""What a reader sees of a task, folded from its journal."""
+
+from __future__ import annotations
+
+from uuid import UUID, uuid5
+
+from agentplat.contracts.interface import StepView, TaskView, WorkflowStateView
+from agentplat.contracts.store import TaskRow
+from agentplat.domain.interpreter import ROOT
+from agentplat.domain.json import JsonValue
+from agentplat.domain.state import Execution, Phase, State
+from agentplat.domain.task import TaskState
+from agentplat.domain.workflow import AgentCall, Block, Step, ToolCall
+
+_WORKFLOW_STATES = UUID("6f1f6f0a-52a7-4a39-9f0e-0c2f3f7b8d11")
+
+_STATUS = {
+    Phase.RUNNING: TaskState.RUNNING,
+    Phase.CANCELLING: TaskState.RUNNING,
+    Phase.INTERRUPTED: TaskState.PENDING,
+    Phase.BACKING_OFF: TaskState.WAITING,
+    Phase.WAITING: TaskState.WAITING,
+    Phase.SUCCEEDED: TaskState.DONE,
+    Phase.SKIPPED: TaskState.CANCELLED,  # it will not run: of the six words this one is true
+    Phase.FAILED: TaskState.ERROR,
+    Phase.CANCELLED: TaskState.CANCELLED,
+}
+
+
+def task_view(row: TaskRow, state: State | None = None) -> TaskView:
+    """The task; with its steps and workflow state where `state` is given and the task is a workflow."""
+    is_workflow = row.type.startswith("workflow:")
+    return TaskView(
+        id=row.id,
+        type=row.type,
+        status=row.status,
+        input=row.input,
+        output=row.output,
+        failure=row.failure,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+        tenant=row.tenant,
+        user_hash=row.user_hash,
+        trace_id=row.trace_id,
+        usage=row.usage,
+        cancel_requested=row.cancel_requested,
+        reason=row.reason,
+        retry_of=row.retry_of,
+        steps=tuple(step_view(row, state, e) for e in state.executions.values()) if state and is_workflow else (),
+        workflow_state=_workflow_state(row, state) if state and is_workflow else None,
+    )
+
+
+def step_view(row: TaskRow, state: State, execution: Execution) -> StepView:
+    """One execution as its readers see it."""
+    kind, target = _target(state.node(execution.path))
+    return StepView(
+        id=execution.id,
+        task_id=row.id,
+        path=str(execution.path),
+        kind=kind,
+        target=target,
+        iteration=execution.path.number,
+        attempt=execution.attempt,
+        status=_STATUS[execution.phase],
+        input=execution.input,
+        output=execution.output if execution.phase is Phase.SUCCEEDED else None,
+        failure=execution.failure,
+        usage=execution.usage,
+        created_at=execution.started_at or row.created_at,
+        updated_at=execution.updated_at or row.updated_at,
+    )
+
+
+def _target(node: Step | Block) -> tuple[str, str]:
+    if isinstance(node, Block):
+        return "block", node.name
+    match node.body:
+        case AgentCall(agent):
+            return "agent", agent
+        case ToolCall(tool):
+            return "tool", tool
+        case _:
+            return "wait", node.name
+
+
+def _workflow_state(row: TaskRow, state: State) -> WorkflowStateView:
+    root = state.blocks.get(ROOT)
+    children = root.children if root is not None else ()
+    return WorkflowStateView(
+        id=uuid5(_WORKFLOW_STATES, str(row.id)),
+        task_id=row.id,
+        workflow=state.workflow.name,
+        iteration=max((path.number for path in children), default=0),
+        max_iterations=state.workflow.root.max_iterations,
+        current=_current(row, state),
+        outputs=_outputs(state),
+        tenant=row.tenant,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+    )
+
+
+def _current(row: TaskRow, state: State) -> str:
+    if row.status.is_terminal:
+        return "completed" if row.status is TaskState.DONE else row.status.value
+    under_way = [str(e.path.step) for e in state.executions.values() if e.phase.is_open]
+    return under_way[0] if under_way else row.status.value
+
+
+def _outputs(state: State) -> dict[str, JsonValue]:
+    """The latest output of each step, by its name; a step of a nested block by its path without numbers."""
+    return {
+        "/".join(name for name, _ in execution.path.parts): execution.output
+        for execution in state.executions.values()
+        if execution.phase is Phase.SUCCEEDED
+    }

@@ -1,0 +1,171 @@
+"""Workflow documents: read from files at submission, pinned in the database, compiled once per process."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from agentplat import telemetry
+from agentplat.contracts.agent import AgentSpec
+from agentplat.contracts.extension import WorkflowSpec
+from agentplat.contracts.store import Definition, Store
+from agentplat.domain.errors import UnknownName, UsageError, WorkflowInvalid
+from agentplat.domain.json import JsonObject, JsonValue
+from agentplat.domain.workflow import AgentCall, Workflow, leaves, single
+from agentplat.engine.catalog import Catalog
+from agentplat.engine.journal import patiently
+from agentplat.language.compiler import build, compile_document, definition_hash, normalise
+from agentplat.language.yaml import load
+
+KINDS = ("workflow", "agent", "tool")
+_KEPT = 256
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pinned:
+    """What a task is worked on by, whatever the files say by now: its workflow and its prompt-only agents."""
+
+    workflow: Workflow
+    agents: Mapping[str, AgentSpec] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _Compiled:
+    stamp: tuple[int, int]  # of the file: modification time and size
+    workflow: Workflow
+    document: JsonObject
+
+
+def split_type(type: str) -> tuple[str, str]:
+    """Kind and name of a task type. UnknownName for what is not `workflow:`, `agent:` or `tool:` and a name."""
+    kind, colon, name = type.partition(":")
+    if kind not in KINDS or not colon or not name:
+        raise UnknownName("task type", type, [f"{kind}:<name>" for kind in KINDS])
+    return kind, name
+
+
+class Definitions:
+    """Compiles and keeps workflows: by file for those who submit, by hash for those who work."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._by_file: dict[str, _Compiled] = {}
+        self._by_hash: OrderedDict[str, Pinned] = OrderedDict()
+
+    def workflow(self, catalog: Catalog, name: str) -> Workflow:
+        """The workflow of that name, as its file is now. UnknownName, or WorkflowInvalid with all diagnostics.
+
+        A file that became invalid keeps its last good version, and says so in the log.
+        """
+        return self._compiled(catalog, catalog.workflows.spec(name)).workflow
+
+    def pin(self, catalog: Catalog, type: str) -> tuple[Workflow, Definition | None]:
+        """What a task of that type will be worked on by; no definition where the type says it all."""
+        kind, name = split_type(type)
+        if kind == "workflow":
+            compiled = self._compiled(catalog, catalog.workflows.spec(name))
+            workflow, document = compiled.workflow, compiled.document
+        else:
+            specs = catalog.agents if kind == "agent" else catalog.tools
+            specs.spec(name)  # UnknownName with the known ones
+            workflow, document = single(kind, name), None
+        prompts = _prompt_only(catalog, workflow)
+        if document is None and not prompts:
+            return workflow, None
+        pinned: dict[str, JsonValue] = {"type": type, "workflow": document, "agents": prompts}
+        return workflow, Definition(hash=definition_hash(pinned), name=name, version=workflow.version, document=pinned)
+
+    async def pinned(self, type: str, hash: str | None) -> Pinned:
+        """What a task was pinned to. WorkflowInvalid when this version cannot read it."""
+        if hash is None:
+            return Pinned(workflow=single(*split_type(type)))
+        if hash in self._by_hash:
+            self._by_hash.move_to_end(hash)
+            return self._by_hash[hash]
+        definition = await patiently(lambda: self._store.definition(hash))
+        pinned = _read(type, definition.document)
+        self._by_hash[hash] = pinned
+        if len(self._by_hash) > _KEPT:
+            self._by_hash.popitem(last=False)
+        return pinned
+
+    def _compiled(self, catalog: Catalog, spec: WorkflowSpec) -> _Compiled:
+        known = self._by_file.get(spec.file)
+        try:
+            stat = Path(spec.file).stat()
+            stamp = (stat.st_mtime_ns, stat.st_size)
+            if known is not None and known.stamp == stamp:
+                return known
+            compiled = _compile(catalog, spec, stamp)
+        except (OSError, WorkflowInvalid) as error:
+            if known is None:
+                raise error if isinstance(error, UsageError) else _unreadable(spec, error) from error
+            telemetry.log.warning(telemetry.WORKFLOW_KEPT, workflow=spec.name, reason=str(error))
+            return known
+        self._by_file[spec.file] = compiled
+        return compiled
+
+
+def _compile(catalog: Catalog, spec: WorkflowSpec, stamp: tuple[int, int]) -> _Compiled:
+    document = load(Path(spec.file).read_text(encoding="utf-8", errors="replace"), spec.file)
+    names = CatalogNames(catalog)
+    workflow = compile_document(document, names)
+    return _Compiled(stamp, workflow, normalise(document))
+
+
+def _unreadable(spec: WorkflowSpec, error: Exception) -> WorkflowInvalid:
+    return WorkflowInvalid([f"{spec.file}:1:1: unreadable: the file of workflow {spec.name!r}: {error}"])
+
+
+class CatalogNames:
+    """The names that the compiler checks a document against."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+
+    def agents(self) -> tuple[str, ...]:
+        return self._catalog.agents.names
+
+    def tools(self) -> tuple[str, ...]:
+        return self._catalog.tools.names
+
+    def strategies(self) -> tuple[str, ...]:
+        return self._catalog.strategies.names
+
+    def checks(self) -> tuple[str, ...]:
+        return self._catalog.convergence_checks.names
+
+
+def _prompt_only(catalog: Catalog, workflow: Workflow) -> dict[str, JsonValue]:
+    used = {step.body.agent for step in leaves(workflow.root) if isinstance(step.body, AgentCall)}
+    specs = (catalog.agents.spec(name) for name in sorted(used))
+    return {spec.name: _spec_to_json(spec) for spec in specs if spec.prompt is not None}
+
+
+def _spec_to_json(spec: AgentSpec) -> dict[str, JsonValue]:
+    return {**asdict(spec), "tools": list(spec.tools)}
+
+
+def _read(type: str, document: JsonObject) -> Pinned:
+    normalised, agents = document.get("workflow"), document.get("agents")
+    workflow = build(normalised) if isinstance(normalised, Mapping) else single(*split_type(type))
+    entries = agents if isinstance(agents, Mapping) else {}
+    return Pinned(
+        workflow=workflow,
+        agents={name: _spec_from_json(entry) for name, entry in entries.items() if isinstance(entry, Mapping)},
+    )
+
+
+def _spec_from_json(entry: JsonObject) -> AgentSpec:
+    model, config, prompt, tools = (entry.get(key) for key in ("model", "config", "prompt", "tools"))
+    return AgentSpec(
+        name=str(entry["name"]),
+        description=str(entry["description"]),
+        factory=str(entry["factory"]),
+        tools=tuple(str(tool) for tool in tools) if isinstance(tools, list | tuple) else (),
+        model=model if isinstance(model, str) else None,
+        config=config if isinstance(config, Mapping) else {},
+        prompt=prompt if isinstance(prompt, Mapping) else None,
+    )

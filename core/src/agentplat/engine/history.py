@@ -1,0 +1,136 @@
+"""From commands to events, and from a journal to a state: the two steps between the pure centre and the edge."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Sequence
+from typing import assert_never
+
+from uuid_utils.compat import uuid7
+
+from agentplat.domain.commands import (
+    CancelBlock,
+    CancelStep,
+    Command,
+    FailBlock,
+    FinishBlock,
+    FinishTask,
+    RefuseStep,
+    ScheduleRetry,
+    SettleStep,
+    SkipStep,
+    StartBlock,
+    StartStep,
+    StartWait,
+    StopBlock,
+)
+from agentplat.domain.events import (
+    BlockCancelled,
+    BlockFailed,
+    BlockFinished,
+    BlockStarted,
+    BlockStopping,
+    Event,
+    Recorded,
+    RetryScheduled,
+    StepCancelled,
+    StepCancelRequested,
+    StepFailed,
+    StepRefused,
+    StepSkipped,
+    StepStarted,
+    StepSucceeded,
+    TaskFinished,
+    WaitStarted,
+)
+from agentplat.domain.ids import ExecutionId
+from agentplat.domain.interpreter import Rules, decide
+from agentplat.domain.state import State, evolve
+from agentplat.domain.workflow import Workflow
+
+
+def fold(workflow: Workflow, journal: Iterable[Recorded]) -> State:
+    """The state that a journal adds up to."""
+    state = State(workflow=workflow)
+    for recorded in journal:
+        state = evolve(state, recorded.event, recorded.at)
+    return state
+
+
+def plan(state: State, rules: Rules) -> tuple[State, Sequence[Event], Sequence[StartStep]]:
+    """Everything that follows from `state` without waiting: the state then, the events, and the bodies to start.
+
+    The bodies may start when the events are committed.
+    """
+    events: list[Event] = []
+    bodies: list[StartStep] = []
+    while commands := decide(state, rules):
+        for command in commands:
+            event = realise(command)
+            events.append(event)
+            state = evolve(state, event)
+            if isinstance(command, StartStep):
+                bodies.append(command)
+    return state, events, bodies
+
+
+def realise(command: Command) -> Event:
+    """The event that carrying out `command` leads to. Ids and jitter come in here, and nowhere else."""
+    match command:
+        case StartBlock():
+            return BlockStarted(path=command.path, input=command.input)
+        case FinishBlock():
+            return BlockFinished(path=command.path, output=command.output)
+        case FailBlock():
+            return BlockFailed(path=command.path, failure=command.failure)
+        case StopBlock():
+            return BlockStopping(path=command.path)
+        case CancelBlock():
+            return BlockCancelled(path=command.path)
+        case CancelStep():
+            return StepCancelRequested(path=command.path)
+        case FinishTask():
+            return TaskFinished(status=command.status, output=command.output, failure=command.failure)
+        case StartStep() | StartWait() | SkipStep() | RefuseStep() | ScheduleRetry() | SettleStep():
+            return _realise_step(command)
+        case _:
+            assert_never(command)
+
+
+def _realise_step(
+    command: StartStep | StartWait | SkipStep | RefuseStep | ScheduleRetry | SettleStep,
+) -> Event:
+    path = command.path
+    match command:
+        case StartStep():
+            return StepStarted(
+                path=path,
+                execution_id=_new_id(),
+                attempt=command.attempt,
+                try_number=command.try_number,
+                input=command.input,
+            )
+        case StartWait():
+            delay = None if command.delay is None else command.delay.total_seconds()
+            return WaitStarted(path=path, execution_id=_new_id(), signal=command.signal, delay=delay)
+        case SkipStep():
+            return StepSkipped(path=path, execution_id=_new_id(), reason=command.reason)
+        case RefuseStep():
+            return StepRefused(path=path, execution_id=_new_id(), failure=command.failure)
+        case ScheduleRetry():
+            # Full jitter: clients that failed together must not come back together.
+            delay = random.uniform(command.least.total_seconds(), command.most.total_seconds())  # noqa: S311
+            return RetryScheduled(path=path, try_number=command.try_number, delay=round(delay, 3))
+        case SettleStep(cancelled=True):
+            return StepCancelled(path=path, attempt=command.attempt, usage=command.usage)
+        case SettleStep(failure=None):
+            return StepSucceeded(path=path, attempt=command.attempt, output=command.output, usage=command.usage)
+        case SettleStep():
+            assert command.failure is not None
+            return StepFailed(path=path, attempt=command.attempt, failure=command.failure, usage=command.usage)
+        case _:
+            assert_never(command)
+
+
+def _new_id() -> ExecutionId:
+    return ExecutionId(uuid7())

@@ -1,0 +1,387 @@
+"""What the owner of a task does, from the claim to the moment it ends, parks, hands back or loses it.
+
+One turn: fold what happened, let the interpreter decide, commit both together, and only then start or cancel bodies.
+A body that was started and has no outcome when a new claim begins is started again, so nothing here need be undone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Literal, Protocol, TypeAlias
+from uuid import UUID
+
+from agentplat import telemetry
+from agentplat.contracts.store import (
+    CallRow,
+    Claim,
+    Closing,
+    Committed,
+    End,
+    InboxItem,
+    Keep,
+    Park,
+    Release,
+    Store,
+    Write,
+)
+from agentplat.domain.commands import StartStep
+from agentplat.domain.errors import LeaseLost, StepError
+from agentplat.domain.events import (
+    CancelRequested,
+    DeadlinePassed,
+    Event,
+    RetryScheduled,
+    SignalReceived,
+    StepCancelled,
+    StepCancelRequested,
+    StepFailed,
+    StepSucceeded,
+    TaskClaimed,
+    TaskFinished,
+    TimerFired,
+    WaitStarted,
+)
+from agentplat.domain.failure import Failure, FailureCode
+from agentplat.domain.ids import StepPath, TaskId
+from agentplat.domain.interpreter import Rules
+from agentplat.domain.json import JsonValue
+from agentplat.domain.state import Phase, State, evolve
+from agentplat.domain.task import TaskState
+from agentplat.domain.usage import NO_USAGE, Usage
+from agentplat.domain.workflow import Workflow
+from agentplat.engine.history import fold, plan
+from agentplat.engine.journal import JournalWriter, WriteRejected, patiently
+
+Ending: TypeAlias = Literal["ended", "parked", "released"]
+Outcome: TypeAlias = StepSucceeded | StepFailed | StepCancelled
+HAND_BACK_DELAY = 5.0
+"""Seconds for which a task that this process cannot work on is left to others."""
+CANCEL_GRACE = 10.0
+"""Seconds that a cancelled body has to end; then its outcome is `cancelled` whatever it does."""
+
+
+class Recorder(Protocol):
+    """The ledger of one try of one step."""
+
+    async def __call__(self, row: CallRow) -> None:
+        """Returns when the row is committed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BodyStart:
+    """Everything that running one attempt of a step needs from its owner."""
+
+    start: StartStep
+    task_id: TaskId
+    tenant: str
+    trace_id: str
+    parent_span: str | None
+    workflow_definition: str | None
+    recorded: Sequence[CallRow]  # calls of the same try that an earlier owner finished
+    record: Recorder
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BodyEnd:
+    output: JsonValue = None
+    failure: Failure | None = None
+    usage: Usage = NO_USAGE
+
+
+RunBody: TypeAlias = Callable[[BodyStart], Awaitable[BodyEnd]]
+"""Runs one attempt; maps whatever goes wrong to a failure. Only a cancellation comes out as an exception."""
+
+Watch: TypeAlias = Callable[[Claim, State, Sequence[Event], Committed], None]
+"""Called after each commit, for logs, metrics and observers. Must not raise."""
+
+
+class TaskOwner:
+    """Drives one claimed task. Use once."""
+
+    def __init__(
+        self,
+        claim: Claim,
+        workflow: Workflow,
+        *,
+        rules: Rules,
+        store: Store,
+        writer: JournalWriter,
+        run_body: RunBody,
+        watch: Watch,
+    ) -> None:
+        self._claim = claim
+        self._workflow = workflow
+        self._rules = rules
+        self._store = store
+        self._writer = writer
+        self._run_body = run_body
+        self._watch = watch
+        self._state = State(workflow=workflow)
+        self._mailbox: asyncio.Queue[Outcome | None] = asyncio.Queue()  # None: look into the inbox
+        self._bodies: dict[StepPath, asyncio.Task[None]] = {}
+        self._timers: dict[StepPath, float] = {}  # path -> the loop's time at which it is due
+        self._deadline: float | None = None
+        self._draining = False
+        self._lost: LeaseLost | None = None  # found out by a body that wrote to the ledger
+
+    @property
+    def task_id(self) -> TaskId:
+        return self._claim.lease.task_id
+
+    def nudge(self) -> None:
+        """The inbox has something."""
+        self._mailbox.put_nowait(None)
+
+    def drain(self) -> None:
+        """Start nothing more; hand the task back when what runs has its outcome."""
+        self._draining = True
+        self.nudge()
+
+    async def drive(self) -> Ending:
+        """How the claim ended. Raises LeaseLost, and then nothing of the last turn was kept."""
+        try:
+            facts, taken = await self._resume()
+            while True:
+                ending = await self._turn(facts, taken)
+                if ending is not None:
+                    return ending
+                facts, taken = await self._next_facts()
+        finally:
+            await self._end_bodies()
+
+    @staticmethod
+    async def hand_back(claim: Claim, writer: JournalWriter, reason: str) -> None:
+        """Give the task back without having looked at it; nothing of it is under way."""
+        release = Release(delay=HAND_BACK_DELAY, reason=reason)
+        await writer.write(Write(lease=claim.lease, first_seq=0, closing=release))
+
+    async def _resume(self) -> tuple[list[Event], list[UUID]]:
+        claim = self._claim
+        journal = await patiently(lambda: self._store.journal(self.task_id))
+        self._state = fold(self._workflow, journal)
+        loop_now = asyncio.get_running_loop().time()
+        for execution in self._state.executions.values():
+            if execution.delay is not None and execution.phase in (Phase.BACKING_OFF, Phase.WAITING):
+                assert execution.updated_at is not None
+                due = execution.updated_at + timedelta(seconds=execution.delay)
+                self._timers[execution.path] = loop_now + (due - claim.now).total_seconds()
+        if self._workflow.deadline is not None:
+            ends = claim.submitted_at + self._workflow.deadline
+            self._deadline = loop_now + (ends - claim.now).total_seconds()
+        claimed = TaskClaimed(fence=claim.lease.fence, worker=str(claim.lease.worker_id))
+        told, taken = await self._read_inbox()
+        return [claimed, *told, *self._fired()], taken
+
+    async def _turn(self, facts: Sequence[Event], taken: Sequence[UUID]) -> Ending | None:
+        state, events, starts = self._decide(facts)
+        try:
+            committed = await self._commit(state, events, taken)
+        except WriteRejected as error:
+            state, events, starts, committed = await self._commit_without_outputs(facts, taken, str(error))
+        self._state = state
+        self._watch(self._claim, state, events, committed)
+        closing = self._closing(state)
+        if not isinstance(closing, Keep):
+            return "ended" if isinstance(closing, End) else "parked" if isinstance(closing, Park) else "released"
+        self._set_timers(events)
+        for start in starts:
+            self._start(start)
+        for event in events:
+            if isinstance(event, StepCancelRequested):
+                self._cancel(event.path)
+        if committed.wake:
+            self.nudge()
+        return None
+
+    def _decide(self, facts: Sequence[Event]) -> tuple[State, Sequence[Event], Sequence[StartStep]]:
+        state = self._state
+        for fact in facts:
+            state = evolve(state, fact)
+        if self._draining:
+            return state, facts, ()
+        state, events, starts = plan(state, self._rules)
+        return state, [*facts, *events], starts
+
+    async def _commit(self, state: State, events: Sequence[Event], taken: Sequence[UUID]) -> Committed:
+        closing = self._closing(state)
+        if not events and not taken and isinstance(closing, Keep):
+            return Committed(at=self._claim.now)
+        usage = state.usage
+        return await self._writer.write(
+            Write(
+                lease=self._claim.lease,
+                first_seq=self._state.seq + 1,
+                events=events,
+                taken=taken,
+                usage=usage if usage != self._state.usage else None,
+                under_way=state.is_under_way,
+                closing=closing,
+            )
+        )
+
+    async def _commit_without_outputs(
+        self, facts: Sequence[Event], taken: Sequence[UUID], reason: str
+    ) -> tuple[State, Sequence[Event], Sequence[StartStep], Committed]:
+        """The database refused a value: the steps that gave outputs have failed, and so the task's end is kept."""
+        telemetry.log.warning(telemetry.OUTPUT_REJECTED, task_id=str(self.task_id), reason=reason)
+        failure = Failure(code=FailureCode.INVALID_OUTPUT, message=f"The database refused the output: {reason}")
+        sober = [
+            StepFailed(path=fact.path, attempt=fact.attempt, failure=failure, usage=fact.usage)
+            if isinstance(fact, StepSucceeded)
+            else fact
+            for fact in facts
+        ]
+        state, events, starts = self._decide(sober)
+        try:
+            return state, events, starts, await self._commit(state, events, taken)
+        except WriteRejected:
+            finished = TaskFinished(status="error", output=None, failure=failure)
+            state = evolve(self._state, finished)
+            return state, [finished], (), await self._commit(state, [finished], taken)
+
+    def _closing(self, state: State) -> Closing:
+        if state.finished is not None:
+            finished = state.finished
+            return End(status=TaskState(finished.status), output=finished.output, failure=finished.failure)
+        if state.is_under_way:
+            return Keep()
+        if self._draining:
+            return Release()
+        return Park(wake_after=self._wake_after(state))
+
+    def _wake_after(self, state: State) -> float | None:
+        """Seconds to the next timer: those already known, and those that the state has just got."""
+        now = asyncio.get_running_loop().time()
+        waits = [
+            self._timers[execution.path] - now if execution.path in self._timers else execution.delay
+            for execution in state.executions.values()
+            if execution.delay is not None and execution.phase in (Phase.BACKING_OFF, Phase.WAITING)
+        ]
+        if self._deadline is not None:
+            waits.append(self._deadline - now)
+        return max(min(waits), 0.0) if waits else None
+
+    def _set_timers(self, events: Iterable[Event]) -> None:
+        now = asyncio.get_running_loop().time()
+        for event in events:
+            if isinstance(event, RetryScheduled | WaitStarted) and event.delay is not None:
+                self._timers[event.path] = now + event.delay
+
+    def _fired(self) -> list[Event]:
+        now = asyncio.get_running_loop().time()
+        fired: list[Event] = []
+        for path in [path for path, at in self._timers.items() if at <= now]:
+            del self._timers[path]
+            if self._state.executions[path].phase in (Phase.BACKING_OFF, Phase.WAITING):
+                fired.append(TimerFired(path=path))
+        if self._deadline is not None and self._deadline <= now:
+            self._deadline = None
+            fired.append(DeadlinePassed())
+        return fired
+
+    async def _next_facts(self) -> tuple[list[Event], list[UUID]]:
+        now = asyncio.get_running_loop().time()
+        points = [*self._timers.values(), *([self._deadline] if self._deadline is not None else [])]
+        try:
+            async with asyncio.timeout(max(min(points) - now, 0.0) if points else None):
+                mail = [await self._mailbox.get()]
+        except TimeoutError:
+            mail = []
+        while not self._mailbox.empty():
+            mail.append(self._mailbox.get_nowait())
+        if self._lost is not None:
+            raise self._lost
+        outcomes = [outcome for outcome in mail if outcome is not None and self._is_current(outcome)]
+        told, taken = await self._read_inbox() if None in mail else ([], [])
+        return [*outcomes, *told, *self._fired()], taken
+
+    def _is_current(self, outcome: Outcome) -> bool:
+        """False for the late word of a body that was given up."""
+        execution = self._state.executions.get(outcome.path)
+        return execution is not None and execution.attempt == outcome.attempt and execution.phase.has_body
+
+    async def _read_inbox(self) -> tuple[list[Event], list[UUID]]:
+        items = await patiently(lambda: self._store.inbox([self.task_id]))
+        return [_told(item) for item in items], [item.id for item in items]
+
+    def _start(self, start: StartStep) -> None:
+        body = asyncio.create_task(self._body(start), name=f"{self.task_id}/{start.path}")
+        self._bodies[start.path] = body
+
+    async def _body(self, start: StartStep) -> None:
+        spent: list[Usage] = []
+
+        async def record(row: CallRow) -> None:
+            spent.append(row.usage)
+            await self._record(row)
+
+        outcome: Outcome
+        try:
+            end = await self._run_body(await self._body_start(start, record))
+        except asyncio.CancelledError:
+            outcome = StepCancelled(path=start.path, attempt=start.attempt, usage=Usage.total(spent))
+            self._mailbox.put_nowait(outcome)
+            raise
+        if end.failure is not None:
+            outcome = StepFailed(path=start.path, attempt=start.attempt, failure=end.failure, usage=end.usage)
+        else:
+            outcome = StepSucceeded(path=start.path, attempt=start.attempt, output=end.output, usage=end.usage)
+        self._mailbox.put_nowait(outcome)
+
+    async def _record(self, row: CallRow) -> None:
+        try:
+            await self._writer.write(Write(lease=self._claim.lease, first_seq=0, calls=[row], under_way=True))
+        except WriteRejected as error:
+            message = f"The database refused what {row.kind} {row.name!r} gave: {error}"
+            raise StepError(FailureCode.INVALID_OUTPUT, message, retryable=False) from None
+        except LeaseLost as error:
+            # The owner ends everything; the body must not take this for a failure of its own.
+            self._lost = error
+            self.nudge()
+            await asyncio.Event().wait()
+
+    async def _body_start(self, start: StartStep, record: Recorder) -> BodyStart:
+        first = start.attempt == 1
+        path = str(start.path)
+        calls = self._store.calls
+        recorded = () if first else await patiently(lambda: calls(self.task_id, path, start.try_number))
+        return BodyStart(
+            start=start,
+            task_id=self.task_id,
+            tenant=self._claim.tenant,
+            trace_id=self._claim.trace_id,
+            parent_span=self._claim.parent_span,
+            workflow_definition=self._claim.definition,
+            recorded=recorded,
+            record=record,
+        )
+
+    def _cancel(self, path: StepPath) -> None:
+        body = self._bodies.get(path)
+        if body is None:
+            return
+        body.cancel()
+        asyncio.get_running_loop().call_later(CANCEL_GRACE, self._give_up, path)
+
+    def _give_up(self, path: StepPath) -> None:
+        execution = self._state.executions.get(path)
+        if execution is None or execution.phase is not Phase.CANCELLING:
+            return
+        telemetry.log.warning(telemetry.STEP_ABANDONED, task_id=str(self.task_id), path=str(path))
+        self._mailbox.put_nowait(StepCancelled(path=path, attempt=execution.attempt))
+
+    async def _end_bodies(self) -> None:
+        running = [body for body in self._bodies.values() if not body.done()]
+        for body in running:
+            body.cancel()
+        if running:
+            await asyncio.wait(running, timeout=CANCEL_GRACE)
+
+
+def _told(item: InboxItem) -> Event:
+    if item.kind == "cancel":
+        return CancelRequested(reason=str(item.payload or "on request"))
+    return SignalReceived(name=item.name, payload=item.payload, key=item.key)

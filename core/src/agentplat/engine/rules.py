@@ -1,0 +1,30 @@
+"""What the interpreter is handed: expressions, strategies and checks, all free of I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from agentplat.domain.json import JsonValue
+from agentplat.domain.strategy import Strategy
+from agentplat.engine.catalog import Catalog
+from agentplat.language.expressions import ExpressionEngine
+
+
+class CatalogRules:
+    """The `Rules` of `domain.interpreter`, over one generation of the catalog."""
+
+    def __init__(self, catalog: Catalog, expressions: ExpressionEngine) -> None:
+        self._catalog = catalog
+        self._expressions = expressions
+
+    def evaluate(self, template: JsonValue, scope: Mapping[str, JsonValue]) -> JsonValue:
+        return self._expressions.render(template, scope)
+
+    def truth(self, expression: str, scope: Mapping[str, JsonValue]) -> bool:
+        return self._expressions.truth(expression, scope)
+
+    def strategy(self, name: str) -> Strategy:
+        return self._catalog.strategy(name)
+
+    def check(self, name: str, output: JsonValue, options: Mapping[str, JsonValue]) -> bool:
+        return self._catalog.check(name)(output, options)

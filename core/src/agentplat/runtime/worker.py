@@ -1,0 +1,240 @@
+"""The worker proper: claims tasks and lets a TaskOwner drive each of them.
+
+Its lease is renewed from outside, by the keeper; this process only finds out that it is gone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from agentplat import telemetry
+from agentplat.contracts.store import Claim, Store, WorkerRow
+from agentplat.domain.errors import AgentplatError, LeaseLost, StoreUnavailable, UsageError
+from agentplat.domain.ids import TaskId, WorkerId
+from agentplat.domain.json import JsonObject
+from agentplat.engine.catalog import Catalog, missing
+from agentplat.engine.definitions import Definitions
+from agentplat.engine.journal import JournalWriter, patiently
+from agentplat.engine.ownership import RunBody, TaskOwner, Watch
+from agentplat.engine.rules import CatalogRules
+from agentplat.language.expressions import ExpressionEngine
+from agentplat.runtime.worker_state import WORKER_TRANSITIONS, WorkerEvent, WorkerState
+
+VERSION = "0.1.0"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerOptions:
+    concurrency: int = 100
+    lease_seconds: float = 15.0
+    poll_seconds: float = 0.5
+    drain_seconds: float = 25.0
+
+
+class Worker:
+    """One per process. `serve` returns when the worker has stopped."""
+
+    def __init__(
+        self,
+        store: Store,
+        catalog: Callable[[], Catalog],
+        definitions: Definitions,
+        run_body: RunBody,
+        watch: Watch,
+        *,
+        options: WorkerOptions,
+        plugins: JsonObject,
+        worker_id: WorkerId,
+        on_registered: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`worker_id` must be new; `on_registered` tells the keeper that there is a row to renew."""
+        self._store = store
+        self._catalog = catalog
+        self._definitions = definitions
+        self._run_body = run_body
+        self._watch = watch
+        self._options = options
+        self._plugins = plugins
+        self._id = worker_id
+        self._on_registered = on_registered
+        self._state = WorkerState.STARTING
+        self._owners: dict[TaskId, TaskOwner] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._writer = JournalWriter(store)
+        self._expressions = ExpressionEngine()
+        self._stop = asyncio.Event()
+        self._freed = asyncio.Event()
+
+    @property
+    def state(self) -> WorkerState:
+        return self._state
+
+    def stop(self) -> None:
+        """Drain, then stop. May be called again, and from a signal handler of the loop."""
+        self._stop.set()
+        self._freed.set()
+
+    async def serve(self) -> None:
+        """Work until told to stop. What still runs after `drain_seconds` is handed back."""
+        self._move(WorkerEvent.LOADED)
+        writing = asyncio.create_task(self._writer.serve(), name="journal-writer")
+        try:
+            await self._connect()
+            if self._state is WorkerState.RUNNING:
+                await self._claim_until_stopped()
+            if self._state is WorkerState.DRAINING:
+                await self._drain()
+        except BaseException:
+            self._move(WorkerEvent.FAILED)
+            raise
+        finally:
+            await self._abandon_all()
+            writing.cancel()
+
+    def _move(self, event: WorkerEvent) -> None:
+        before, self._state = self._state, WORKER_TRANSITIONS[self._state, event]
+        telemetry.log.info(telemetry.WORKER_STATE, before=before.value, state=self._state.value, event_name=event.value)
+
+    async def _connect(self) -> None:
+        row = WorkerRow(
+            id=self._id,
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            version=VERSION,
+            capacity=self._options.concurrency,
+            plugins=self._plugins,
+        )
+        while not self._stop.is_set():
+            try:
+                await self._store.register_worker(row, self._options.lease_seconds)
+            except StoreUnavailable as error:
+                telemetry.log.warning(telemetry.STORE_AWAY, detail=error.detail)
+                await self._pause(1.0)
+                continue
+            self._on_registered()
+            self._move(WorkerEvent.REGISTERED)
+            return
+        self._move(WorkerEvent.TOLD_TO_STOP)
+
+    async def _claim_until_stopped(self) -> None:
+        while not self._stop.is_set():
+            try:
+                found = await self._claim()
+                await self._deliver()
+            except StoreUnavailable as error:
+                telemetry.log.warning(telemetry.STORE_AWAY, detail=error.detail)
+                found = False
+            if not found:
+                # Jitter: workers that were started together must not poll together.
+                await self._pause(self._options.poll_seconds * random.uniform(0.5, 1.5))  # noqa: S311
+        self._move(WorkerEvent.TOLD_TO_STOP)
+
+    async def _claim(self) -> bool:
+        """Whether something was claimed."""
+        free = self._options.concurrency - len(self._owners)
+        if free <= 0:
+            return False
+        suspect = await self._store.claim_suspect(self._id)
+        if suspect is not None:
+            await self._drive_alone(suspect)
+            return True
+        claims = await self._store.claim(self._id, free)
+        for claim in claims:
+            self._adopt(claim)
+        return bool(claims)
+
+    async def _drive_alone(self, claim: Claim) -> None:
+        """A task whose last worker died with it: alone, so that another death is certainly its own doing."""
+        while self._tasks and not self._stop.is_set():
+            await self._deliver()
+            await self._pause(self._options.poll_seconds)
+        self._adopt(claim)
+        while claim.lease.task_id in self._owners and not self._stop.is_set():
+            await self._deliver()
+            await self._pause(self._options.poll_seconds)
+
+    def _adopt(self, claim: Claim) -> None:
+        telemetry.TASKS_CLAIMED.inc()
+        task = asyncio.create_task(self._own(claim), name=f"task {claim.lease.task_id}")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _own(self, claim: Claim) -> None:
+        catalog = self._catalog()
+        task_id = claim.lease.task_id
+        try:
+            reason = None
+            try:
+                pinned = await self._definitions.pinned(claim.type, claim.definition)
+                reason = missing(catalog, pinned.workflow, pinned.agents)
+                workflow = pinned.workflow
+            except UsageError as error:
+                reason, workflow = f"this worker cannot read its workflow: {error.detail}", None
+            if workflow is None or reason is not None:
+                telemetry.log.warning(telemetry.TASK_LEFT, task_id=str(task_id), reason=reason)
+                await TaskOwner.hand_back(claim, self._writer, reason or "")
+                return
+            owner = TaskOwner(
+                claim,
+                workflow,
+                rules=CatalogRules(catalog, self._expressions),
+                store=self._store,
+                writer=self._writer,
+                run_body=self._run_body,
+                watch=self._watch,
+            )
+            self._owners[task_id] = owner
+            telemetry.TASKS_OWNED.set(len(self._owners))
+            if self._state is WorkerState.DRAINING:
+                owner.drain()
+            ending = await owner.drive()
+            telemetry.TASKS_CLOSED.labels(ending).inc()
+        except LeaseLost:
+            telemetry.TASKS_CLOSED.labels("lost").inc()
+        except AgentplatError as error:
+            telemetry.log.error(telemetry.TASK_LEFT, task_id=str(task_id), reason=error.detail)
+        finally:
+            self._owners.pop(task_id, None)
+            telemetry.TASKS_OWNED.set(len(self._owners))
+            self._freed.set()
+
+    async def _deliver(self) -> None:
+        """Tell owners that their inbox has something."""
+        if not self._owners:
+            return
+        for task_id in await self._store.woken(self._id):
+            owner = self._owners.get(task_id)
+            if owner is not None:
+                owner.nudge()
+
+    async def _pause(self, seconds: float) -> None:
+        """Until the time is up, a slot is freed, or the worker is told to stop."""
+        self._freed.clear()
+        if self._stop.is_set() and self._state is not WorkerState.DRAINING:
+            return
+        try:
+            async with asyncio.timeout(seconds):
+                await self._freed.wait()
+        except TimeoutError:
+            return
+
+    async def _drain(self) -> None:
+        for owner in self._owners.values():
+            owner.drain()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=self._options.drain_seconds)
+        await self._abandon_all()
+        await patiently(lambda: self._store.deregister_worker(self._id))
+        self._move(WorkerEvent.EMPTY)
+
+    async def _abandon_all(self) -> None:
+        """Drop what still runs without writing anything: the row's removal, or the sweeper, hands it to others."""
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)

@@ -1,0 +1,69 @@
+"""The names of spans, metrics and log events, and nothing that exports them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import structlog
+from opentelemetry import trace
+from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags
+from prometheus_client import Counter, Gauge, Histogram
+
+log = structlog.get_logger("agentplat")
+
+# Log events.
+LEASE_LOST = "lease_lost"
+STORE_AWAY = "store_away"
+TASK_CLAIMED = "task_claimed"
+TASK_CLOSED = "task_closed"
+TASK_LEFT = "task_left_for_another_worker"
+TASK_POISONED = "task_poisoned"
+STEP_SETTLED = "step_settled"
+STEP_ABANDONED = "step_abandoned"
+PROGRESS = "progress"
+WORKER_STATE = "worker_state"
+WORKERS_SWEPT = "workers_swept"
+OUTPUT_REJECTED = "output_rejected"
+WORKFLOW_KEPT = "workflow_kept_last_good_version"
+
+# Metrics.
+COMMITS = Counter("agentplat_commits", "Group commits of the journal writer.")
+LEASES_LOST = Counter("agentplat_leases_lost", "Writes that were refused because the lease was lost.")
+TASKS_SUBMITTED = Counter("agentplat_tasks_submitted", "Tasks that were accepted.", ["type"])
+TASKS_CLAIMED = Counter("agentplat_tasks_claimed", "Claims of tasks by this worker.")
+TASKS_CLOSED = Counter("agentplat_tasks_closed", "How this worker's claims ended.", ["closing"])
+TASKS_OWNED = Gauge("agentplat_tasks_owned", "Tasks that this worker owns now.")
+STEPS_SETTLED = Counter("agentplat_steps_settled", "Attempts at steps, by outcome.", ["kind", "outcome"])
+STEP_SECONDS = Histogram("agentplat_step_seconds", "How long attempts at steps took.", ["kind"])
+MODEL_TOKENS = Counter("agentplat_model_tokens", "Tokens of model calls.", ["model", "direction"])
+WORKERS_LOST = Counter("agentplat_workers_lost", "Workers whose lease ended without a word.")
+
+tracer = trace.get_tracer("agentplat")
+
+# Spans and attributes, after OpenTelemetry's GenAI conventions, which are not stable yet.
+SPAN_TASK = "invoke_workflow"
+SPAN_AGENT = "invoke_agent"
+SPAN_TOOL = "execute_tool"
+ATTRIBUTE_TASK_ID = "agentplat.task.id"
+ATTRIBUTE_TASK_TYPE = "agentplat.task.type"
+ATTRIBUTE_STEP_PATH = "agentplat.step.path"
+ATTRIBUTE_TENANT = "agentplat.tenant"
+ATTRIBUTE_NAME = "gen_ai.agent.name"
+
+
+@contextmanager
+def span(name: str, trace_id: str, parent_span: str | None, **attributes: str) -> Iterator[None]:
+    """A span of the task's trace, whichever process began that trace.
+
+    Without a parent's span id the trace's own first half stands for it, so that the trace id is kept.
+    """
+    context = SpanContext(
+        trace_id=int(trace_id, 16),
+        span_id=int(parent_span or trace_id[:16], 16) or 1,
+        is_remote=True,
+        trace_flags=TraceFlags(TraceFlags.SAMPLED),
+    )
+    parent = trace.set_span_in_context(NonRecordingSpan(context))
+    with tracer.start_as_current_span(name, context=parent, attributes=dict(attributes)):
+        yield
