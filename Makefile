@@ -80,8 +80,8 @@ validate: format-check lint types layers test ## What contributors run: format, 
 build: $(bootstrap) ## Build the wheels and source archives of all distributions into dist/
 	$(UV) build --all-packages --out-dir dist
 
-constraints: $(bootstrap) ## Renew the versions in [tool.uv] of pyproject.toml
-	$(UV) run --no-sync $(PYTHON) .ci/constraints.py $(UV)
+constraints: setup ## Renew the versions in [tool.uv] of pyproject.toml (UPGRADE=1 for the newest)
+	$(BIN)/python .ci/constraints.py $(UV) $(if $(UPGRADE),--upgrade)
 
 clean: ## Remove what these commands made
 	rm -rf .venv .venv-* .uv .uv-cache dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

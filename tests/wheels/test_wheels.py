@@ -1,16 +1,17 @@
 """Every distribution, built and installed alone: what it imports is what it requires, and nothing is left out."""
 
-import os
 import shutil
 import subprocess
 import sys
+import tomllib
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from .conftest import ROOT, Uv
+
 META = "agentplat"
 FOLDERS = {
     path.parent.relative_to(ROOT): f"agentplat-{path.parent.name}"
@@ -32,20 +33,15 @@ for entry_point in importlib.metadata.distribution(distribution).entry_points:
 pytestmark = [pytest.mark.wheels, pytest.mark.timeout(900)]
 
 
-def uv(*arguments: str | Path, cwd: Path) -> "subprocess.CompletedProcess[str]":
-    own = ROOT / ".uv" / "bin" / "uv"
-    program = os.environ.get("UV") or (str(own) if own.exists() else shutil.which("uv"))
-    assert program, "uv is needed: `make setup` brings it"
-    # From elsewhere: inside the workspace, its sources would stand in for what the wheels require.
-    return subprocess.run([program, *map(str, arguments)], cwd=cwd, capture_output=True, text=True, check=False)
-
-
-def imported_alone(distribution: str, wheels: Path, place: Path) -> str:
+def imported_alone(uv: Uv, distribution: str, wheels: Path, place: Path) -> str:
     """What goes wrong when a wheel is installed alone into an empty environment, and all of it is imported."""
     made = uv("venv", "--quiet", "--python", sys.executable, place / "venv", cwd=place)
     assert made.returncode == 0, made.stderr
     python = place / "venv" / "bin" / "python"
-    installed = uv("pip", "install", "--quiet", "--python", python, "--find-links", wheels, distribution, cwd=place)
+    versions = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["uv"]
+    (place / "versions.txt").write_text("\n".join(versions["constraint-dependencies"]), encoding="utf-8")
+    sources = ["--find-links", wheels, "--constraints", "versions.txt"]
+    installed = uv("pip", "install", "--quiet", "--python", python, *sources, distribution, cwd=place)
     if installed.returncode:
         return installed.stderr
     packages = [] if distribution == META else [distribution.removesuffix("-core").replace("-", "_")]
@@ -55,7 +51,7 @@ def imported_alone(distribution: str, wheels: Path, place: Path) -> str:
 
 
 @pytest.fixture(scope="module")
-def wheels(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def wheels(uv: Uv, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("wheels")
     built = uv("build", "--quiet", "--all-packages", "--wheel", "--out-dir", folder, cwd=ROOT)
     assert built.returncode == 0, built.stderr
@@ -70,9 +66,9 @@ def test_there_is_one_wheel_for_every_distribution(wheels: Path) -> None:
 
 @pytest.mark.parametrize("distribution", [META, *FOLDERS.values()])
 def test_a_distribution_alone_imports_with_only_its_own_requirements(
-    distribution: str, wheels: Path, tmp_path: Path
+    uv: Uv, distribution: str, wheels: Path, tmp_path: Path
 ) -> None:
-    assert imported_alone(distribution, wheels, tmp_path) == ""
+    assert imported_alone(uv, distribution, wheels, tmp_path) == ""
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=str)
@@ -86,7 +82,7 @@ def test_a_wheel_holds_every_file_of_its_sources(folder: Path, wheels: Path) -> 
     assert held == sources
 
 
-def test_a_requirement_that_was_forgotten_is_seen(tmp_path: Path) -> None:
+def test_a_requirement_that_was_forgotten_is_seen(uv: Uv, tmp_path: Path) -> None:
     project = tmp_path / "tool-broken"
     package = project / "src" / "agentplat_tool_broken"
     package.mkdir(parents=True)
@@ -98,4 +94,4 @@ def test_a_requirement_that_was_forgotten_is_seen(tmp_path: Path) -> None:
     )
     built = uv("build", "--quiet", "--wheel", "--out-dir", tmp_path / "dist", cwd=project)
     assert built.returncode == 0, built.stderr
-    assert "No module named 'httpx'" in imported_alone("agentplat-tool-broken", tmp_path / "dist", tmp_path)
+    assert "No module named 'httpx'" in imported_alone(uv, "agentplat-tool-broken", tmp_path / "dist", tmp_path)
