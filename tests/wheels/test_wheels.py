@@ -40,7 +40,7 @@ def imported_alone(uv: Uv, distribution: str, wheels: Path, place: Path) -> str:
     python = place / "venv" / "bin" / "python"
     versions = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["uv"]
     (place / "versions.txt").write_text("\n".join(versions["constraint-dependencies"]), encoding="utf-8")
-    sources = ["--find-links", wheels, "--constraints", "versions.txt"]
+    sources: list[str | Path] = ["--find-links", wheels, "--constraints", "versions.txt"]
     installed = uv("pip", "install", "--quiet", "--python", python, *sources, distribution, cwd=place)
     if installed.returncode:
         return installed.stderr
