@@ -22,7 +22,7 @@ endif
 BIN := .venv/bin
 bootstrap := $(filter .uv/%,$(UV))
 
-.PHONY: help setup demo test test-pythons format format-check lint types layers architecture docs wheels \
+.PHONY: help setup demo test test-pythons format format-check lint types layers architecture public-api docs wheels \
 	validate build constraints clean
 
 help: ## List these commands
@@ -68,6 +68,9 @@ layers: setup ## Check which layer imports which
 
 architecture: setup ## Run the gates on size, names, purity and imports, and print the core's size
 	$(BIN)/pytest tests/architecture $(ARGS)
+
+public-api: setup ## Write down the names that plugin authors build on, after a wanted change
+	AGENTPLAT_UPDATE_PUBLIC_API=1 $(BIN)/pytest -q tests/architecture/test_public_api.py
 
 docs: setup ## Check the documentation: links, and code that readers will copy
 	$(BIN)/pytest tests/docs $(ARGS)
