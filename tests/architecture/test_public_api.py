@@ -3,8 +3,9 @@ import os
 from pathlib import Path
 from types import ModuleType
 
-import agentplat
 import pytest
+
+import agentplat
 from agentplat.plugins import hookspecs
 
 from .gates.public_api import described
