@@ -13,6 +13,10 @@ DOCS ?= docs
 export UV_PYTHON_DOWNLOADS := never
 export UV_PYTHON := $(PYTHON)
 unexport VIRTUAL_ENV
+# Trust what the machine trusts: a proxy may sign with a certificate of its own.
+ifneq ($(wildcard /etc/ssl/certs/ca-certificates.crt),)
+export UV_SYSTEM_CERTS ?= 1
+endif
 # A user without a home of its own (nobody, some containers) keeps the packages here.
 ifeq ($(shell test -w "$${HOME:-/nonexistent}" && echo yes),)
 export UV_CACHE_DIR := $(CURDIR)/.uv-cache
