@@ -133,7 +133,8 @@ def test_root_needs_no_user_namespaces(tmp_path: Path) -> None:
 
 
 @as_root
-def test_an_ordinary_user_can_own_a_server(tmp_path: Path) -> None:
+@pytest.mark.parametrize("user", [NOBODY, 54321], ids=["named", "unnamed"])
+def test_an_ordinary_user_can_own_a_server(user: int) -> None:
     # The interpreter may lie in root's home, so a process that already runs becomes that user.
     script = f"""
         import os, shutil, sys, tempfile
@@ -156,12 +157,12 @@ def test_an_ordinary_user_can_own_a_server(tmp_path: Path) -> None:
         except psycopg.OperationalError:
             pass
         os.setgroups([])
-        os.setgid({NOBODY})
-        os.setuid({NOBODY})
+        os.setgid({user})
+        os.setuid({user})
         {textwrap.indent(textwrap.dedent(OWNER), " " * 8).strip()}
     """
     with owned_elsewhere(script) as (owner, pid, url):
-        assert Path(f"/proc/{pid}").stat().st_uid == NOBODY
+        assert Path(f"/proc/{pid}").stat().st_uid == user
         assert ask(url, "select current_user") == "postgres"
         owner.kill()
         owner.wait()

@@ -8,6 +8,7 @@ import ctypes
 import fcntl
 import importlib.util
 import os
+import pwd
 import shutil
 import signal
 import subprocess
@@ -134,15 +135,29 @@ _Launch = Callable[[str, list[str], IO[bytes]], "subprocess.Popen[bytes]"]
 
 
 def _launcher(folder: Path) -> _Launch:
-    """How a program of PostgreSQL is started here. It refuses root, so root gives up its rights first."""
+    """How a program of PostgreSQL is started here. It refuses root, and users whom the system cannot name."""
     programs = _programs()
-    if os.geteuid() != 0:
+    if os.geteuid() != 0 and _is_named(os.geteuid()):
         return lambda name, arguments, output: _spawn([str(programs / name), *arguments], output)
     entered = ["unshare", "--user", "--"]
     if _runs([*entered, str(programs / "postgres"), "--version"]):
         return lambda name, arguments, output: _spawn([*entered, str(programs / name), *arguments], output)
+    if os.geteuid() != 0:
+        raise PostgresUnavailable(
+            f"PostgreSQL cannot run as user {os.geteuid()}, who has no name on this system, nor in a user "
+            "namespace, which is not allowed here. Add the user to the system, or name a server in "
+            "AGENTPLAT_TEST_POSTGRES_URL."
+        )
     copied = _copied_for_nobody(programs, folder)
     return lambda name, arguments, output: _spawn([str(copied / name), *arguments], output, user=_NOBODY)
+
+
+def _is_named(user: int) -> bool:
+    try:
+        pwd.getpwuid(user)
+    except KeyError:
+        return False
+    return True
 
 
 def _programs() -> Path:
