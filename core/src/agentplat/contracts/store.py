@@ -246,8 +246,8 @@ class Store(Protocol):
     async def woken(self, worker_id: WorkerId) -> Sequence[TaskId]:
         """The tasks of this worker whose inbox has something."""
 
-    async def inbox(self, task_ids: Sequence[TaskId]) -> Sequence[InboxItem]:
-        """In the order of arrival. Clears the wake mark of these tasks."""
+    async def inbox(self, leases: Sequence[Lease]) -> Sequence[InboxItem]:
+        """In the order of arrival, of the tasks whose lease still holds. Clears their wake mark."""
 
     # the journal
     async def journal(self, task_id: TaskId, after: int = 0, limit: int | None = None) -> Sequence[Recorded]: ...

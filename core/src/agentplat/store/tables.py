@@ -1,0 +1,250 @@
+"""The tables: the one statement of the schema. The revisions of agentplat-migrations add up to exactly this.
+
+No foreign keys: journal, calls and tasks will be dropped by the month, each on its own, and what has to hold between
+queue, workers and tasks is held by the locks of the statements in `sql/`. `queue` is narrow and hot, and the only table
+on which anybody waits for a lock; everything wide is written once, or by the one owner of a task.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Identity,
+    Index,
+    Integer,
+    MetaData,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    UniqueConstraint,
+    Uuid,
+    text,
+)
+
+from agentplat.store.columns import Instant, Json
+
+REVISION = "0001"
+"""The newest revision of agentplat-migrations: what this version needs. Revisions are numbered."""
+
+SCHEMA = "agentplat"
+VERSION_TABLE = "alembic_version_core"
+
+POISON_LIMIT = 3
+"""So many crashes, and a task is not run again."""
+
+EVERY_TENANT = "*"
+"""The tenant of what serves all of them."""
+
+metadata = MetaData(
+    schema=SCHEMA,
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+    },
+)
+
+# A hot row is rewritten all the time: room for its next versions on the same page, and vacuum long before the default.
+_HOT: dict[str, Any] = {
+    "postgresql_with": {
+        "fillfactor": 50,
+        "autovacuum_vacuum_scale_factor": 0.01,
+        "autovacuum_vacuum_threshold": 200,
+        "autovacuum_vacuum_cost_delay": 0,
+    }
+}
+
+
+def _check(name: str, condition: str) -> CheckConstraint:
+    return CheckConstraint(condition, name=name)
+
+
+tasks = Table(
+    "tasks",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("tenant_id", Text, nullable=False),
+    Column("type", Text, nullable=False),
+    Column("status", Text, nullable=False),  # open: its queue row says whether it is pending, running or waiting
+    Column("input", Json, nullable=False),
+    Column("output", Json(nullable=True)),
+    Column("failure", Json(nullable=True)),
+    Column("definition", Text),
+    Column("user_hash", Text),
+    Column("trace_id", Text, nullable=False),
+    Column("parent_span", Text),
+    Column("retry_of", Uuid),
+    Column("model", Text),
+    Column("input_tokens", BigInteger, nullable=False),
+    Column("output_tokens", BigInteger, nullable=False),
+    Column("cost", BigInteger),  # micro-USD; NULL is unknown
+    Column("cancel_requested_at", Instant),
+    Column("created_at", Instant, nullable=False),
+    Column("updated_at", Instant, nullable=False),
+    Column("finished_at", Instant),
+    _check("status", "status IN ('open', 'done', 'error', 'cancelled')"),
+    _check("finished", "(status = 'open') = (finished_at IS NULL)"),
+    _check("open_has_no_output", "status <> 'open' OR output IS NULL"),
+    _check(
+        "failure",
+        "(status <> 'error' OR failure IS NOT NULL) AND (status IN ('error', 'cancelled') OR failure IS NULL)",
+    ),
+    _check("usage", "input_tokens >= 0 AND output_tokens >= 0 AND cost >= 0"),
+)
+Index("ix_tasks_tenant", tasks.c.tenant_id, tasks.c.id)
+Index("ix_tasks_user", tasks.c.user_hash, tasks.c.id)
+Index("ix_tasks_status", tasks.c.status, tasks.c.id)
+Index("ix_tasks_type", tasks.c.type, tasks.c.id)
+Index("ix_tasks_updated", tasks.c.updated_at, tasks.c.id)
+
+submissions = Table(
+    "submissions",
+    metadata,
+    Column("tenant_id", Text, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("fingerprint", Text),
+    Column("task_id", Uuid, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    PrimaryKeyConstraint("tenant_id", "key"),
+)
+
+queue = Table(
+    "queue",
+    metadata,
+    Column("task_id", Uuid, primary_key=True),
+    Column("tenant_id", Text, nullable=False),
+    Column("queue", Text, nullable=False),
+    Column("priority", Integer, nullable=False),  # higher first
+    Column("run_at", Instant),  # ready: not before; parked: its timer, NULL without one; owned: meaningless
+    Column("ready", Boolean, nullable=False),
+    Column("wake", Boolean, nullable=False),  # the inbox has something that nobody has read
+    Column("worker_id", Uuid),
+    Column("claim_id", Uuid),  # random per claim: finds a claim again whose acknowledgement was lost
+    Column("fence", BigInteger, nullable=False),  # grows at every claim, never restarts
+    Column("under_way", Boolean, nullable=False),  # its owner has a step under way
+    Column("suspect", Boolean, nullable=False),  # a worker died with a step of it under way: run it alone
+    Column("crashes", Integer, nullable=False),
+    Column("reason", Text),  # why it was handed back, for people
+    _check("owned_is_not_ready", "worker_id IS NULL OR NOT ready"),
+    _check("owned_has_fence", "worker_id IS NULL OR fence > 0"),
+    _check("owned_has_claim", "(worker_id IS NULL) = (claim_id IS NULL)"),
+    _check("ready_has_time", "NOT ready OR run_at IS NOT NULL"),
+    _check("under_way_is_owned", "NOT under_way OR worker_id IS NOT NULL"),
+    _check("wake_is_seen", f"NOT wake OR ready OR worker_id IS NOT NULL OR crashes >= {POISON_LIMIT}"),
+    _check("poisoned_rests", f"crashes < {POISON_LIMIT} OR (worker_id IS NULL AND NOT ready)"),
+    _check("counts", "fence >= 0 AND crashes >= 0"),
+    **_HOT,
+)
+
+
+def _queue_index(name: str, *columns: Any, where: str) -> None:
+    Index(f"ix_queue_{name}", *columns, postgresql_where=text(where), sqlite_where=text(where))
+
+
+_turn = (queue.c.queue, queue.c.priority.desc(), queue.c.run_at, queue.c.task_id)
+_queue_index("claim", *_turn, where="ready AND NOT suspect")
+_queue_index("suspect", *_turn, where="ready AND suspect")
+_queue_index("worker", queue.c.worker_id, where="worker_id IS NOT NULL")
+_queue_index("timer", queue.c.run_at, where="NOT ready AND worker_id IS NULL AND run_at IS NOT NULL")
+_queue_index("poisoned", queue.c.task_id, where=f"crashes >= {POISON_LIMIT}")
+
+workers = Table(
+    "workers",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("tenant_id", Text, nullable=False),
+    Column("host", Text, nullable=False),
+    Column("pid", Integer, nullable=False),
+    Column("version", Text, nullable=False),
+    Column("capacity", Integer, nullable=False),
+    Column("plugins", Json, nullable=False),
+    Column("started_at", Instant, nullable=False),
+    Column("lease_until", Instant, nullable=False),  # no index: few rows, and a renewal stays one narrow update
+    _check("capacity", "capacity > 0"),
+    **_HOT,
+)
+
+journal = Table(
+    "journal",
+    metadata,
+    Column("task_id", Uuid, nullable=False),
+    Column("seq", BigInteger, nullable=False),  # gapless from 1
+    Column("tenant_id", Text, nullable=False),
+    Column("fence", BigInteger, nullable=False),  # of the lease under which it was written
+    Column("at", Instant, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("content", Json, nullable=False),
+    PrimaryKeyConstraint("task_id", "seq"),
+    _check("seq", "seq >= 1"),
+)
+
+inbox = Table(
+    "inbox",
+    metadata,
+    Column("task_id", Uuid, nullable=False),
+    Column("number", BigInteger, nullable=False),  # the order of arrival, given under the lock of the queue row
+    Column("id", Uuid, nullable=False),
+    Column("tenant_id", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("payload", Json, nullable=False),
+    Column("at", Instant, nullable=False),
+    PrimaryKeyConstraint("task_id", "number"),
+    UniqueConstraint("task_id", "key"),
+    _check("kind", "kind IN ('cancel', 'signal')"),
+)
+
+calls = Table(
+    "calls",
+    metadata,
+    Column("task_id", Uuid, nullable=False),
+    Column("path", Text, nullable=False),
+    Column("try_number", Integer, nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("tenant_id", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("content", Json, nullable=False),
+    Column("model", Text),
+    Column("input_tokens", BigInteger, nullable=False),
+    Column("output_tokens", BigInteger, nullable=False),
+    Column("cost", BigInteger),
+    Column("fence", BigInteger, nullable=False),
+    Column("at", Instant, nullable=False),  # of the last write
+    PrimaryKeyConstraint("task_id", "path", "try_number", "number"),
+    _check("kind", "kind IN ('model', 'tool')"),
+    _check("status", "status IN ('started', 'finished')"),
+    _check("usage", "input_tokens >= 0 AND output_tokens >= 0 AND cost >= 0"),
+)
+
+definitions = Table(
+    "definitions",
+    metadata,
+    Column("hash", Text, nullable=False),
+    Column("tenant_id", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("version", Text),
+    Column("document", Json, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    PrimaryKeyConstraint("hash", "tenant_id"),
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), Identity(always=True), primary_key=True),
+    Column("tenant_id", Text, nullable=False),
+    Column("at", Instant, nullable=False),
+    Column("actor", Text, nullable=False),  # never an e-mail
+    Column("action", Text, nullable=False),
+    Column("task_id", Uuid),
+    Column("content", Json, nullable=False),
+)
+Index("ix_audit_tenant", audit.c.tenant_id, audit.c.id)

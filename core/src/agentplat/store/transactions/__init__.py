@@ -1,0 +1,1 @@
+"""What the store does, one function per transaction: each takes a Transaction and says what came of it."""

@@ -1,0 +1,135 @@
+"""Workers and what they own: the worker's row, claims, the inbox of owned tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from agentplat.contracts.store import Claim, InboxItem, WorkerRow
+from agentplat.domain.ids import TaskId, WorkerId
+from agentplat.domain.lease import Lease
+from agentplat.store.columns import clock
+from agentplat.store.database import Transaction
+from agentplat.store.tables import EVERY_TENANT, inbox, queue, tasks, workers
+from agentplat.store.transactions.prepared import dialect_of, prepared
+from agentplat.store.transactions.rows import AnyRow, inbox_item
+
+
+async def register(transaction: Transaction, worker: WorkerRow, lease_seconds: float) -> None:
+    """The worker has a row from now on, and may claim."""
+    values = {
+        "tenant_id": EVERY_TENANT,
+        "host": worker.host,
+        "pid": worker.pid,
+        "version": worker.version,
+        "capacity": worker.capacity,
+        "plugins": worker.plugins,
+        "started_at": clock(),
+        "lease_until": clock(),
+    }
+    dialect = postgresql if dialect_of(transaction) == "postgresql" else sqlite
+    statement = dialect.insert(workers).values(id=worker.id, **values)
+    await transaction.connection.execute(statement.on_conflict_do_update(index_elements=["id"], set_=values))
+    await renew(transaction, worker.id, lease_seconds)
+
+
+async def renew(transaction: Transaction, worker_id: WorkerId, lease_seconds: float) -> bool:
+    """False when the row is gone."""
+    result = await transaction.connection.execute(
+        prepared("renew_worker", dialect_of(transaction)), {"worker_id": worker_id, "lease_seconds": lease_seconds}
+    )
+    return result.rowcount == 1
+
+
+async def claim(
+    transaction: Transaction,
+    statement: str,
+    *,
+    worker_id: WorkerId,
+    claim_id: UUID,
+    limit: int,
+    queues: Sequence[str],
+) -> Sequence[Claim]:
+    """What `statement`, claim or claim_suspect, gives, queue by queue until `limit` is reached."""
+    if transaction.again and (found := await _claimed(transaction, worker_id, claim_id)):
+        return found
+    dialect = dialect_of(transaction)
+    rows: list[AnyRow] = []
+    for name in queues:
+        values = {"worker_id": worker_id, "claim_id": claim_id, "queue": name, "limit": limit - len(rows)}
+        claimed = (await transaction.connection.execute(prepared(statement, dialect), values)).all()
+        rows += sorted(claimed, key=lambda row: (-row.priority, row.run_at, row.task_id))
+        if len(rows) >= limit:
+            break
+    if not rows:
+        return ()
+    return await _claims(transaction, worker_id, rows)
+
+
+async def _claimed(transaction: Transaction, worker_id: WorkerId, claim_id: UUID) -> Sequence[Claim]:
+    """What this very claim gave when an earlier attempt was committed without our hearing of it."""
+    mine = (queue.c.worker_id == worker_id) & (queue.c.claim_id == claim_id)
+    found = select(queue, clock().label("now")).where(mine).order_by(queue.c.priority.desc(), queue.c.run_at)
+    return await _claims(transaction, worker_id, (await transaction.connection.execute(found)).all())
+
+
+async def _claims(transaction: Transaction, worker_id: WorkerId, rows: Sequence[AnyRow]) -> Sequence[Claim]:
+    wanted = select(
+        tasks.c.id,
+        tasks.c.tenant_id,
+        tasks.c.type,
+        tasks.c.definition,
+        tasks.c.trace_id,
+        tasks.c.parent_span,
+        tasks.c.created_at,
+        queue.c.suspect,
+    ).join(queue, queue.c.task_id == tasks.c.id)
+    found = await transaction.connection.execute(wanted.where(tasks.c.id.in_([row.task_id for row in rows])))
+    by_id: dict[UUID, AnyRow] = {row.id: row for row in found}
+    return [_claim(row, by_id[row.task_id], worker_id) for row in rows]
+
+
+def _claim(row: AnyRow, task: AnyRow, worker_id: WorkerId) -> Claim:
+    return Claim(
+        lease=Lease(TaskId(row.task_id), row.fence, worker_id),
+        tenant=task.tenant_id,
+        type=task.type,
+        definition=task.definition,
+        trace_id=task.trace_id,
+        parent_span=task.parent_span,
+        submitted_at=task.created_at,
+        now=row.now,
+        suspect=task.suspect,
+    )
+
+
+async def woken(transaction: Transaction, worker_id: WorkerId) -> Sequence[TaskId]:
+    """The tasks of this worker that were told something which nobody has read."""
+    statement = select(queue.c.task_id).where(queue.c.worker_id == worker_id, queue.c.wake)
+    return [TaskId(task_id) for task_id in (await transaction.connection.execute(statement)).scalars()]
+
+
+async def read_inbox(transaction: Transaction, leases: Sequence[Lease]) -> Sequence[InboxItem]:
+    """Under the locks of the rows, so that nothing arrives between the look and the clearing of the mark.
+
+    Only for leases that hold: a worker that has lost one must not clear the mark that is meant for the next owner.
+    """
+    held = await _held(transaction, leases)
+    if not held:
+        return ()
+    await transaction.connection.execute(
+        update(queue).where(queue.c.task_id.in_(held), queue.c.wake).values(wake=False)
+    )
+    items = select(inbox).where(inbox.c.task_id.in_(held)).order_by(inbox.c.task_id, inbox.c.number)
+    return [inbox_item(row) for row in await transaction.connection.execute(items)]
+
+
+async def _held(transaction: Transaction, leases: Sequence[Lease]) -> list[UUID]:
+    values: dict[str, Any] = {"task_ids": sorted(lease.task_id for lease in leases)}
+    rows = await transaction.connection.execute(prepared("lock_tasks", dialect_of(transaction)), values)
+    by_id = {row.task_id: (row.fence, row.worker_id) for row in rows}
+    return [lease.task_id for lease in leases if by_id.get(lease.task_id) == (lease.fence, lease.worker_id)]

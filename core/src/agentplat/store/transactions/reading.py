@@ -1,0 +1,150 @@
+"""What is read: tasks with the state of their queue row, journals, calls, costs, changes, the audit."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Select, Text, and_, case, cast, func, or_, select
+
+from agentplat.contracts.interface import CostSummary, TaskFilter
+from agentplat.contracts.store import AuditRow, CallRow, TaskRow
+from agentplat.domain.errors import NotFound
+from agentplat.domain.events import Recorded
+from agentplat.domain.ids import TaskId
+from agentplat.domain.task import TaskState
+from agentplat.store.database import Transaction
+from agentplat.store.tables import POISON_LIMIT, audit, calls, journal, queue, tasks
+from agentplat.store.transactions.rows import audit_row, call_row, recorded, task_row
+
+_OWNED = queue.c.worker_id.is_not(None)
+_CLAIMABLE = and_(queue.c.worker_id.is_(None), or_(queue.c.ready, queue.c.crashes >= POISON_LIMIT))
+_PARKED = and_(queue.c.worker_id.is_(None), ~queue.c.ready, queue.c.crashes < POISON_LIMIT)
+_OPEN: Mapping[TaskState, ColumnElement[bool]] = {
+    TaskState.RUNNING: _OWNED,
+    TaskState.PENDING: _CLAIMABLE,
+    TaskState.WAITING: _PARKED,
+}
+"""Which queue rows each state stands for. A poisoned task is pending: nobody may claim it, but it waits for nothing."""
+
+_SHOWN = case(
+    (tasks.c.status != "open", tasks.c.status),
+    *((condition, state.value) for state, condition in _OPEN.items()),
+).label("shown")
+_LAST_SEQ = select(func.max(journal.c.seq)).where(journal.c.task_id == tasks.c.id).scalar_subquery().label("last_seq")
+
+
+def _tasks() -> Select[Any]:
+    columns = (queue.c.fence, queue.c.worker_id, queue.c.reason, _SHOWN, _LAST_SEQ)
+    return select(tasks, *columns).join(queue, queue.c.task_id == tasks.c.id, isouter=True)
+
+
+async def task(transaction: Transaction, task_id: TaskId) -> TaskRow:
+    """The task. Raises NotFound."""
+    row = (await transaction.connection.execute(_tasks().where(tasks.c.id == task_id))).first()
+    if row is None:
+        raise NotFound(f"There is no task {task_id}.")
+    return task_row(row)
+
+
+async def find_tasks(transaction: Transaction, wanted: TaskFilter) -> Sequence[TaskRow]:
+    """Newest first."""
+    statement = _tasks().order_by(tasks.c.id.desc()).limit(wanted.limit)
+    for condition in _conditions(wanted):
+        statement = statement.where(condition)
+    return [task_row(row) for row in await transaction.connection.execute(statement)]
+
+
+def _conditions(wanted: TaskFilter) -> Sequence[ColumnElement[bool]]:
+    conditions: list[ColumnElement[bool]] = []
+    if wanted.status is not None:
+        # The queue row's own condition comes with `open`, so that a list of open tasks begins at the narrow queue.
+        open_state = _OPEN.get(wanted.status)
+        stored = "open" if open_state is not None else wanted.status.value
+        conditions.append(tasks.c.status == stored)
+        if open_state is not None:
+            conditions.append(open_state)
+    if wanted.type is not None:
+        conditions.append(tasks.c.type == wanted.type)
+    if wanted.user_hash is not None:
+        conditions.append(tasks.c.user_hash == wanted.user_hash)
+    if wanted.tenant is not None:
+        conditions.append(tasks.c.tenant_id == wanted.tenant)
+    if wanted.before is not None:
+        conditions.append(tasks.c.id < wanted.before)
+    conditions += [_mentions(word) for word in (wanted.text or "").split()]
+    return conditions
+
+
+def _mentions(word: str) -> ColumnElement[bool]:
+    """Whether a task holds `word` in type, input or output, in upper or lower case (on SQLite only for A to Z)."""
+    written = json.dumps(word, ensure_ascii=False)[1:-1]  # as JSON text has it
+    columns = (tasks.c.type, cast(tasks.c.input, Text), cast(tasks.c.output, Text))
+    return or_(*(column.icontains(written, autoescape=True) for column in columns))
+
+
+async def read_journal(transaction: Transaction, task_id: TaskId, after: int, limit: int | None) -> Sequence[Recorded]:
+    """The events after the number `after`, in order."""
+    statement = select(journal).where(journal.c.task_id == task_id, journal.c.seq > after)
+    rows = await transaction.connection.execute(statement.order_by(journal.c.seq).limit(limit))
+    return [recorded(row) for row in rows]
+
+
+async def read_journals(transaction: Transaction, task_ids: Sequence[TaskId]) -> Mapping[TaskId, Sequence[Recorded]]:
+    """Whole journals by task, an empty one for an unknown task."""
+    statement = select(journal).where(journal.c.task_id.in_(task_ids)).order_by(journal.c.task_id, journal.c.seq)
+    found: dict[TaskId, list[Recorded]] = {task_id: [] for task_id in task_ids}
+    for row in await transaction.connection.execute(statement):
+        found[TaskId(row.task_id)].append(recorded(row))
+    return found
+
+
+async def read_calls(
+    transaction: Transaction, task_id: TaskId, path: str | None, try_number: int | None
+) -> Sequence[CallRow]:
+    """The ledger of a task, of one path and try if asked for, in the order of the numbers."""
+    statement = select(calls).where(calls.c.task_id == task_id)
+    if path is not None:
+        statement = statement.where(calls.c.path == path)
+    if try_number is not None:
+        statement = statement.where(calls.c.try_number == try_number)
+    rows = await transaction.connection.execute(statement.order_by(calls.c.path, calls.c.try_number, calls.c.number))
+    return [call_row(row) for row in rows]
+
+
+async def costs(transaction: Transaction, tenant: str | None, user_hash: str | None) -> CostSummary:
+    """Sums over all tasks, or those of a tenant, a user."""
+    statement = select(
+        func.count().label("tasks"),
+        func.count(tasks.c.user_hash.distinct()).label("users"),
+        func.coalesce(func.sum(tasks.c.input_tokens), 0).label("input_tokens"),
+        func.coalesce(func.sum(tasks.c.output_tokens), 0).label("output_tokens"),
+        func.coalesce(func.sum(tasks.c.cost), 0).label("cost"),
+        (func.count() - func.count(tasks.c.cost)).label("unknown"),
+    )
+    if tenant is not None:
+        statement = statement.where(tasks.c.tenant_id == tenant)
+    if user_hash is not None:
+        statement = statement.where(tasks.c.user_hash == user_hash)
+    row = (await transaction.connection.execute(statement)).mappings().one()
+    return CostSummary(**{name: int(value) for name, value in row.items()})
+
+
+async def changes(transaction: Transaction, after: tuple[datetime, UUID] | None, limit: int) -> Sequence[TaskRow]:
+    """Tasks in the order in which they last changed, after a place; without one the newest change only."""
+    place = (tasks.c.updated_at, tasks.c.id)
+    if after is None:
+        statement = _tasks().order_by(*(column.desc() for column in place)).limit(1)
+    else:
+        later = or_(place[0] > after[0], and_(place[0] == after[0], place[1] > after[1]))
+        statement = _tasks().where(place[0] >= after[0], later).order_by(*place).limit(limit)
+    return [task_row(row) for row in await transaction.connection.execute(statement)]
+
+
+async def read_audit(transaction: Transaction, limit: int) -> Sequence[AuditRow]:
+    """The newest first."""
+    rows = await transaction.connection.execute(select(audit).order_by(audit.c.id.desc()).limit(limit))
+    return [audit_row(row) for row in rows]

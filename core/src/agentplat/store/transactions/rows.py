@@ -1,0 +1,123 @@
+"""Rows as the domain and the contract know them. A row that a newer version wrote is a clear error, never a guess."""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+from sqlalchemy import Row
+
+from agentplat.contracts.store import AuditRow, CallRow, Definition, InboxItem, TaskRow
+from agentplat.domain.errors import SchemaOutdated
+from agentplat.domain.events import Recorded, decode
+from agentplat.domain.failure import Failure
+from agentplat.domain.ids import TaskId, WorkerId
+from agentplat.domain.task import TaskState
+from agentplat.domain.usage import Usage
+
+AnyRow: TypeAlias = Row[*tuple[Any, ...]]
+
+
+def task_row(row: AnyRow) -> TaskRow:
+    """A row of `tasks` with its queue row and the end of its journal."""
+    return TaskRow(
+        id=TaskId(row.id),
+        tenant=row.tenant_id,
+        type=row.type,
+        status=TaskState(row.shown),
+        input=row.input,
+        output=row.output,
+        failure=None if row.failure is None else _failure(row),
+        definition=row.definition,
+        user_hash=row.user_hash,
+        trace_id=row.trace_id,
+        usage=usage_of(row),
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+        cancel_requested=row.cancel_requested_at is not None,
+        reason=row.reason,
+        retry_of=None if row.retry_of is None else TaskId(row.retry_of),
+        fence=row.fence,
+        worker_id=None if row.worker_id is None else WorkerId(row.worker_id),
+        last_seq=row.last_seq,
+    )
+
+
+def recorded(row: AnyRow) -> Recorded:
+    """A row of `journal`."""
+    try:
+        event = decode(row.kind, row.content)
+    except (KeyError, TypeError, ValueError) as error:
+        raise _from_the_future(f"the event {row.kind!r} (number {row.seq} of task {row.task_id})") from error
+    return Recorded(seq=row.seq, at=row.at, event=event)
+
+
+def call_row(row: AnyRow) -> CallRow:
+    """A row of `calls`."""
+    return CallRow(
+        path=row.path,
+        try_number=row.try_number,
+        number=row.number,
+        kind=row.kind,
+        name=row.name,
+        status=row.status,
+        content=row.content,
+        usage=usage_of(row),
+    )
+
+
+def inbox_item(row: AnyRow) -> InboxItem:
+    """A row of `inbox`."""
+    return InboxItem(
+        id=row.id,
+        task_id=TaskId(row.task_id),
+        kind=row.kind,
+        key=row.key,
+        name=row.name,
+        payload=row.payload,
+    )
+
+
+def definition_row(row: AnyRow) -> Definition:
+    """A row of `definitions`."""
+    return Definition(hash=row.hash, name=row.name, version=row.version, document=row.document)
+
+
+def audit_row(row: AnyRow) -> AuditRow:
+    """A row of `audit`."""
+    return AuditRow(
+        at=row.at,
+        tenant=row.tenant_id,
+        actor=row.actor,
+        action=row.action,
+        task_id=None if row.task_id is None else TaskId(row.task_id),
+        content=row.content,
+    )
+
+
+def usage_of(row: AnyRow) -> Usage:
+    """The usage that a row of `tasks` or `calls` holds."""
+    return Usage(model=row.model, input_tokens=row.input_tokens, output_tokens=row.output_tokens, cost=row.cost)
+
+
+def usage_values(usage: Usage) -> dict[str, Any]:
+    """The columns in which `tasks` and `calls` keep a usage."""
+    return {
+        "model": usage.model,
+        "input_tokens": usage.input_tokens,
+        "output_tokens": usage.output_tokens,
+        "cost": usage.cost,
+    }
+
+
+def _failure(row: AnyRow) -> Failure:
+    try:
+        return Failure.from_json(row.failure)
+    except (KeyError, TypeError, ValueError) as error:
+        raise _from_the_future(f"the failure of task {row.id}") from error
+
+
+def _from_the_future(what: str) -> SchemaOutdated:
+    return SchemaOutdated(
+        f"The database holds {what}, which this version of agentplat does not know. A newer version wrote it: "
+        "update this one."
+    )

@@ -1,0 +1,69 @@
+"""What others tell a task: put into its inbox, first one in wins, and the task is woken in the same transaction."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import func, insert, select, update
+
+from agentplat.contracts.store import InboxItem
+from agentplat.domain.errors import ConflictError, NotFound
+from agentplat.domain.ids import TaskId
+from agentplat.store.columns import clock
+from agentplat.store.database import Transaction
+from agentplat.store.tables import inbox, journal, tasks
+from agentplat.store.transactions.prepared import dialect_of, prepared
+
+
+async def tell(transaction: Transaction, item: InboxItem) -> bool:
+    """False when an item of this key came before. Raises NotFound, or ConflictError when the task is over."""
+    execute, dialect = transaction.connection.execute, dialect_of(transaction)
+    row = (await execute(prepared("lock_tasks", dialect), {"task_ids": [item.task_id]})).first()
+    if row is None:
+        raise await _why_not(transaction, item.task_id)
+    same = select(inbox.c.id).where(inbox.c.task_id == item.task_id, inbox.c.key == item.key)
+    earlier = (await execute(same)).scalar_one_or_none()
+    if earlier is not None:
+        return transaction.again and earlier == item.id
+    if await _is_in_journal(transaction, item):
+        return False
+    at: datetime = (await execute(select(clock()))).scalar_one()
+    last = select(func.coalesce(func.max(inbox.c.number), 0)).where(inbox.c.task_id == item.task_id).scalar_subquery()
+    await execute(
+        insert(inbox).values(
+            task_id=item.task_id,
+            number=last + 1,
+            id=item.id,
+            tenant_id=row.tenant_id,
+            kind=item.kind,
+            key=item.key,
+            name=item.name,
+            payload=item.payload,
+            at=at,
+        )
+    )
+    await execute(prepared("wake_task", dialect), {"task_id": item.task_id, "hurry": item.kind == "cancel"})
+    if item.kind == "cancel":
+        await _show_cancel(transaction, item.task_id, at)
+    return True
+
+
+async def _why_not(transaction: Transaction, task_id: TaskId) -> NotFound | ConflictError:
+    status = await transaction.connection.execute(select(tasks.c.status).where(tasks.c.id == task_id))
+    known = status.scalar_one_or_none()
+    if known is None:
+        return NotFound(f"There is no task {task_id}.")
+    return ConflictError(f"The task {task_id} is over ({known}); it hears nothing any more.")
+
+
+async def _is_in_journal(transaction: Transaction, item: InboxItem) -> bool:
+    """Whether the owner has taken an item of this key already."""
+    kind = "cancel_requested" if item.kind == "cancel" else "signal_received"
+    events = select(journal.c.content).where(journal.c.task_id == item.task_id, journal.c.kind == kind)
+    contents = (await transaction.connection.execute(events)).scalars()
+    return any(item.kind == "cancel" or content.get("key") == item.key for content in contents)
+
+
+async def _show_cancel(transaction: Transaction, task_id: TaskId, at: datetime) -> None:
+    marked = {"cancel_requested_at": at, "updated_at": at}
+    await transaction.connection.execute(update(tasks).where(tasks.c.id == task_id).values(marked))
