@@ -202,7 +202,7 @@ def agentplat_step_changed(step: StepView) -> None:
 def agentplat_process_started(role: str) -> None:
     """See that a process is up.
 
-    Called     once per process, when it is wired and about to serve or to claim; `role` is `api`, `worker` or `dev`.
+    Called     once per process, when it is wired and about to serve or to claim; `role` is `api` or `worker`.
     Returns    nothing; what is returned is dropped.
     Must       return at once. There is no counterpart at the end: a process may be killed at any moment.
     On error   logged and counted with the plugin's name; the process goes on.

@@ -8,8 +8,9 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Mapping
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import (
     AfterValidator,
@@ -32,7 +33,6 @@ from pydantic_settings import (
 
 from agentplat.domain.errors import SettingsInvalid
 from agentplat.plugins.selection import SETTINGS_FILE, Selection, plugin_names, project_folder
-from agentplat.runtime.settings_faults import settings_invalid
 
 DEFAULT_DATABASE = "sqlite:///.agentplat/agentplat.db"
 
@@ -192,7 +192,7 @@ def load_settings(project: Path | None = None, **flags: Any) -> Settings:
     try:
         settings = FromProject(**{"project": folder, **said})
     except ValidationError as error:
-        raise settings_invalid(error, Settings, file, written, said) from None
+        raise _invalid(error, file, written, said) from None
     except SettingsError as error:
         raise SettingsInvalid(f"A variable cannot be read: {error}.") from None
     _check_together(settings)
@@ -219,3 +219,61 @@ def _check_together(settings: Settings) -> None:
             f"worker.renew_seconds ({worker.renew_seconds:g}) must be at most half of worker.lease_seconds "
             f"({worker.lease_seconds:g}), so that one lost renewal does not lose the lease."
         )
+
+
+def _invalid(
+    error: ValidationError, file: Path, written: Mapping[str, object], flags: Mapping[str, object]
+) -> SettingsInvalid:
+    """One error for all faults, each with its place and the nearest known key; never with a value."""
+    faults = [
+        _line(fault["loc"], fault["type"], fault["msg"], file, written, flags)
+        for fault in error.errors(include_url=False, include_input=False, include_context=False)
+    ]
+    return SettingsInvalid("The settings cannot be used:\n" + "\n".join(faults))
+
+
+def _line(
+    loc: tuple[int | str, ...],
+    kind: str,
+    message: str,
+    file: Path,
+    written: Mapping[str, object],
+    flags: Mapping[str, object],
+) -> str:
+    keys = [str(key) for key in loc]
+    match kind:
+        case "extra_forbidden":
+            known = _keys_beside(keys)
+            nearest = get_close_matches(keys[-1], known, n=1)
+            hint = f"did you mean {nearest[0]!r}?" if nearest else f"known are {', '.join(known)}"
+            message = f"no setting has this name; {hint}"
+        case "missing":
+            message = f"{keys.pop()!r} is missing"
+        case "value_error":
+            message = message.removeprefix("Value error, ")
+    return f"{_place(keys, file, written, flags)}: {message}"
+
+
+def _place(keys: list[str], file: Path, written: Mapping[str, object], flags: Mapping[str, object]) -> str:
+    if keys[0] in flags:
+        return f"--{keys[0].replace('_', '-')}"
+    found: object = written
+    for key in keys:
+        if isinstance(found, list | tuple):
+            break
+        if not isinstance(found, Mapping) or key not in found:
+            return "AGENTPLAT_" + "__".join(keys).upper()
+        found = found[key]
+    return f"{file}: {'.'.join(keys)}"
+
+
+def _keys_beside(keys: list[str]) -> list[str]:
+    """The names that are known at the place of the last key."""
+    model: type[BaseModel] = Settings
+    for key in keys[:-1]:
+        field = model.model_fields.get(key)
+        if field is None:
+            continue  # the free name of a table, as in `prices."provider:model"`
+        candidates = (field.annotation, *get_args(field.annotation))
+        model = next((kind for kind in candidates if isinstance(kind, type) and issubclass(kind, BaseModel)), model)
+    return sorted(set(model.model_fields) - {"project"})
