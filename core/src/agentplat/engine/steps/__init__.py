@@ -1,0 +1,1 @@
+"""How one execution of a step is run: its input checked, its calls recorded, its failure typed."""
