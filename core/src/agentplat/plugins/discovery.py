@@ -34,7 +34,9 @@ class Found:
 def discover(selection: Selection) -> list[Found]:
     """All installed plugins in the order of their names, those that may be used imported; never raises.
 
-    stevedore keeps what it listed: a plugin that is installed later is seen by the next process.
+    stevedore keeps what it listed: a plugin that is installed later is seen by the next process. It keeps it on disk
+    too, by times that are exact to two minutes: the same version, installed again with other entry points, may be
+    seen that much later.
     """
     listing = NamedExtensionManager[object](GROUP, names=[], on_missing_entrypoints_callback=None)
     modules: dict[str, list[str]] = {}
