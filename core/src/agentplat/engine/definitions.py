@@ -16,7 +16,8 @@ from agentplat.domain.json import JsonObject, JsonValue
 from agentplat.domain.workflow import AgentCall, Workflow, leaves, single
 from agentplat.engine.catalog import Catalog
 from agentplat.engine.journal import patiently
-from agentplat.language.compiler import build, compile_document, definition_hash, normalise
+from agentplat.language.compiler import compile_document, definition_hash, normalise
+from agentplat.language.tree import build
 from agentplat.language.yaml import load
 
 KINDS = ("workflow", "agent", "tool")

@@ -79,8 +79,9 @@ class BodyStart:
     tenant: str
     trace_id: str
     parent_span: str | None
-    workflow_definition: str | None
-    recorded: Sequence[CallRow]  # calls of the same try that an earlier owner finished
+    type: str
+    definition: str | None
+    recorded: Sequence[CallRow]  # the step's calls so far, of all its tries
     record: Recorder
 
 
@@ -304,7 +305,7 @@ class TaskOwner:
         return execution is not None and execution.attempt == outcome.attempt and execution.phase.has_body
 
     async def _read_inbox(self) -> tuple[list[Event], list[UUID]]:
-        items = await patiently(lambda: self._store.inbox([self.task_id]))
+        items = await patiently(lambda: self._store.inbox([self._claim.lease]))
         return [_told(item) for item in items], [item.id for item in items]
 
     def _start(self, start: StartStep) -> None:
@@ -347,14 +348,15 @@ class TaskOwner:
         first = start.attempt == 1
         path = str(start.path)
         calls = self._store.calls
-        recorded = () if first else await patiently(lambda: calls(self.task_id, path, start.try_number))
+        recorded = () if first else await patiently(lambda: calls(self.task_id, path))
         return BodyStart(
             start=start,
             task_id=self.task_id,
             tenant=self._claim.tenant,
             trace_id=self._claim.trace_id,
             parent_span=self._claim.parent_span,
-            workflow_definition=self._claim.definition,
+            type=self._claim.type,
+            definition=self._claim.definition,
             recorded=recorded,
             record=record,
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
+from dataclasses import replace
 
 from uuid_utils.compat import uuid7
 
@@ -17,7 +18,7 @@ from agentplat.domain.json import JsonObject, unstorable
 from agentplat.engine.catalog import Catalog
 from agentplat.engine.client.identity import Caller, HashUser, recognise
 from agentplat.engine.definitions import Definitions, split_type
-from agentplat.language.schema import input_faults
+from agentplat.language.schema import faults, with_defaults
 
 DEFAULT_TENANT = "default"
 MAX_INPUT_BYTES = 1024 * 1024
@@ -36,14 +37,16 @@ async def submit(
 
     Raises UnknownName, InputRejected, WorkflowInvalid, IdempotencyMismatch.
     """
-    faults = _faults(submission)
-    if faults:
-        raise InputRejected("The submission", faults)
+    wrong = _faults(submission)
+    if wrong:
+        raise InputRejected("The submission", wrong)
     caller = recognise(submission.input, submission.user, submission.tenant, submission.traceparent, hash_user)
     workflow, definition = definitions.pin(catalog, submission.type)
-    schema_faults = input_faults(workflow.input_schema, caller.input)
-    if schema_faults:
-        raise InputRejected(f"The input of {submission.type}", schema_faults)
+    if workflow.input_schema is not None:
+        caller = replace(caller, input=with_defaults(workflow.input_schema, caller.input))
+        wrong = [(f"/input{pointer}", reason) for pointer, reason in faults(workflow.input_schema, caller.input)]
+        if wrong:
+            raise InputRejected(f"The input of {submission.type}", wrong)
     task = _new_task(submission, caller, definition.hash if definition else None)
     [submitted] = await store.submit([task], [definition] if definition else [])
     if submitted.created:
@@ -58,18 +61,18 @@ def _faults(submission: Submission) -> list[tuple[str, str]]:
         "/tenant_id": submission.tenant,
         "/idempotency_key": submission.idempotency_key,
     }
-    faults = [(pointer, "is longer than 255 characters") for pointer, text in texts.items() if text and len(text) > 255]
-    faults += [(pointer, fault[1]) for pointer, text in texts.items() if (fault := unstorable(text)) is not None]
+    wrong = [(pointer, "is longer than 255 characters") for pointer, text in texts.items() if text and len(text) > 255]
+    wrong += [(pointer, fault[1]) for pointer, text in texts.items() if (fault := unstorable(text)) is not None]
     if abs(submission.priority) > _MAX_PRIORITY:
-        faults.append(("/priority", f"is not between -{_MAX_PRIORITY} and {_MAX_PRIORITY}"))
+        wrong.append(("/priority", f"is not between -{_MAX_PRIORITY} and {_MAX_PRIORITY}"))
     if not 0 <= submission.delay <= 366 * 86_400:
-        faults.append(("/delay", "is not between 0 seconds and a year"))
+        wrong.append(("/delay", "is not between 0 seconds and a year"))
     found = unstorable(submission.input, "/input")
     if found is not None:
-        return [*faults, found]
+        return [*wrong, found]
     if len(_canonical(submission.input)) > MAX_INPUT_BYTES:
-        faults.append(("/input", f"is larger than {MAX_INPUT_BYTES} bytes"))
-    return faults
+        wrong.append(("/input", f"is larger than {MAX_INPUT_BYTES} bytes"))
+    return wrong
 
 
 def _new_task(submission: Submission, caller: Caller, definition: str | None) -> NewTask:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from uuid import UUID, uuid5
 
 from agentplat.contracts.interface import StepView, TaskView, WorkflowStateView
 from agentplat.contracts.store import TaskRow
+from agentplat.domain.ids import TaskId
 from agentplat.domain.interpreter import ROOT
 from agentplat.domain.json import JsonValue
 from agentplat.domain.state import Execution, Phase, State
@@ -29,7 +31,8 @@ _STATUS = {
 
 def task_view(row: TaskRow, state: State | None = None) -> TaskView:
     """The task; with its steps and workflow state where `state` is given and the task is a workflow."""
-    is_workflow = row.type.startswith("workflow:")
+    shown = state if row.type.startswith("workflow:") else None
+    executions = shown.executions.values() if shown else ()
     return TaskView(
         id=row.id,
         type=row.type,
@@ -46,17 +49,17 @@ def task_view(row: TaskRow, state: State | None = None) -> TaskView:
         cancel_requested=row.cancel_requested,
         reason=row.reason,
         retry_of=row.retry_of,
-        steps=tuple(step_view(row, state, e) for e in state.executions.values()) if state and is_workflow else (),
-        workflow_state=_workflow_state(row, state) if state and is_workflow else None,
+        steps=tuple(step_view(row.id, shown, e, row.created_at) for e in executions) if shown else (),
+        workflow_state=_workflow_state(row, shown) if shown else None,
     )
 
 
-def step_view(row: TaskRow, state: State, execution: Execution) -> StepView:
-    """One execution as its readers see it."""
+def step_view(task_id: TaskId, state: State, execution: Execution, at: datetime) -> StepView:
+    """One execution as its readers see it. `at` stands for times that the state does not know."""
     kind, target = _target(state.node(execution.path))
     return StepView(
         id=execution.id,
-        task_id=row.id,
+        task_id=task_id,
         path=str(execution.path),
         kind=kind,
         target=target,
@@ -67,8 +70,8 @@ def step_view(row: TaskRow, state: State, execution: Execution) -> StepView:
         output=execution.output if execution.phase is Phase.SUCCEEDED else None,
         failure=execution.failure,
         usage=execution.usage,
-        created_at=execution.started_at or row.created_at,
-        updated_at=execution.updated_at or row.updated_at,
+        created_at=execution.started_at or at,
+        updated_at=execution.updated_at or at,
     )
 
 

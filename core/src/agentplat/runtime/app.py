@@ -1,0 +1,101 @@
+"""The composition root: settings to registries, store, definitions and client."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from importlib import import_module
+from typing import Any
+
+from agentplat.contracts.interface import Description
+from agentplat.contracts.store import Store
+from agentplat.domain.errors import SettingsInvalid
+from agentplat.domain.json import JsonValue
+from agentplat.engine.client.identity import user_hasher
+from agentplat.engine.client.local import LocalClient
+from agentplat.engine.definitions import Definitions
+from agentplat.plugins.host import Plugins, load_plugins
+from agentplat.plugins.project.generation import Project, load_project
+from agentplat.plugins.registry import Registries
+from agentplat.runtime.identity_key import identity_key
+from agentplat.runtime.settings import Settings
+from agentplat.store.connect import open_store
+
+
+class Platform:
+    """Everything that a process of agentplat needs. Made by `open_platform`."""
+
+    def __init__(self, settings: Settings, plugins: Plugins, store: Store) -> None:
+        self.settings = settings
+        self.plugins = plugins
+        self.store = store
+        self.definitions = Definitions(store)
+        self._project: Project = load_project(settings.project, plugins.registries)
+
+    @property
+    def registries(self) -> Registries:
+        """The generation that is current now."""
+        return self._project.registries
+
+    def reload(self) -> None:
+        """Read the project's folder again. What is broken keeps out; tasks that run keep what they began with."""
+        self._project = load_project(self.settings.project, self.plugins.registries, self._project)
+
+    def client(self, *, development: bool = False) -> LocalClient:
+        key = identity_key(self.settings)
+        return LocalClient(
+            self.store,
+            lambda: self.registries,
+            self.definitions,
+            hash_user=user_hasher(self.settings.identity.hash, key or b""),
+            plugins=self.described_plugins,
+            development=development,
+        )
+
+    def described_plugins(self) -> Sequence[Description]:
+        """Every plugin and every file of the project that was found, with its state."""
+        found = []
+        for record in (*self.plugins.records, *self._project.records):
+            values: dict[str, JsonValue] = {
+                "distribution": record.distribution,
+                "version": record.version,
+                "state": record.state.value,
+                "reason": record.reason,
+                "offers": {kind: list(names) for kind, names in record.offers.items()},
+            }
+            found.append(Description(name=record.name, description=record.distribution or "", values=values))
+        return found
+
+    def migrate(self) -> None:
+        """Bring the schema of every distribution that owns tables to its newest revision."""
+        for spec in self.registries.migrations:
+            _target(spec.upgrade)(self.settings.database_url)
+
+
+def _target(path: str) -> Any:
+    module, _, name = path.partition(":")
+    return getattr(import_module(module), name)
+
+
+@asynccontextmanager
+async def open_platform(settings: Settings) -> AsyncIterator[Platform]:
+    """A platform with an open store. SQLite is migrated on the way; PostgreSQL must be current (SchemaOutdated)."""
+    plugins = load_plugins(settings.selection)
+    store = open_store(settings.database_url)
+    platform = Platform(settings, plugins, store)
+    if settings.sqlite_file is not None:
+        if not len(platform.registries.migrations):
+            raise SettingsInvalid(
+                "No installed plugin offers migrations, so an SQLite database cannot be made. "
+                "Install agentplat-migrations, and let it be loaded (plugins, plugins_deny)."
+            )
+        settings.sqlite_file.parent.mkdir(parents=True, exist_ok=True)
+        # In a thread: Alembic's environment runs an event loop of its own.
+        await asyncio.to_thread(platform.migrate)
+    await store.open()
+    try:
+        yield platform
+    finally:
+        await platform.registries.aclose()
+        await store.close()

@@ -1,0 +1,96 @@
+"""What a worker process and its keeper share: a few bytes of memory, and a pipe that breaks when the keeper dies.
+
+The memory says whether the worker is registered, and the earliest moment at which one of its steps has run too long.
+It is memory and not a message, because a worker whose event loop is blocked sends nothing.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import mmap
+import os
+import signal
+import struct
+import sys
+import tempfile
+import threading
+from uuid import UUID
+
+_LAYOUT = struct.Struct("<Bd16s")
+_SIZE = mmap.PAGESIZE
+_PR_SET_PDEATHSIG = 1
+
+
+class Lifeline:
+    """Made by the keeper, opened by the worker over the inherited descriptor `fd`."""
+
+    def __init__(self, fd: int | None = None) -> None:
+        if fd is None:
+            with tempfile.TemporaryFile() as file:
+                file.truncate(_SIZE)
+                fd = os.dup(file.fileno())
+        self.fd = fd
+        self._memory = mmap.mmap(fd, _SIZE)
+        self._deadlines: dict[tuple[UUID, str], float] = {}
+
+    # --- the worker's side ---
+
+    def registered(self) -> None:
+        self._write(1, *self._earliest())
+
+    def begin(self, task_id: UUID, path: str, deadline: float) -> None:
+        """A body starts; `deadline` is a time of the monotonic clock, which all processes share."""
+        self._deadlines[task_id, path] = deadline
+        self._write(1, *self._earliest())
+
+    def end(self, task_id: UUID, path: str) -> None:
+        if self._deadlines.pop((task_id, path), None) is not None:
+            self._write(1, *self._earliest())
+
+    def _earliest(self) -> tuple[float, UUID]:
+        if not self._deadlines:
+            return 0.0, UUID(int=0)
+        key, deadline = min(self._deadlines.items(), key=lambda item: item[1])
+        return deadline, key[0]
+
+    def _write(self, registered: int, deadline: float, task_id: UUID) -> None:
+        _LAYOUT.pack_into(self._memory, 0, registered, deadline, task_id.bytes)
+
+    # --- the keeper's side ---
+
+    @property
+    def is_registered(self) -> bool:
+        registered: int = _LAYOUT.unpack_from(self._memory, 0)[0]
+        return bool(registered)
+
+    def overdue(self, now: float) -> UUID | None:
+        """The task whose step has run too long; None while there is none."""
+        first: tuple[int, float, bytes] = _LAYOUT.unpack_from(self._memory, 0)
+        again: tuple[int, float, bytes] = _LAYOUT.unpack_from(self._memory, 0)
+        # Two equal looks: a write that was half done at the first one is whole, or different, at the second.
+        _, deadline, task = first
+        return UUID(bytes=task) if first == again and 0.0 < deadline < now else None
+
+    def close(self) -> None:
+        self._memory.close()
+        os.close(self.fd)
+
+
+def die_with_parent() -> None:
+    """End this process when its parent ends, whatever this process is doing then. Linux only; elsewhere nothing."""
+    if sys.platform != "linux":
+        return
+    parent = os.getppid()
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # it ended in between
+        os._exit(1)
+
+
+def die_with_pipe(fd: int) -> None:
+    """End this process when the other end of the pipe `fd` is closed: the portable form, which needs the GIL."""
+
+    def watch() -> None:
+        os.read(fd, 1)
+        os._exit(1)
+
+    threading.Thread(target=watch, name="lifeline", daemon=True).start()

@@ -1,0 +1,139 @@
+"""One server on one port: every installed interface is mounted under its prefix.
+
+Without credentials it binds the loopback interface only, and refuses requests that a foreign page or a rebound name
+sent: their Host or Origin names another machine.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from importlib import import_module
+from typing import Any
+from urllib.parse import urlsplit
+
+from agentplat.contracts.interface import Client
+from agentplat.domain.errors import SettingsInvalid
+from agentplat.plugins.registry import Registries
+
+_LOCAL_NAMES = ("localhost", "127.0.0.1", "[::1]")
+_RECEIPT_SECONDS = 30.0
+_GRACE_SECONDS = 5
+
+
+def require_loopback(host: str) -> None:
+    """SettingsInvalid for an address that other machines reach: there are no credentials yet to protect it."""
+    try:
+        local = host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        local = False
+    if not local:
+        raise SettingsInvalid(
+            f"{host} can be reached from other machines, and this version has no credentials to ask for. "
+            "Bind 127.0.0.1 (the default) and put an authenticating proxy in front of it."
+        )
+
+
+class LocalOnly:
+    """ASGI middleware: 403 for a Host or Origin of another machine."""
+
+    def __init__(self, app: Any) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] in ("http", "websocket"):
+            headers = {key.decode("latin-1").lower(): value.decode("latin-1") for key, value in scope["headers"]}
+            foreign = _foreign(headers)
+            if foreign is not None:
+                await _refuse(scope, receive, send, foreign)
+                return
+        await self._app(scope, receive, send)
+
+
+def _foreign(headers: dict[str, str]) -> str | None:
+    host = headers.get("host", "")
+    if _without_port(host) not in _LOCAL_NAMES:
+        return f"Host {host!r}"
+    origin = headers.get("origin")
+    if origin is not None and _without_port(urlsplit(origin).netloc) not in _LOCAL_NAMES:
+        return f"Origin {origin!r}"
+    return None
+
+
+def _without_port(netloc: str) -> str:
+    if netloc.startswith("["):
+        return netloc.partition("]")[0].lower() + "]"
+    return netloc.partition(":")[0].lower()
+
+
+async def _refuse(scope: Any, receive: Any, send: Any, foreign: str) -> None:
+    detail = f"{foreign} is not this machine. Without credentials only local requests are served."
+    if scope["type"] == "websocket":
+        await receive()
+        await send({"type": "websocket.close", "code": 1008, "reason": detail[:120]})
+        return
+    import json
+
+    body = json.dumps(
+        {
+            "type": "about:blank",
+            "title": "Forbidden",
+            "status": 403,
+            "detail": detail,
+            "error_code": "foreign_origin",
+            "instance": scope["path"],
+        }
+    ).encode()
+    head = [(b"content-type", b"application/problem+json"), (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": 403, "headers": head})
+    await send({"type": "http.response.body", "body": body})
+
+
+def compose(registries: Registries, client: Client) -> Any:
+    """One ASGI application of all interfaces; the longest prefix that fits a path gets the request."""
+    mounts = []
+    for spec in registries.interfaces:
+        module, _, name = spec.factory.partition(":")
+        mounts.append((spec.prefix.rstrip("/"), getattr(import_module(module), name)(client)))
+    if not mounts:
+        raise SettingsInvalid("No installed plugin offers an interface. Install agentplat-interface-rest.")
+    return LocalOnly(_Mounts(sorted(mounts, key=lambda mount: -len(mount[0]))))
+
+
+class _Mounts:
+    def __init__(self, mounts: list[tuple[str, Any]]) -> None:
+        self._mounts = mounts
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "lifespan":
+            # Interfaces get what they need at construction; only the root one is told of start and end.
+            await self._mounts[-1][1](scope, receive, send)
+            return
+        path = scope["path"]
+        for prefix, app in self._mounts:
+            if not prefix or path == prefix or path.startswith(prefix + "/"):
+                inner = {**scope, "root_path": scope.get("root_path", "") + prefix} if prefix else scope
+                await app(inner, receive, send)
+                return
+        await send({"type": "http.response.start", "status": 404, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+
+def uvicorn_server(app: Any, host: str, port: int) -> Any:
+    """A uvicorn server that trusts no forwarded header and does not wait for open streams at the end."""
+    import uvicorn
+
+    return uvicorn.Server(
+        uvicorn.Config(
+            app,
+            host=host,
+            port=port,
+            proxy_headers=False,
+            server_header=False,
+            timeout_graceful_shutdown=_GRACE_SECONDS,
+            timeout_keep_alive=int(_RECEIPT_SECONDS),
+            log_config=None,
+            access_log=False,
+            ws_max_size=64 * 1024,
+            h11_max_incomplete_event_size=64 * 1024,
+        )
+    )

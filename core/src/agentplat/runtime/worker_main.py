@@ -1,0 +1,78 @@
+"""The worker proper, as the keeper starts it: `python -m agentplat.runtime.worker_main <id> <memory fd> <pipe fd>`."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import sys
+from uuid import UUID
+
+from agentplat.domain.errors import AgentplatError
+from agentplat.domain.ids import WorkerId
+from agentplat.runtime.app import Platform, open_platform
+from agentplat.runtime.bodies import Bodies
+from agentplat.runtime.lifeline import Lifeline, die_with_parent, die_with_pipe
+from agentplat.runtime.logs import configure_logs
+from agentplat.runtime.settings import load_settings
+from agentplat.runtime.sweeper import sweep_forever
+from agentplat.runtime.watch import Watcher
+from agentplat.runtime.worker import Worker, WorkerOptions
+
+
+async def work(platform: Platform, worker_id: WorkerId, lifeline: Lifeline) -> None:
+    """Work until SIGTERM, then drain."""
+    settings = platform.settings.worker
+    bodies = Bodies(lambda: platform.registries, platform.settings, platform.definitions, lifeline)
+    worker = Worker(
+        platform.store,
+        lambda: platform.registries,
+        platform.definitions,
+        bodies.run,
+        Watcher(platform.plugins.observers),
+        options=WorkerOptions(
+            concurrency=settings.concurrency,
+            lease_seconds=settings.lease_seconds,
+            poll_seconds=settings.poll_seconds,
+            drain_seconds=settings.drain_seconds,
+        ),
+        plugins={record.name: record.version for record in platform.plugins.records},
+        worker_id=worker_id,
+        on_registered=lifeline.registered,
+    )
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, worker.stop)
+    loop.add_signal_handler(signal.SIGHUP, platform.reload)
+    platform.plugins.observers.process_started("worker")
+    sweeping = asyncio.create_task(sweep_forever(platform.store), name="sweeper")
+    try:
+        await worker.serve()
+    finally:
+        sweeping.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await sweeping
+
+
+async def _main(worker_id: UUID, lifeline: Lifeline) -> None:
+    settings = load_settings()
+    async with open_platform(settings) as platform:
+        await work(platform, WorkerId(worker_id), lifeline)
+
+
+def main(arguments: list[str]) -> int:
+    """0 after a drain, 2 when a setting is wrong, 1 otherwise."""
+    worker_id, memory, alive = arguments
+    die_with_parent()
+    die_with_pipe(int(alive))
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the keeper decides
+    configure_logs(load_settings().log)
+    try:
+        asyncio.run(_main(UUID(worker_id), Lifeline(int(memory))))
+    except AgentplatError as error:
+        print(f"agentplat worker: {error.detail}", file=sys.stderr)  # noqa: T201
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
