@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import sys
+from subprocess import run
+
 import pytest
 from agentplat_llm_openai.address import base_url, problem, stays_on_machine
 from agentplat_llm_openai.plugin import agentplat_model_providers
@@ -90,3 +93,14 @@ def test_a_local_preset_with_a_remote_address_says_that_prompts_leave(monkeypatc
     offered = {spec.name: spec.leaves_machine for spec in agentplat_model_providers()}
 
     assert offered == {"openrouter": True, "openai": False, "ollama": True, "vllm": True}
+
+
+def test_the_light_module_imports_nothing_heavy() -> None:
+    code = (
+        "import sys, agentplat_llm_openai.plugin as plugin; plugin.agentplat_model_providers();"
+        "print(sorted({'asyncio', 'genai_prices', 'httpx', 'pydantic', 'ssl'} & set(sys.modules)))"
+    )
+
+    done = run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert done.stdout.strip() == "[]"

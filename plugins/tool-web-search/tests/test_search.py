@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from subprocess import run
 
 import pytest
 from agentplat_tool_web_search.plugin import agentplat_tools
@@ -193,3 +195,14 @@ async def test_settings_that_do_not_fit_are_refused_by_name(settings: dict[str, 
     assert (failure.code, failure.retryable) == ("refused", False)
     assert next(iter(settings)) in failure.message
     assert "SECRET" not in failure.message
+
+
+def test_the_light_module_imports_nothing_heavy() -> None:
+    code = (
+        "import sys, agentplat_tool_web_search.plugin as plugin; plugin.agentplat_tools();"
+        "print(sorted({'asyncio', 'genai_prices', 'httpx', 'pydantic', 'ssl'} & set(sys.modules)))"
+    )
+
+    done = run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert done.stdout.strip() == "[]"
