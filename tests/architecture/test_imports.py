@@ -1,24 +1,48 @@
+import json
+import subprocess
+import sys
+
 import pytest
 
 from .conftest import Plant
 from .gates import imports
-from .gates.tree import REPOSITORY
+from .gates.tree import REPOSITORY, demand_none
 
 
 def test_the_domain_is_pure() -> None:
-    assert imports.impure_domain(REPOSITORY) == []
+    demand_none(imports.impure_domain(REPOSITORY))
 
 
 def test_the_contracts_cost_nothing_to_import() -> None:
-    assert imports.heavy_contracts(REPOSITORY) == []
+    demand_none(imports.heavy_contracts(REPOSITORY))
 
 
 def test_a_library_is_known_to_one_layer_only() -> None:
-    assert imports.strayed_libraries(REPOSITORY) == []
+    demand_none(imports.strayed_libraries(REPOSITORY))
 
 
 def test_the_core_names_no_plugin() -> None:
-    assert imports.named_plugins(REPOSITORY) == []
+    demand_none(imports.named_plugins(REPOSITORY))
+
+
+def offered() -> set[str]:
+    """The names that the installed plugins offer, of the kinds that people choose from."""
+    command = [sys.executable, "-m", "agentplat.runtime.cli", "plugins", "--json"]
+    told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    offers = [json.loads(line)["offers"] for line in told.splitlines()]
+    kinds = ("agents", "tools", "model_providers", "interfaces", "workflows")
+    return {name for offer in offers for kind in kinds for name in offer.get(kind, ())}
+
+
+def test_the_core_names_nothing_that_a_plugin_offers() -> None:
+    names = offered()
+    assert {"research", "calculator", "offline", "research_assessment"} <= names
+    demand_none(imports.named_offers(REPOSITORY, names))
+
+
+def test_a_core_that_names_an_offer_is_seen(plant: Plant) -> None:
+    root = plant({"core/src/agentplat/a.py": 'default = "offline"\n"""offline"""\nx = "offline first"\n'})
+    assert imports.named_offers(root, {"offline"}) == ["core/src/agentplat/a.py:1: names offline"]
 
 
 @pytest.mark.parametrize(

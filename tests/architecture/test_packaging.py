@@ -6,7 +6,7 @@ import pytest
 
 from .conftest import Plant
 from .gates import packaging
-from .gates.tree import REPOSITORY, distributions
+from .gates.tree import REPOSITORY, demand_none, distributions
 
 
 @pytest.fixture
@@ -29,15 +29,15 @@ def edit(path: Path, old: str, new: str) -> None:
 
 
 def test_every_name_of_a_distribution_follows_from_its_folder() -> None:
-    assert packaging.misnamed(REPOSITORY) == []
+    demand_none(packaging.misnamed(REPOSITORY))
 
 
 def test_every_distribution_is_in_every_list() -> None:
-    assert packaging.unlisted(REPOSITORY) == []
+    demand_none(packaging.unlisted(REPOSITORY))
 
 
 def test_nothing_in_the_repository_names_a_registry_or_a_machine() -> None:
-    assert packaging.leaked_places(REPOSITORY, packaging.tracked_files(REPOSITORY)) == []
+    demand_none(packaging.leaked_places(REPOSITORY, packaging.tracked_files(REPOSITORY)))
 
 
 @pytest.mark.parametrize(

@@ -2,19 +2,19 @@ import pytest
 
 from .conftest import Plant
 from .gates import sizes
-from .gates.tree import REPOSITORY
+from .gates.tree import REPOSITORY, demand_none
 
 
 def test_no_file_is_longer_than_its_ceiling() -> None:
-    assert sizes.long_files(REPOSITORY) == []
+    demand_none(sizes.long_files(REPOSITORY))
 
 
 def test_no_function_is_longer_than_its_ceiling() -> None:
-    assert sizes.long_functions(REPOSITORY) == []
+    demand_none(sizes.long_functions(REPOSITORY))
 
 
 def test_no_folder_holds_more_files_than_its_ceiling() -> None:
-    assert sizes.crowded_folders(REPOSITORY) == []
+    demand_none(sizes.crowded_folders(REPOSITORY))
 
 
 def test_the_core_stays_readable_in_an_afternoon() -> None:

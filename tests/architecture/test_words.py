@@ -2,13 +2,13 @@ import pytest
 
 from .conftest import Plant
 from .gates import words
-from .gates.tree import REPOSITORY
+from .gates.tree import REPOSITORY, demand_none
 
 FILE = "core/src/agentplat/a.py"
 
 
 def test_every_name_that_we_define_is_in_the_words_of_the_glossary() -> None:
-    assert words.wrong_words(REPOSITORY) == []
+    demand_none(words.wrong_words(REPOSITORY))
 
 
 @pytest.mark.parametrize(
@@ -18,7 +18,7 @@ def test_every_name_that_we_define_is_in_the_words_of_the_glossary() -> None:
         ("class BaseAgent: ...", "class BaseAgent: say what it is"),
         ("class LeaseManager: ...", "class LeaseManager: say the thing that it does"),
         ("class A:\n    last_run: int", "attribute last_run: say task or attempt"),
-        ("class TaskState:\n    FAILED = 'failed'", "state FAILED: say error"),
+        ("class TaskState(StrEnum):\n    FAILED = 'failed'", "state FAILED: say error"),
         ("def process(x): ...", "function process: say what it does"),
         ("def acquire_lease(): ...", "function acquire_lease: say claim"),
         ("def f(run_id): ...", "argument run_id: say task or attempt"),
@@ -46,7 +46,8 @@ def test_the_name_of_a_file_counts(plant: Plant) -> None:
         "def run_step(): ...",
         "run_body = 1",
         "class StepFailed: ...",
-        "class FailureCode:\n    AGENT_FAILED = 'agent_failed'",
+        "class BlockState:\n    failed: int",
+        "class FailureCode(StrEnum):\n    AGENT_FAILED = 'agent_failed'",
         "import threading\nfrom threading import Lock",
         "def f():\n    metadata = 1",
         "class Workflow: ...",

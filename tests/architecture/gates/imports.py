@@ -164,6 +164,19 @@ def named_plugins(root: Path) -> list[str]:
     return found
 
 
+def named_offers(root: Path, offers: set[str]) -> list[str]:
+    """Agents, tools, providers, interfaces and workflows that the core knows by name."""
+    found = []
+    for source in sources(root, CORE):
+        documentation = _docstrings(source.tree)
+        found += [
+            f"{source.where(node)}: names {node.value}"
+            for node in ast.walk(source.tree)
+            if isinstance(node, ast.Constant) and node.value in offers and node not in documentation
+        ]
+    return found
+
+
 def _docstrings(tree: ast.Module) -> set[ast.Constant]:
     """Strings that stand as statements: docstrings, and the remarks below an attribute."""
     return {

@@ -60,3 +60,8 @@ def source_files(root: Path, under: Path | None = None) -> Iterator[Path]:
 def sources(root: Path, under: Path | None = None) -> list[Source]:
     """Every Python file under a `src/`, or under one folder."""
     return [Source(root, path) for path in source_files(root, under) if path.suffix == ".py"]
+
+
+def demand_none(found: list[str]) -> None:
+    """Fails with every finding on a line of its own."""
+    assert not found, "\n" + "\n".join(found)

@@ -54,6 +54,10 @@ FIXED = {
     # (end of the path, name): why it cannot be another
     ("contracts/agent.py", "info"): "the level's name in every logging library",
     ("contracts/store.py", "action"): "the audit's word for what somebody did",
+    ("store/tables.py", "action"): "as above",
+    ("agentplat_testkit/fakes.py", "info"): "as in contracts/agent.py",
+    ("agentplat_tool_web_search/results.py", "handle_data"): "html.parser calls it",
+    ("agentplat_tool_web_search/results.py", "data"): "html.parser names it",
     ("plugins/host.py", "manager"): "pluggy's word for what it keeps hooks in",
     ("plugins/discovery.py", "manager"): "stevedore's word for what it finds entry points with",
 }
@@ -97,14 +101,18 @@ def _assigned_in(node: ast.AST) -> Iterator[tuple[str, str, ast.AST]]:
     """Attributes: what is assigned in the body of a class or a module, and what is assigned to `x.y`."""
     match node:
         case ast.ClassDef() | ast.Module():
-            is_state = isinstance(node, ast.ClassDef) and not {"State", "Status"}.isdisjoint(parts(node.name))
-            kind = "state" if is_state else "attribute"
+            kind = "state" if isinstance(node, ast.ClassDef) and _names_states(node) else "attribute"
             names = (target for statement in node.body for target in _targets(statement))
             yield from ((kind, name.id, name) for name in names if isinstance(name, ast.Name))
         case ast.stmt():
             yield from (("attribute", to.attr, to) for to in _targets(node) if isinstance(to, ast.Attribute))
         case _:
             pass
+
+
+def _names_states(node: ast.ClassDef) -> bool:
+    is_enum = any("Enum" in ast.unparse(base) for base in node.bases)
+    return is_enum and not {"State", "Status"}.isdisjoint(parts(node.name))
 
 
 def _targets(statement: ast.stmt) -> list[ast.expr]:
@@ -123,7 +131,8 @@ def objection(name: Name) -> str | None:
     for word in words:
         if word in GLOSSARY:
             return f"say {GLOSSARY[word]}"
-    if name.kind != "function" and _is_noun_run(words):
+    is_verb = name.kind == "function" or (name.kind == "module" and "cli" in name.path.parts)
+    if not is_verb and _is_noun_run(words):
         return "say task or attempt"
     if name.kind == "function" and name.text in TOO_VAGUE:
         return "say what it does"
