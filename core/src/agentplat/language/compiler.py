@@ -1,0 +1,87 @@
+"""A workflow document becomes its normal form, and that the typed tree; every fault of the document is said at once."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+from agentplat.domain.json import JsonObject
+from agentplat.domain.workflow import Workflow
+from agentplat.language.diagnostics import Diagnostics
+from agentplat.language.nodes import Node
+from agentplat.language.references import check_template
+from agentplat.language.schema import read_input
+from agentplat.language.steps import BLOCK_KEYS, LATER_KEYS, Names, NormalForm, Reader, read_defaults
+from agentplat.language.tree import build
+from agentplat.language.yaml import Document
+
+WORKFLOW_KEYS = BLOCK_KEYS | {"name", "description", "version", "input", "defaults", "budget", "output"}
+LATER_WORKFLOW_KEYS = LATER_KEYS | {"schedule"}
+
+
+def compile_document(document: Document, names: Names) -> Workflow:
+    """The workflow. Raises WorkflowInvalid with every fault, names that are not installed included."""
+    return build(_normal_form(document, names))
+
+
+def normalise(document: Document) -> JsonObject:
+    """The document in the form that identifies it: defaults written out, one way to say each thing.
+
+    Names are not held against what is installed. Raises WorkflowInvalid with every other fault.
+    """
+    return _normal_form(document, None)
+
+
+def definition_hash(normalised: JsonObject) -> str:
+    """The SHA-256 of the canonical JSON text of a normal form, in hexadecimal digits."""
+    text = json.dumps(normalised, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _normal_form(document: Document, names: Names | None) -> NormalForm:
+    diagnostics = Diagnostics(document.file)
+    node = Node(document, diagnostics, (), document.value)
+    form: NormalForm = {}
+    if node.keys(WORKFLOW_KEYS, LATER_WORKFLOW_KEYS):
+        form = _read(node, names)
+    diagnostics.raise_found()
+    return form
+
+
+def _read(node: Node, names: Names | None) -> NormalForm:
+    if node["name"].value is None:
+        node.refuse("missing_name", "a workflow needs a `name`")
+    form: NormalForm = {"name": node["name"].name()}
+    said = {
+        "description": node["description"].text() or None,
+        "version": _version(node["version"]),
+        "input": read_input(node["input"]),
+        "deadline": _deadline(node["budget"]),
+        "output": node["output"].value,
+    }
+    form |= {key: value for key, value in said.items() if value is not None}
+    form |= Reader(names, read_defaults(node["defaults"])).block(node)
+    check_template(node["output"], _step_names(form))
+    return form
+
+
+def _step_names(form: NormalForm) -> frozenset[str] | None:
+    steps = form.get("steps")
+    found = [step.get("name") for step in steps if isinstance(step, dict)] if isinstance(steps, list) else []
+    return frozenset(name for name in found if isinstance(name, str)) if found and all(found) else None
+
+
+def _version(node: Node) -> str | None:
+    if isinstance(node.value, int) and not isinstance(node.value, bool):
+        return str(node.value)
+    if isinstance(node.value, float):
+        node.refuse("wrong_type", f"the version is read as the number {node.value}", "put it in quotes")
+        return None
+    return node.text()
+
+
+def _deadline(node: Node) -> float | None:
+    """What `budget` says of time; of money and tokens it cannot say anything yet."""
+    if node.value is None or not node.keys({"wall_time"}, {"usd", "tokens"}):
+        return None
+    return node["wall_time"].duration()

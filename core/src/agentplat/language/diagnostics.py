@@ -1,0 +1,76 @@
+"""What is wrong with a document, and where."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Collection
+from dataclasses import dataclass, field
+
+from agentplat.domain.errors import WorkflowInvalid
+
+MOST = 100
+"""How many diagnostics of one document are shown."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Mark:
+    """A place in a file; both counted from 1, as editors do."""
+
+    line: int
+    column: int
+
+
+START = Mark(1, 1)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Diagnostic:
+    """`code` is stable and meant for programs; `hint` says what to write instead."""
+
+    file: str
+    mark: Mark
+    code: str
+    text: str
+    hint: str = ""
+
+    def __str__(self) -> str:
+        hint = f"; {self.hint}" if self.hint else ""
+        return f"{self.file}:{self.mark.line}:{self.mark.column}: {self.code}: {self.text}{hint}"
+
+
+@dataclass(slots=True)
+class Diagnostics:
+    """Gathers what is wrong with one document, so that all of it can be said at once."""
+
+    file: str
+    found: list[Diagnostic] = field(default_factory=list)
+
+    def add(self, mark: Mark, code: str, text: str, hint: str = "") -> None:
+        self.found.append(Diagnostic(self.file, mark, code, text, hint))
+
+    def raise_found(self) -> None:
+        """Raise WorkflowInvalid when something was found; in the order of the file."""
+        if not self.found:
+            return
+        lines = [str(diagnostic) for diagnostic in sorted(set(self.found))]
+        if len(lines) > MOST:
+            lines[MOST:] = [f"{self.file}:1:1: more_faults: {len(lines) - MOST} more are not shown"]
+        raise WorkflowInvalid(lines)
+
+
+def nearest(name: str, known: Collection[str]) -> str:
+    """A hint: the known name that is most like `name`, or all of them when none is and they are few."""
+    close = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.6)
+    if close:
+        return f"did you mean `{close[0]}`?"
+    if not known:
+        return "none is known"
+    listed = sorted(known)
+    more = f" and {len(listed) - 20} more" if len(listed) > 20 else ""
+    return f"known: {', '.join(listed[:20])}{more}"
+
+
+def shown(value: object, most: int = 60) -> str:
+    """`value` as a reader of a diagnostic should see it: short, on one line."""
+    text = repr(value)
+    return text if len(text) <= most else text[: most - 3] + "..."

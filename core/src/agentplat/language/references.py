@@ -1,0 +1,142 @@
+"""The expressions of a document: whether they can be read, and whether what they name will be there."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+from agentplat.language.diagnostics import Mark, nearest
+from agentplat.language.expressions import MAX_COMPUTED, fault_of
+from agentplat.language.nodes import Node
+from agentplat.language.syntax import (
+    FILTERS,
+    OPEN,
+    TESTS,
+    Expression,
+    Malformed,
+    Mention,
+    filters_and_tests,
+    parse,
+    split,
+    value_of,
+)
+
+ATTRIBUTES: Mapping[str, Collection[str] | None] = {
+    "input": None,  # the task's input: whatever its schema allows
+    "steps": None,  # the steps of the same block
+    "signals": None,  # by name, whatever was sent
+    "task": ("id", "tenant", "created_at"),
+    "iteration": (),
+}
+LATER = ("item", "index", "last")
+OF_A_STEP = ("output", "status", "iteration")
+
+
+def check_template(node: Node, steps: Collection[str] | None) -> None:
+    """Report what is wrong with the expressions in `node` or below it. `steps` None: not known, so not asked."""
+    if isinstance(node.value, str):
+        _check_text(node, node.value, steps)
+    for child in node.items():
+        if OPEN in child.key:
+            child.refuse_key("expression", "a key is taken as it stands; only values may hold expressions")
+        check_template(child, steps)
+
+
+def check_condition(node: Node, steps: Collection[str] | None) -> None:
+    """As `check_template`, for a place that takes one expression, with or without `${{ }}` around it."""
+    if not isinstance(node.value, str):
+        return
+    try:
+        expression = parse(node.value)
+    except Malformed as fault:
+        _refuse(node, fault.offset, "expression", fault.text, fault.hint)
+        return
+    _check(node, expression, steps)
+
+
+def refuse_expressions(node: Node) -> None:
+    """Report expressions in a place where nothing evaluates them."""
+    if isinstance(node.value, str) and OPEN in node.value:
+        _refuse(node, node.value.index(OPEN), "expression", "expressions are not evaluated here", "write the value")
+    for child in node.items():
+        refuse_expressions(child)
+
+
+def _check_text(node: Node, text: str, steps: Collection[str] | None) -> None:
+    try:
+        expressions = [piece for piece in split(text) if isinstance(piece, Expression)]
+    except Malformed as fault:
+        _refuse(node, fault.offset, "expression", fault.text, fault.hint)
+        return
+    if sum(1 for expression in expressions if expression.path is None) > MAX_COMPUTED:
+        _refuse(node, 0, "expression", f"one text computes more than {MAX_COMPUTED} expressions")
+    for expression in expressions:
+        _check(node, expression, steps)
+
+
+def _check(node: Node, expression: Expression, steps: Collection[str] | None) -> None:
+    unknown = False
+    for kind, token in filters_and_tests(expression.tokens):
+        known = FILTERS if kind == "filter" else TESTS
+        if token.text not in known:
+            unknown = True
+            _refuse(
+                node, token.offset, f"unknown_{kind}", f"there is no {kind} `{token.text}`", nearest(token.text, known)
+            )
+    fault = None if unknown else fault_of(expression)
+    if fault is not None:
+        _refuse(node, fault.offset, "expression", fault.text, fault.hint)
+        return
+    for mention in expression.mentions:
+        _check_mention(node, mention, steps)
+
+
+def _check_mention(node: Node, mention: Mention, steps: Collection[str] | None) -> None:
+    root, path = mention.root.text, mention.path
+    if root in LATER:
+        _refuse(node, mention.root.offset, "not_supported", f"`{root}` is not supported by this version of agentplat")
+    elif root not in ATTRIBUTES:
+        _refuse(node, mention.root.offset, "unknown_value", f"there is no `{root}` here", nearest(root, ATTRIBUTES))
+    if root == "steps":
+        _check_step(node, mention, steps)
+    known = ATTRIBUTES.get(root)
+    if known is not None and path and value_of(path[0]) not in known:
+        text = f"`{root}` has no `{value_of(path[0])}`"
+        _refuse(node, path[0].offset, "unknown_value", text, nearest(str(value_of(path[0])), known))
+
+
+def _check_step(node: Node, mention: Mention, steps: Collection[str] | None) -> None:
+    if not mention.path or steps is None:
+        return
+    name = value_of(mention.path[0])
+    if name not in steps:
+        hint = nearest(str(name), steps)
+        _refuse(node, mention.path[0].offset, "unknown_step", f"there is no step `{name}` in this block", hint)
+    elif len(mention.path) > 1 and value_of(mention.path[1]) not in OF_A_STEP:
+        attribute = str(value_of(mention.path[1]))
+        text = f"a step has {', '.join(OF_A_STEP)}, and no `{attribute}`"
+        hint = f"what the step gave is below `output`: `steps.{name}.output.{attribute}`"
+        _refuse(node, mention.path[1].offset, "unknown_value", text, hint)
+
+
+def _refuse(node: Node, offset: int, code: str, text: str, hint: str = "") -> None:
+    node.diagnostics.add(_place(node, offset), code, text, hint)
+
+
+def _place(node: Node, offset: int) -> Mark:
+    """Where the `offset`-th character of a text stands in the file; if written otherwise, where the text does."""
+    mark, text, written = node.document.mark(node.path), str(node.value), node.document.text
+    opened = text.rfind(OPEN, 0, offset + len(OPEN))
+    found = node.document.offset(mark)
+    if opened < 0:
+        opened = 0
+        found = written.find(text[: offset + 1], found)
+    else:
+        found -= 1
+        for _ in range(text.count(OPEN, 0, opened) + 1):
+            found = written.find(OPEN, found + 1)
+            if found < 0:
+                break
+    if found < 0:
+        return mark
+    as_written = written[found : found + offset - opened] == text[opened:offset]
+    return node.document.mark_of(found + offset - opened if as_written else found)

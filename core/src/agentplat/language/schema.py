@@ -1,0 +1,127 @@
+"""The input of a workflow: its JSON Schema, the short form of it, and values held against it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from agentplat.domain.json import JsonObject, JsonValue
+from agentplat.language.diagnostics import nearest
+from agentplat.language.nodes import Node
+from agentplat.language.yaml import Path
+
+if TYPE_CHECKING:
+    import jsonschema_rs
+
+TYPES = ("string", "integer", "number", "boolean", "array", "object", "null", "any")
+MOST_FAULTS = 20
+_WHOLE = ("$schema", "properties", "patternProperties", "allOf", "anyOf", "oneOf")
+_REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
+
+
+def read_input(node: Node) -> JsonObject | None:
+    """The JSON Schema of an object that `input` of a workflow states, in full or in short. Faults are reported."""
+    if node.value is None or not node.is_map():
+        return None
+    assert isinstance(node.value, dict)
+    if _refuse_references(node):
+        return None
+    is_whole = node.value.get("type") == "object" or any(not isinstance(node.value.get(key, ""), str) for key in _WHOLE)
+    if not is_whole:
+        return _short_form(node)
+    if node.value.get("type") != "object":
+        node.refuse("invalid_schema", "the input of a task is an object", "write `type: object` beside the properties")
+        return None
+    return dict(node.value) if _is_schema(node, node.value, {}) else None
+
+
+def _short_form(node: Node) -> JsonObject | None:
+    """`topic: string` for each field; a field without a `default` is required."""
+    properties: dict[str, JsonValue] = {}
+    marks: dict[Path, Node] = {}
+    for field in node.items():
+        if isinstance(field.value, str) and field.value in TYPES:
+            properties[field.key] = {} if field.value == "any" else {"type": field.value}
+        elif isinstance(field.value, str):
+            field.refuse("unknown_type", f"there is no type `{field.value}`", nearest(field.value, TYPES))
+        elif isinstance(field.value, dict):
+            properties[field.key] = field.value
+        else:
+            field.refuse("wrong_type", f"`{field.key}` needs a type, or a JSON Schema in braces: `{{type: string}}`")
+        marks["properties", field.key] = field
+    required: list[JsonValue] = [
+        key for key, schema in properties.items() if not (isinstance(schema, Mapping) and "default" in schema)
+    ]
+    schema: dict[str, JsonValue] = {"type": "object", "properties": properties}
+    if required:
+        schema["required"] = required
+    return schema if _is_schema(node, schema, marks) else None
+
+
+def _refuse_references(node: Node) -> bool:
+    """Report references: what they lead to may be elsewhere, or may make a small schema endless work."""
+    found = False
+    for child in node.items():
+        if child.key in _REFERENCES and isinstance(child.value, str):
+            child.refuse_key("not_supported", f"`{child.key}` is not followed", "write the schema out where it is used")
+            found = True
+        found = _refuse_references(child) or found
+    return found
+
+
+def _is_schema(node: Node, schema: JsonObject, marks: Mapping[Path, Node]) -> bool:
+    import jsonschema_rs
+
+    try:
+        _validator(schema)
+    except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError) as error:
+        path = tuple(getattr(error, "instance_path", ()))
+        place, rest = marks.get(path[:2]), path[2:]
+        if place is None:
+            place, rest = node, path
+        for part in rest:
+            place = Node(node.document, node.diagnostics, (*place.path, part), None)
+        place.refuse("invalid_schema", f"this is not JSON Schema: {_shortened(error.message)}")
+        return False
+    return True
+
+
+def _validator(schema: JsonObject) -> jsonschema_rs.Validator:
+    import jsonschema_rs
+
+    # Patterns run in linear time, and nothing is fetched.
+    return jsonschema_rs.validator_for(dict(schema), pattern_options=jsonschema_rs.RegexOptions(), offline=True)
+
+
+def faults(schema: JsonObject, value: JsonValue) -> list[tuple[str, str]]:
+    """What is wrong with `value`: pairs of JSON pointer and reason, at most 20. Empty when it fits."""
+    found: list[tuple[str, str]] = []
+    for error in _validator(schema).iter_errors(value):
+        if error.kind.name == "required":
+            found.append((_pointer([*error.instance_path, error.kind.value]), "is missing"))
+        else:
+            found.append((_pointer(error.instance_path), _shortened(error.message)))
+        if len(found) == MOST_FAULTS:
+            break
+    return found
+
+
+def with_defaults(schema: JsonObject, value: JsonObject) -> JsonObject:
+    """`value` with the defaults of those of the schema's properties that it has not."""
+    properties = schema.get("properties")
+    if not isinstance(properties, Mapping):
+        return value
+    absent = {
+        key: schema["default"]
+        for key, schema in properties.items()
+        if key not in value and isinstance(schema, Mapping) and "default" in schema
+    }
+    return {**value, **absent}
+
+
+def _pointer(path: list[str | int]) -> str:
+    return "".join(f"/{str(part).replace('~', '~0').replace('/', '~1')}" for part in path)
+
+
+def _shortened(message: str, most: int = 200) -> str:
+    return message if len(message) <= most else f"{message[:80]} ... {message[-80:]}"
