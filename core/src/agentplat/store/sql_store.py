@@ -31,7 +31,7 @@ from agentplat.domain.ids import TaskId, WorkerId
 from agentplat.domain.lease import Lease
 from agentplat.store.database import Database, Transaction, ValuesRefused
 from agentplat.store.schema import check_schema
-from agentplat.store.transactions import leases, reading, submission, sweeping, telling
+from agentplat.store.transactions import claims, reading, submission, sweeping, telling
 from agentplat.store.transactions.commit import commit
 
 T = TypeVar("T")
@@ -72,10 +72,10 @@ class SqlStore:
     # workers
 
     async def register_worker(self, worker: WorkerRow, lease_seconds: float) -> None:
-        await self._write(leases.register, worker, lease_seconds)
+        await self._write(claims.register, worker, lease_seconds)
 
     async def renew_worker(self, worker_id: WorkerId, lease_seconds: float) -> bool:
-        return await self._write(leases.renew, worker_id, lease_seconds)
+        return await self._write(claims.renew, worker_id, lease_seconds)
 
     async def deregister_worker(self, worker_id: WorkerId) -> None:
         await self._write(sweeping.return_worker, worker_id, dead=False, blame=None)
@@ -91,13 +91,13 @@ class SqlStore:
             return ()
         # Random, and the same for every attempt of this call: a claim whose acknowledgement was lost is found by it.
         options = {"worker_id": worker_id, "claim_id": uuid4(), "limit": limit, "queues": queues}
-        return await self._write(leases.claim, statement, **options)
+        return await self._write(claims.claim, statement, **options)
 
     async def woken(self, worker_id: WorkerId) -> Sequence[TaskId]:
-        return await self._read(leases.woken, worker_id)
+        return await self._read(claims.woken, worker_id)
 
-    async def inbox(self, leases_held: Sequence[Lease]) -> Sequence[InboxItem]:
-        return await self._write(leases.read_inbox, leases_held) if leases_held else ()
+    async def inbox(self, leases: Sequence[Lease]) -> Sequence[InboxItem]:
+        return await self._write(claims.read_inbox, leases) if leases else ()
 
     # the journal
 

@@ -1,0 +1,74 @@
+"""A connection on which the schema is changed or looked at: synchronous, and for changes the only one that changes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.pool import NullPool
+
+from agentplat.domain.errors import StoreUnavailable
+from agentplat.store.address import Address
+from agentplat.store.postgres import connect_options
+from agentplat.store.sqlite import BUSY_TIMEOUT, pragmas, refuse_network_file_system
+
+_ADVISORY_KEY = 0x6167656E74706C61  # "agentpla"
+"""Whoever changes the schema on PostgreSQL holds this advisory lock; others wait for it and find nothing left to do."""
+
+
+@contextmanager
+def changing(url: str) -> Iterator[Connection]:
+    """A transaction that is alone in changing the schema; all that is done in it is kept, or nothing."""
+    address = Address.parse(url)
+    if address.file is not None:
+        refuse_network_file_system(address.file)
+        address.file.absolute().parent.mkdir(parents=True, exist_ok=True)
+    with _transaction(_engine(address, "BEGIN IMMEDIATE", pragmas())) as connection:
+        if address.dialect == "postgresql":
+            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ADVISORY_KEY})
+        yield connection
+
+
+@contextmanager
+def looking(url: str) -> Iterator[Connection | None]:
+    """A connection that changes nothing; None when the database is a file that does not exist yet."""
+    address = Address.parse(url)
+    if address.file is not None and not address.file.exists():
+        yield None
+        return
+    with _transaction(_engine(address, "BEGIN", ("PRAGMA query_only = ON",))) as connection:
+        yield connection
+
+
+@contextmanager
+def _transaction(engine: Engine) -> Iterator[Connection]:
+    try:
+        with engine.begin() as connection:
+            yield connection
+    except OperationalError as error:
+        raise StoreUnavailable(f"The database does not answer: {str(error.orig).strip()}") from error
+    finally:
+        engine.dispose()
+
+
+def _engine(address: Address, begin: str, first: tuple[str, ...]) -> Engine:
+    if address.dialect == "postgresql":
+        # A change of a large table takes its time; waiting for another migration does too.
+        options = connect_options("agentplat-db", statement_timeout_ms=0)
+        return create_engine(f"postgresql+psycopg://{address.rest}", connect_args=options, poolclass=NullPool)
+    engine = create_engine(f"sqlite:///{address.file}", connect_args={"timeout": BUSY_TIMEOUT}, poolclass=NullPool)
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: Any, _record: object) -> None:
+        connection.isolation_level = None  # the driver begins nothing; `begin` below does
+        for pragma in first:
+            connection.execute(pragma)
+
+    @event.listens_for(engine, "begin")
+    def begin_as_told(connection: Connection) -> None:
+        connection.exec_driver_sql(begin)
+
+    return engine

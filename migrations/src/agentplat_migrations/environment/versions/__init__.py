@@ -1,0 +1,1 @@
+"""The revisions, numbered. A revision that was released is never edited."""
