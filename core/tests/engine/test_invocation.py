@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any, Generic, TypeVar
 
 import pytest
-from pydantic import BaseModel, Field, field_validator
+from pydantic import BaseModel, Field, field_validator, model_validator
 
 from agentplat import Agent, AgentContext, FailureCode, StepError, Tool, ToolContext
 from agentplat.domain.json import unstorable
@@ -150,6 +150,23 @@ async def test_pointers_lead_into_the_input_also_through_unions_and_odd_names() 
     error = await failure_of(invoke(Picky(), {"items": [1, {}], "odd": {"a/b~c": "x"}}, None))
     errors: Any = error.failure.details["errors"]
     assert {fault["pointer"] for fault in errors} == {"/items/1", "/items/1/number", "/odd/a~1b~0c"}
+
+
+async def test_a_field_that_a_validator_made_is_named_too() -> None:
+    class Lenient(BaseModel):
+        text: str
+
+        @model_validator(mode="before")
+        @classmethod
+        def in_any_of_its_forms(cls, given: Any) -> Any:
+            return {"text": given.get("text") or given.get("topic")}
+
+    class Forgiving(Agent[Lenient, Answer]):
+        name = "forgiving"
+
+    for given in ({}, {"topic": 5}, {"text": 5}):
+        error = await failure_of(invoke(Forgiving(), given, None))
+        assert error.failure.details == {"errors": [{"pointer": "/text", "detail": "Input should be a valid string"}]}
 
 
 async def test_keys_that_begin_with_an_underscore_do_not_reach_the_agent() -> None:
