@@ -24,7 +24,8 @@ distribution, *packages = sys.argv[1:]
 for package in packages:
     module = importlib.import_module(package)
     for found in pkgutil.walk_packages(module.__path__, f"{package}."):
-        if not found.name.endswith(".__main__"):
+        # What others run: python -m, and Alembic, which has to be running for its environment to be read.
+        if not found.name.endswith((".__main__", ".environment.env")):
             importlib.import_module(found.name)
 for entry_point in importlib.metadata.distribution(distribution).entry_points:
     entry_point.load()
