@@ -2,17 +2,19 @@ import asyncio
 
 import pytest
 
-from agentplat import StepError
+from agentplat import AgentContext, StepError
 from agentplat.contracts.store import Lost, Write
 from agentplat.domain.errors import IllegalTransition
 from agentplat.domain.events import StepSucceeded
 from agentplat.domain.failure import FailureCode
-from agentplat.domain.ids import StepPath
+from agentplat.domain.ids import StepPath, TaskId
+from agentplat.domain.lease import Lease
 from agentplat.domain.task import TaskState
-from agentplat.telemetry import LEASES_LOST
+
+from .harness import Engine, Given, Script, leases_lost, until
 
 
-async def test_a_workflow_runs_to_its_end(engine):
+async def test_a_workflow_runs_to_its_end(engine: Engine) -> None:
     task_id = await engine.submit("workflow:pair", {"topic": "leases"})
     engine.start_worker()
 
@@ -34,7 +36,7 @@ async def test_a_workflow_runs_to_its_end(engine):
     ]
 
 
-async def test_a_lone_agent_is_a_task_too(engine):
+async def test_a_lone_agent_is_a_task_too(engine: Engine) -> None:
     engine.start_worker()
     task = await engine.ended(await engine.submit("agent:one", {"text": "hello"}))
 
@@ -42,17 +44,17 @@ async def test_a_lone_agent_is_a_task_too(engine):
     assert task.steps == ()
 
 
-async def test_private_keys_never_reach_an_agent(engine, script):
+async def test_private_keys_never_reach_an_agent(engine: Engine, script: Script) -> None:
     engine.start_worker()
     await engine.ended(await engine.submit("agent:one", {"text": "hello", "_debug": "x"}))
 
     assert script.asked == [("one", {"text": "hello"})]
 
 
-async def test_a_failure_that_may_pass_is_tried_again(engine, script):
+async def test_a_failure_that_may_pass_is_tried_again(engine: Engine, script: Script) -> None:
     tries = []
 
-    async def flaky(given, ctx):
+    async def flaky(given: Given, ctx: AgentContext) -> Given:
         tries.append(ctx.idempotency_key)
         if len(tries) < 3:
             raise StepError(FailureCode.UNAVAILABLE, "not now")
@@ -68,8 +70,8 @@ async def test_a_failure_that_may_pass_is_tried_again(engine, script):
     assert [step.attempt for step in task.steps] == [1, 3]
 
 
-async def test_a_failure_for_good_ends_the_task_with_its_code(engine, script):
-    async def broken(given, ctx):
+async def test_a_failure_for_good_ends_the_task_with_its_code(engine: Engine, script: Script) -> None:
+    async def broken(given: Given, ctx: AgentContext) -> Given:
         raise ValueError("no such table")
 
     script.bodies["one"] = broken
@@ -77,15 +79,16 @@ async def test_a_failure_for_good_ends_the_task_with_its_code(engine, script):
     task = await engine.ended(await engine.submit("workflow:pair"))
 
     assert task.status is TaskState.ERROR
+    assert task.failure is not None
     assert task.failure.code is FailureCode.AGENT_FAILED
     assert "no such table" in task.failure.message
     assert [name for name, _ in script.asked] == ["one"]
 
 
-async def test_another_worker_goes_on_where_a_dead_one_stopped(engine, script):
+async def test_another_worker_goes_on_where_a_dead_one_stopped(engine: Engine, script: Script) -> None:
     begun = asyncio.Event()
 
-    async def hang_once(given, ctx):
+    async def hang_once(given: Given, ctx: AgentContext) -> Given:
         if not begun.is_set():
             begun.set()
             await asyncio.Event().wait()
@@ -106,10 +109,10 @@ async def test_another_worker_goes_on_where_a_dead_one_stopped(engine, script):
     assert (await engine.kinds(task_id)).count("task_claimed") == 2
 
 
-async def test_a_stale_owner_cannot_write_and_is_counted(engine, script):
+async def test_a_stale_owner_cannot_write_and_is_counted(engine: Engine, script: Script) -> None:
     begun, go_on = asyncio.Event(), asyncio.Event()
 
-    async def slow_once(given, ctx):
+    async def slow_once(given: Given, ctx: AgentContext) -> Given:
         if not begun.is_set():
             begun.set()
             await go_on.wait()
@@ -120,26 +123,26 @@ async def test_a_stale_owner_cannot_write_and_is_counted(engine, script):
     engine.start_worker(lease_seconds=0.3)
     task_id = await engine.submit("agent:one")
     await begun.wait()
-    lost_before = LEASES_LOST._value.get()
+    lost_before = leases_lost()
 
     # Its lease is not renewed by anybody here, as if the process were stopped.
     await engine.until(task_id, lambda task: task.status is TaskState.PENDING)
     engine.start_worker()
     task = await engine.ended(task_id)
     go_on.set()
-    async with asyncio.timeout(10):
-        while LEASES_LOST._value.get() == lost_before:
-            await asyncio.sleep(0.01)
+    await until(lambda: leases_lost() > lost_before)
 
     assert task.output == {"from": "the new owner"}
     assert (await engine.client.task(task_id)).output == {"from": "the new owner"}
 
 
-async def test_a_waiting_task_holds_no_slot_and_goes_on_when_told(engine, script):
+async def test_a_waiting_task_holds_no_slot_and_goes_on_when_told(engine: Engine, script: Script) -> None:
     worker = engine.start_worker(concurrency=1)
     task_id = await engine.submit("workflow:patient")
 
-    waiting = await engine.until(task_id, lambda t: t.workflow_state.current == "answer")
+    waiting = await engine.until(
+        task_id, lambda t: t.workflow_state is not None and t.workflow_state.current == "answer"
+    )
     assert waiting.status is TaskState.WAITING
     other = await engine.ended(await engine.submit("agent:one"))
     assert other.status is TaskState.DONE
@@ -154,7 +157,7 @@ async def test_a_waiting_task_holds_no_slot_and_goes_on_when_told(engine, script
     assert worker.state == "running"
 
 
-async def test_a_signal_before_its_wait_is_not_lost(engine, script):
+async def test_a_signal_before_its_wait_is_not_lost(engine: Engine, script: Script) -> None:
     task_id = await engine.submit("workflow:patient")
     await engine.client.signal(task_id, "go", {"say": "early"}, key="1")
     engine.start_worker()
@@ -163,7 +166,7 @@ async def test_a_signal_before_its_wait_is_not_lost(engine, script):
     assert script.asked[-1] == ("two", {"say": "early"})
 
 
-async def test_an_unstarted_task_is_cancelled_at_once(engine, script):
+async def test_an_unstarted_task_is_cancelled_at_once(engine: Engine, script: Script) -> None:
     task_id = await engine.submit("workflow:pair")
     task = await engine.client.cancel(task_id)
 
@@ -173,7 +176,7 @@ async def test_an_unstarted_task_is_cancelled_at_once(engine, script):
     assert [name for name, _ in script.asked] == ["two"]
 
 
-async def test_a_waiting_task_is_cancelled_at_once(engine):
+async def test_a_waiting_task_is_cancelled_at_once(engine: Engine) -> None:
     engine.start_worker()
     task_id = await engine.submit("workflow:patient")
     await engine.until(task_id, lambda t: t.status is TaskState.WAITING)
@@ -182,15 +185,16 @@ async def test_a_waiting_task_is_cancelled_at_once(engine):
     assert (await engine.kinds(task_id))[-2:] == ["block_cancelled", "task_finished"]
 
 
-async def test_cancelling_ends_what_runs_and_starts_nothing_more(engine, script):
+async def test_cancelling_ends_what_runs_and_starts_nothing_more(engine: Engine, script: Script) -> None:
     begun, ended = asyncio.Event(), asyncio.Event()
 
-    async def endless(given, ctx):
+    async def endless(given: Given, ctx: AgentContext) -> Given:
         begun.set()
         try:
             await asyncio.Event().wait()
         finally:
             ended.set()
+        return {}
 
     script.bodies["one"] = endless
     engine.start_worker()
@@ -205,7 +209,7 @@ async def test_cancelling_ends_what_runs_and_starts_nothing_more(engine, script)
     assert [name for name, _ in script.asked] == ["one"]
 
 
-async def test_a_finished_task_cannot_be_cancelled(engine):
+async def test_a_finished_task_cannot_be_cancelled(engine: Engine) -> None:
     engine.start_worker()
     task_id = await engine.submit("agent:one")
     await engine.ended(task_id)
@@ -214,10 +218,10 @@ async def test_a_finished_task_cannot_be_cancelled(engine):
         await engine.client.cancel(task_id)
 
 
-async def test_draining_lets_the_step_end_and_hands_the_rest_back(engine, script):
+async def test_draining_lets_the_step_end_and_hands_the_rest_back(engine: Engine, script: Script) -> None:
     begun, go_on = asyncio.Event(), asyncio.Event()
 
-    async def slow(given, ctx):
+    async def slow(given: Given, ctx: AgentContext) -> Given:
         begun.set()
         await go_on.wait()
         return {"from": "one"}
@@ -227,7 +231,7 @@ async def test_draining_lets_the_step_end_and_hands_the_rest_back(engine, script
     task_id = await engine.submit("workflow:pair")
     await begun.wait()
     worker.stop()
-    await asyncio.sleep(0)
+    await until(lambda: worker.state == "draining")
     go_on.set()
     task = await engine.until(task_id, lambda t: t.status is TaskState.PENDING)
 
@@ -237,10 +241,10 @@ async def test_draining_lets_the_step_end_and_hands_the_rest_back(engine, script
     assert [name for name, _ in script.asked] == ["one", "two"]
 
 
-async def test_draining_hands_back_at_its_deadline_what_does_not_end(engine, script):
+async def test_draining_hands_back_at_its_deadline_what_does_not_end(engine: Engine, script: Script) -> None:
     begun = asyncio.Event()
 
-    async def slow_once(given, ctx):
+    async def slow_once(given: Given, ctx: AgentContext) -> Given:
         if not begun.is_set():
             begun.set()
             await asyncio.Event().wait()
@@ -257,14 +261,17 @@ async def test_draining_hands_back_at_its_deadline_what_does_not_end(engine, scr
     assert (await engine.ended(task_id)).status is TaskState.DONE
 
 
-async def test_a_task_that_kills_three_workers_alone_is_poisoned_and_its_neighbours_are_not(engine, script):
+async def test_a_task_that_kills_three_workers_alone_is_poisoned_and_its_neighbours_are_not(
+    engine: Engine, script: Script
+) -> None:
     killer = asyncio.Event()
 
-    async def deadly(given, ctx):
+    async def deadly(given: Given, ctx: AgentContext) -> Given:
         killer.set()
         await asyncio.Event().wait()
+        return {}
 
-    async def slow(given, ctx):
+    async def slow(given: Given, ctx: AgentContext) -> Given:
         await asyncio.sleep(0.05)
         return {"from": "two"}
 
@@ -282,12 +289,13 @@ async def test_a_task_that_kills_three_workers_alone_is_poisoned_and_its_neighbo
 
     task = await engine.ended(poisonous)
     assert task.status is TaskState.ERROR
+    assert task.failure is not None
     assert task.failure.code is FailureCode.POISONED
     engine.start_worker()
     assert (await engine.ended(innocent)).status is TaskState.DONE
 
 
-async def test_a_worker_without_the_agent_leaves_the_task_and_says_why(engine):
+async def test_a_worker_without_the_agent_leaves_the_task_and_says_why(engine: Engine) -> None:
     task_id = await engine.submit("workflow:pair")
     whole = engine.registries
     engine.registries = type(whole)(strategies=whole.strategies, instances=whole.instances)
@@ -295,15 +303,16 @@ async def test_a_worker_without_the_agent_leaves_the_task_and_says_why(engine):
     task = await engine.until(task_id, lambda t: t.reason is not None)
 
     assert task.status is TaskState.PENDING
+    assert task.reason is not None
     assert "no agent 'one'" in task.reason
     assert await engine.kinds(task_id) == ["task_submitted"]
     assert worker.state == "running"
 
 
-async def test_an_administrator_ends_a_running_task_and_its_owner_loses_it(engine, script):
+async def test_an_administrator_ends_a_running_task_and_its_owner_loses_it(engine: Engine, script: Script) -> None:
     begun, go_on = asyncio.Event(), asyncio.Event()
 
-    async def slow(given, ctx):
+    async def slow(given: Given, ctx: AgentContext) -> Given:
         begun.set()
         await go_on.wait()
         return {"from": "the owner"}
@@ -312,19 +321,17 @@ async def test_an_administrator_ends_a_running_task_and_its_owner_loses_it(engin
     engine.start_worker()
     task_id = await engine.submit("agent:one")
     await begun.wait()
-    lost_before = LEASES_LOST._value.get()
+    lost_before = leases_lost()
     await engine.client.administer(task_id, status=TaskState.DONE, output={"from": "the administrator"})
     go_on.set()
-    async with asyncio.timeout(10):
-        while LEASES_LOST._value.get() == lost_before:
-            await asyncio.sleep(0.01)
+    await until(lambda: leases_lost() > lost_before)
 
     task = await engine.client.task(task_id)
     assert task.output == {"from": "the administrator"}
     assert (await engine.kinds(task_id))[-1] == "task_finished"
 
 
-async def test_an_administrator_cannot_break_the_state_machine(engine):
+async def test_an_administrator_cannot_break_the_state_machine(engine: Engine) -> None:
     task_id = await engine.submit("agent:one")
 
     with pytest.raises(IllegalTransition):
@@ -333,19 +340,21 @@ async def test_an_administrator_cannot_break_the_state_machine(engine):
         await engine.client.administer(task_id, status=TaskState.RUNNING)
 
 
-async def test_a_step_that_outlives_its_timeout_fails_with_that_code(engine, script):
-    async def slow(given, ctx):
+async def test_a_step_that_outlives_its_timeout_fails_with_that_code(engine: Engine, script: Script) -> None:
+    async def slow(given: Given, ctx: AgentContext) -> Given:
         await asyncio.Event().wait()
+        return {}
 
     script.bodies["one"] = slow
     engine.start_worker()
     task = await engine.ended(await engine.submit("workflow:hasty"))
 
     assert task.status is TaskState.ERROR
+    assert task.failure is not None
     assert task.failure.code is FailureCode.TIMEOUT
 
 
-async def test_a_retry_is_a_new_task_and_the_source_stays_as_it_was(engine):
+async def test_a_retry_is_a_new_task_and_the_source_stays_as_it_was(engine: Engine) -> None:
     engine.start_worker()
     source = await engine.ended(await engine.submit("workflow:pair", {"topic": "x"}))
     journal = await engine.client.journal(source.id)
@@ -357,15 +366,14 @@ async def test_a_retry_is_a_new_task_and_the_source_stays_as_it_was(engine):
     assert await engine.client.journal(source.id) == journal
 
 
-async def test_the_journal_refuses_a_write_that_does_not_continue_it(engine):
+async def test_the_journal_refuses_a_write_that_does_not_continue_it(engine: Engine) -> None:
     task_id = await engine.submit("agent:one")
     worker = engine.start_worker()
     await engine.ended(task_id)
     other = await engine.submit("workflow:patient")
     row = await engine.until(other, lambda t: t.status is TaskState.WAITING)
-    stored = await engine.store.task(row.id)
-
-    from agentplat.domain.lease import Lease
+    stored = await engine.store.task(TaskId(row.id))
+    assert stored.fence is not None
 
     event = StepSucceeded(path=StepPath.parse("one"), attempt=1, output={})
     [result] = await engine.store.commit(
