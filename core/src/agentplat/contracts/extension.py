@@ -33,6 +33,7 @@ class WorkflowSpec:
     name: str
     file: str  # absolute path
     demo: str | None = None  # the topic with which `agentplat demo` shows it; one workflow at most should say so
+    replaces: bool = False  # project files only
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
