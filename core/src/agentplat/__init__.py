@@ -17,7 +17,19 @@ if TYPE_CHECKING:
         StrategySpec,
         WorkflowSpec,
     )
-    from agentplat.contracts.interface import Client, InterfaceSpec, Submission, TaskFilter
+    from agentplat.contracts.interface import (
+        Client,
+        CostSummary,
+        Description,
+        InterfaceSpec,
+        JournalView,
+        StepView,
+        Submission,
+        TaskChange,
+        TaskFilter,
+        TaskView,
+        WorkflowStateView,
+    )
     from agentplat.contracts.model import (
         Message,
         ModelProvider,
@@ -29,10 +41,23 @@ if TYPE_CHECKING:
         ToolRequest,
     )
     from agentplat.contracts.tool import Effect, Tool, ToolContext, ToolSpec
-    from agentplat.domain.errors import AgentplatError, StepError
+    from agentplat.domain.errors import (
+        AgentplatError,
+        ConflictError,
+        IllegalTransition,
+        InputRejected,
+        NotAllowed,
+        NotFound,
+        StepError,
+        UnavailableError,
+        UnknownName,
+        UsageError,
+        WorkflowInvalid,
+    )
     from agentplat.domain.failure import Failure, FailureCode
     from agentplat.domain.json import JsonObject, JsonValue
     from agentplat.domain.strategy import BlockView, Decision, Fail, Finish, Settled, Start, Strategy, Wait
+    from agentplat.domain.task import TaskState
     from agentplat.domain.usage import Usage
     from agentplat.plugins.marker import hookimpl
 
@@ -45,7 +70,19 @@ _HOME = {
         "StrategySpec",
         "WorkflowSpec",
     ),
-    "agentplat.contracts.interface": ("Client", "InterfaceSpec", "Submission", "TaskFilter"),
+    "agentplat.contracts.interface": (
+        "Client",
+        "CostSummary",
+        "Description",
+        "InterfaceSpec",
+        "JournalView",
+        "StepView",
+        "Submission",
+        "TaskChange",
+        "TaskFilter",
+        "TaskView",
+        "WorkflowStateView",
+    ),
     "agentplat.contracts.model": (
         "Message",
         "ModelProvider",
@@ -57,7 +94,19 @@ _HOME = {
         "ToolRequest",
     ),
     "agentplat.contracts.tool": ("Effect", "Tool", "ToolContext", "ToolSpec"),
-    "agentplat.domain.errors": ("AgentplatError", "StepError"),
+    "agentplat.domain.errors": (
+        "AgentplatError",
+        "ConflictError",
+        "IllegalTransition",
+        "InputRejected",
+        "NotAllowed",
+        "NotFound",
+        "StepError",
+        "UnavailableError",
+        "UnknownName",
+        "UsageError",
+        "WorkflowInvalid",
+    ),
     "agentplat.domain.failure": ("Failure", "FailureCode"),
     "agentplat.domain.json": ("JsonObject", "JsonValue"),
     "agentplat.domain.strategy": (
@@ -70,6 +119,7 @@ _HOME = {
         "Strategy",
         "Wait",
     ),
+    "agentplat.domain.task": ("TaskState",),
     "agentplat.domain.usage": ("Usage",),
     "agentplat.plugins.marker": ("hookimpl",),
 }
@@ -84,13 +134,19 @@ __all__ = [
     "CheckSpec",
     "Client",
     "CommandSpec",
+    "ConflictError",
+    "CostSummary",
     "Decision",
+    "Description",
     "Effect",
     "Fail",
     "Failure",
     "FailureCode",
     "Finish",
+    "IllegalTransition",
+    "InputRejected",
     "InterfaceSpec",
+    "JournalView",
     "JsonObject",
     "JsonValue",
     "Message",
@@ -99,22 +155,33 @@ __all__ = [
     "ModelProviderSpec",
     "ModelReply",
     "ModelRequest",
+    "NotAllowed",
+    "NotFound",
     "Passage",
     "Settled",
     "Start",
     "StepError",
+    "StepView",
     "Strategy",
     "StrategySpec",
     "Submission",
+    "TaskChange",
     "TaskFilter",
+    "TaskState",
+    "TaskView",
     "Tool",
     "ToolContext",
     "ToolDescription",
     "ToolRequest",
     "ToolSpec",
+    "UnavailableError",
+    "UnknownName",
     "Usage",
+    "UsageError",
     "Wait",
+    "WorkflowInvalid",
     "WorkflowSpec",
+    "WorkflowStateView",
     "hookimpl",
 ]
 

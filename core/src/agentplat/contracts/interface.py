@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
@@ -173,8 +174,8 @@ class Client(Protocol):
     def plugins(self) -> Sequence[Description]:
         """`values`: version, state (active, disabled, rejected), reason."""
 
-    def changes(self) -> AsyncIterator[TaskChange]:
-        """Changes from now on. A reader that is too slow is cut: the iterator ends."""
+    def changes(self) -> AbstractAsyncContextManager[AsyncIterator[TaskChange]]:
+        """All changes from the moment of entering on, in their order; each is the latest state of its task."""
 
     async def ping(self) -> None:
         """StoreUnavailable when the database does not answer."""

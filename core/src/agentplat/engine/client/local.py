@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -156,10 +157,14 @@ class LocalClient:
     def plugins(self) -> Sequence[Description]:
         return self._plugins()
 
-    async def changes(self) -> AsyncIterator[TaskChange]:
+    @asynccontextmanager
+    async def changes(self) -> AsyncIterator[AsyncIterator[TaskChange]]:
         newest = await self._store.changes(None, 1)
-        since: datetime | None = newest[-1].updated_at if newest else None
-        told = {row.id: row.updated_at for row in newest}
+        since = newest[-1].updated_at if newest else None
+        told = {row.id: row.updated_at for row in await self._news(since)} if since else {}
+        yield self._changes_after(since, told)
+
+    async def _changes_after(self, since: datetime | None, told: dict[TaskId, datetime]) -> AsyncIterator[TaskChange]:
         while True:
             rows = await self._news(since)
             for row in rows:
