@@ -1,0 +1,57 @@
+"""Strategies that keep or break their contract."""
+
+from __future__ import annotations
+
+from agentplat import BlockView, Decision, Finish, JsonValue, Start, Strategy, Wait
+
+
+class Good(Strategy):
+    name = "good"
+
+    def decide(self, block: BlockView) -> Decision:
+        if len(block.settled) < len(block.steps):
+            return Start(block.steps[len(block.settled)], input=block.input)
+        return Finish(output=[execution.output for execution in block.settled])
+
+
+class Eager(Strategy):
+    """Two at a time, and the first one that settles ends it."""
+
+    name = "eager"
+    consult_always = True
+
+    def decide(self, block: BlockView) -> Decision:
+        if block.settled:
+            return Finish(output=block.settled[0].output)
+        return Wait() if block.open else Start(*block.steps[:2], input=block.input)
+
+
+class Endless(Strategy):
+    name = "endless"
+
+    def decide(self, block: BlockView) -> Decision:
+        return Start(block.steps[0])
+
+
+class Stranger(Strategy):
+    name = "stranger"
+
+    def decide(self, block: BlockView) -> Decision:
+        return Start("somebody_else") if not block.settled else Finish(output=None)
+
+
+class Vandal(Strategy):
+    name = "vandal"
+
+    def decide(self, block: BlockView) -> Decision:
+        given: JsonValue = block.input
+        if isinstance(given, dict):
+            given["spoilt"] = True
+        return Finish(output=None)
+
+
+class Waiter(Strategy):
+    name = "waiter"
+
+    def decide(self, block: BlockView) -> Decision:
+        return Wait()
