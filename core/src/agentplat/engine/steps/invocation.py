@@ -12,6 +12,7 @@ from functools import lru_cache
 from typing import Any, Protocol, TypeAlias, TypeVar, get_args, get_origin, runtime_checkable
 
 from pydantic import TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
 
 from agentplat.contracts.agent import Agent
 from agentplat.contracts.tool import Tool
@@ -270,20 +271,26 @@ _UNSEEN = object()
 
 def faults_of(error: ValidationError, value: object = _UNSEEN) -> list[tuple[str, str]]:
     """Pairs of JSON pointer and reason, without the values. `value` is what was validated, if it is at hand."""
-    found = error.errors(include_url=False, include_context=False, include_input=False)
+    found = error.errors(include_url=False, include_context=False)
     # The text of a wrong union tag repeats the tag.
     reasons = ("is of no known variant" if e["type"] == "union_tag_invalid" else storable_text(e["msg"]) for e in found)
-    return [(_pointer(e["loc"], e["type"], value), reason) for e, reason in zip(found, reasons, strict=True)]
+    return [(_pointer(e, value), reason) for e, reason in zip(found, reasons, strict=True)]
 
 
-def _pointer(location: tuple[int | str, ...], kind: str, value: object) -> str:
+def _pointer(error: ErrorDetails, value: object) -> str:
     """Of pydantic's location the parts that lead into `value`; others name a variant of a union or the like."""
     parts: list[str] = []
-    for part in location:
+    location = error["loc"]
+    for at, part in enumerate(location, start=1):
         below = _below(value, part)
         if below is not _UNSEEN:
             value = below
-        elif value is not _UNSEEN and not (kind == "missing" and part == location[-1]):
+        elif isinstance(value, Mapping):
+            # A name that is not there: a missing field, or one that a validator made. A variant of a union has the
+            # whole value for its input.
+            if at < len(location) or (error["type"] != "missing" and error["input"] == value):
+                continue
+        elif value is not _UNSEEN:
             continue
         parts.append(str(part))
     return "".join(f"/{_escaped(storable_text(part))}" for part in parts)
