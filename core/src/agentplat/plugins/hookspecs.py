@@ -148,7 +148,7 @@ def agentplat_commands() -> Iterable[CommandSpec]:
                unique over all plugins.
     On error   the plugin is rejected as a whole, with the reason; the other plugins load.
     Since      1
-    Example    templates/src/agentplat_templates/plugin.py
+    Example    migrations/src/agentplat_migrations/plugin.py
     """
     raise NotImplementedError
 
