@@ -16,13 +16,13 @@ from agentplat_tool_web_search.tool import WebSearch
 from agentplat import FailureCode, StepError
 
 from .fake import Answer, FakeServer, failed, found, row
-from .test_search import Context
+from .test_search import context
 
 
 async def failure(server: FakeServer, deadline: float = 30.0) -> StepError:
     with pytest.raises(StepError) as caught:
         await WebSearch().execute(
-            Input(query="SECRET-QUERY"), Context(config={"base_url": server.url}, deadline=deadline)
+            Input(query="SECRET-QUERY"), context(config={"base_url": server.url}, deadline=deadline)
         )
     seen: BaseException | None = caught.value
     while seen is not None:
@@ -234,14 +234,14 @@ async def test_proxies_of_the_environment_are_not_used(server: FakeServer, monke
     for variable in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
         monkeypatch.setenv(variable, "http://127.0.0.1:1")
 
-    await WebSearch().execute(Input(query="x"), Context(config={"base_url": server.url}))
+    await WebSearch().execute(Input(query="x"), context(config={"base_url": server.url}))
 
     assert len(server.received) == 1
 
 
 async def test_a_cancelled_search_closes_its_connection(server: FakeServer) -> None:
     server.answer = Answer(hang=True)
-    search = asyncio.create_task(WebSearch().execute(Input(query="x"), Context(config={"base_url": server.url})))
+    search = asyncio.create_task(WebSearch().execute(Input(query="x"), context(config={"base_url": server.url})))
     await asyncio.wait_for(server.arrived.wait(), 10)
 
     search.cancel()
@@ -255,8 +255,7 @@ async def test_neither_key_nor_query_is_in_a_log(server: FakeServer, caplog: pyt
     caplog.set_level(logging.DEBUG)
     for answer in (failed(401), found(row("x", "https://example.org/"))):
         server.answer = answer
-        context = Context(config={"base_url": server.url})
         with suppress(StepError):
-            await WebSearch().execute(Input(query="SECRET-QUERY"), context)
+            await WebSearch().execute(Input(query="SECRET-QUERY"), context(config={"base_url": server.url}))
 
     assert "SECRET" not in caplog.text

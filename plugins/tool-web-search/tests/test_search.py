@@ -4,36 +4,35 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from subprocess import run
 
 import pytest
+from agentplat_testkit import StepHarness
 from agentplat_tool_web_search.plugin import agentplat_tools
 from agentplat_tool_web_search.results import plain
 from agentplat_tool_web_search.schema import Input, Result, Settings
 from agentplat_tool_web_search.tool import WebSearch
 from pydantic import ValidationError
 
-from agentplat import JsonValue, StepError
+from agentplat import JsonValue, StepError, ToolContext
 
 from .conftest import KEY
 from .fake import Answer, FakeServer, found, row
 
 
-@dataclass(kw_only=True)
-class Context:
-    """What the tool may use, without an engine."""
-
-    config: Mapping[str, JsonValue] = field(default_factory=dict)
-    settings: Mapping[str, JsonValue] = field(default_factory=dict)
-    project: str | None = None
-    idempotency_key: str = "key"
-    tenant: str = "default"
-    deadline: float = 30.0
+def context(
+    *,
+    config: Mapping[str, JsonValue] | None = None,
+    settings: Mapping[str, JsonValue] | None = None,
+    deadline: float = 30.0,
+) -> ToolContext:
+    """The engine's own context, with so many seconds left."""
+    harness = StepHarness(tools=[WebSearch()], config=config, settings=settings, timeout=deadline)
+    return harness.tool_context(WebSearch.name)
 
 
 async def search(server: FakeServer, query: str = "leases", count: int = 5) -> list[Result]:
-    output = await WebSearch().execute(Input(query=query, count=count), Context(config={"base_url": server.url}))
+    output = await WebSearch().execute(Input(query=query, count=count), context(config={"base_url": server.url}))
     return output.results
 
 
@@ -168,9 +167,9 @@ async def test_the_address_comes_from_the_entry_else_from_the_settings_of_the_pr
     elsewhere = "http://127.0.0.1:1"
 
     await WebSearch().execute(
-        Input(query="x"), Context(config={"base_url": server.url + "/"}, settings={"base_url": elsewhere})
+        Input(query="x"), context(config={"base_url": server.url + "/"}, settings={"base_url": elsewhere})
     )
-    await WebSearch().execute(Input(query="x"), Context(settings={"base_url": server.url}))
+    await WebSearch().execute(Input(query="x"), context(settings={"base_url": server.url}))
 
     assert [received.path for received in server.received] == ["/res/v1/web/search"] * 2
     assert Settings().base_url == "https://api.search.brave.com/res/v1"
@@ -189,7 +188,7 @@ async def test_the_address_comes_from_the_entry_else_from_the_settings_of_the_pr
 )
 async def test_settings_that_do_not_fit_are_refused_by_name(settings: dict[str, JsonValue]) -> None:
     with pytest.raises(StepError) as caught:
-        await WebSearch().execute(Input(query="x"), Context(settings=settings))
+        await WebSearch().execute(Input(query="x"), context(settings=settings))
 
     failure = caught.value.failure
     assert (failure.code, failure.retryable) == ("refused", False)
