@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from agentplat_testkit.fakes import DEFAULT_USAGE, ScriptedModel, asks_for
 from agentplat_testkit.harness import StepHarness
+from prometheus_client import REGISTRY
 from pydantic import BaseModel
 
 from agentplat import (
@@ -82,6 +83,18 @@ async def test_a_request_carries_everything_that_was_asked() -> None:
 async def test_usage_is_told_under_the_models_name() -> None:
     reply = await harness("a").agent_context().llm.complete("x")
     assert reply.usage == Usage(model="scripted:script", input_tokens=10, output_tokens=5, cost=3)
+
+
+async def test_tokens_are_measured_when_they_are_paid_for_and_not_when_a_call_is_replayed() -> None:
+    def measured() -> list[float]:
+        labels = [{"model": "scripted:script", "direction": direction} for direction in ("input", "output")]
+        return [REGISTRY.get_sample_value("agentplat_model_tokens_total", label) or 0.0 for label in labels]
+
+    world, before = harness("a"), measured()
+    for _ in range(2):
+        await world.agent_context().llm.complete("x")
+        await asyncio.sleep(0)
+    assert [now - then for now, then in zip(measured(), before, strict=True)] == [10, 5]
 
 
 @pytest.mark.parametrize(("known", "cost"), [(None, None), (42, 42)])

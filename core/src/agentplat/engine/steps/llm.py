@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
+from agentplat import telemetry
 from agentplat.contracts.agent import Log
 from agentplat.contracts.model import Message, ModelReply, ModelRequest, Passage, ToolDescription, ToolRequest
 from agentplat.domain.errors import StepError
@@ -152,7 +153,8 @@ class RecordedLlm:
             usage = self._priced(reply.usage)
             output = _kept(reply)
             check_keepable(output, f"The reply of {self.model}")
-            self._log.info("model_call_ended", model=self.model, tokens=usage.input_tokens + usage.output_tokens)
+            telemetry.MODEL_TOKENS.labels(self.model, "input").inc(usage.input_tokens)
+            telemetry.MODEL_TOKENS.labels(self.model, "output").inc(usage.output_tokens)
             return Answer({**output, "usage": usage.to_json()}, usage)
 
         return _reply(await self._ledger.answer(call, perform))
