@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 
 import pytest
 from agentplat_llm_offline.client import OfflineProvider
@@ -25,6 +28,15 @@ STORY = (
     "A dog slept through all of it. "
     "The town council decided to build a higher wall along the river."
 )
+
+SCRIPT = """
+import sys
+from agentplat import Passage
+from agentplat_llm_offline.extract import answer, summary
+text = sys.stdin.read()
+passage = Passage(source="story.md", text=text)
+print(summary(text, 3), answer("river, town, dog and wall", [passage], 4, instructed=False))
+"""
 
 
 async def ask(prompt: str, *passages: Passage, max_tokens: int | None = None) -> ModelReply:
@@ -57,6 +69,22 @@ async def test_sentences_are_chosen_by_what_they_add_and_ordered_as_they_stand()
 
 async def test_the_same_request_gives_the_same_reply() -> None:
     assert await ask("How do bees dance?", BEES, BREAD) == await ask("How do bees dance?", BEES, BREAD)
+
+
+def test_another_process_gives_the_same_reply() -> None:
+    replies = {
+        subprocess.run(
+            [sys.executable, "-c", SCRIPT],
+            input=STORY,
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in ("1", "2", "3")
+    }
+    assert len(replies) == 1
+    assert replies != {""}
 
 
 async def test_what_the_passages_do_not_cover_is_said_plainly() -> None:
@@ -142,7 +170,20 @@ async def test_a_prompt_beyond_all_measure_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", " ", "?!", "\n\n", "。", "ß" * 5, "a" * 5_000, "\U0001f41d" * 40, "    code\n", "- \n- "]
+    "text",
+    [
+        "",
+        " ",
+        "?!",
+        "\n\n",
+        "。",
+        "ß" * 5,
+        "a" * 5_000,
+        "\U0001f41d" * 40,
+        "    code\n",
+        "- \n- ",
+        "It is what it is, and so it was.",
+    ],
 )
 async def test_no_text_is_too_strange(text: str) -> None:
     assert (await ask(text)).text

@@ -16,17 +16,20 @@ LABEL_SHARE = 0.4  # a word that stands only in the source's name or heading, ag
 REPEATED = 0.5  # what a word is worth each further time that it is covered
 REDUNDANT = 0.6  # overlap of two sentences from which the second says nothing new
 LEANING = 0.6
-LEAST_GAIN = 0.12  # of the best sentence's; below it the next sentence is not worth reading
+LEAST_GAIN = 0.12  # of the best sentence's; below it the next sentence adds nothing to an answer
+SINGLE = 0.3  # what a word that a text says only once is worth to its summary
 LEAST_COVERED = 1 / 3  # of the question's words; below it the passages are about something else
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
+    """A sentence. Its stems are dicts for their order: sums over sets would differ from process to process."""
+
     text: str
     passage: int
     position: int
-    stems: frozenset[str]
-    label: frozenset[str]
+    stems: dict[str, None]
+    label: dict[str, None]  # those of the source's name and headings
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +44,10 @@ def candidates(passages: Sequence[Passage]) -> list[Candidate]:
     """The readable sentences of the passages; a sentence that occurs twice counts once."""
     found: dict[str, Candidate] = {}
     for number, passage in enumerate(passages):
-        label = frozenset(stems(passage.source))
+        label = dict.fromkeys(stems(passage.source))
         for position, sentence in enumerate(sentences(passage.text)):
             if readable(sentence) and sentence not in found:
-                found[sentence] = Candidate(sentence, number, position, frozenset(stems(sentence)), label)
+                found[sentence] = Candidate(sentence, number, position, dict.fromkeys(stems(sentence)), label)
             if len(found) == MAX_CANDIDATES:
                 return list(found.values())
     return list(found.values())
@@ -59,7 +62,7 @@ def answer(question: str, passages: Sequence[Passage], limit: int, *, instructed
     found = candidates(passages)
     weights = _weights(question, asked, found)
     chosen = _greedy(found, weights, limit)
-    covered = {word for candidate in chosen for word in candidate.stems | candidate.label if word in weights}
+    covered = {word for candidate in chosen for word in (candidate.stems | candidate.label) if word in weights}
     missing = tuple(spelling for word, spelling in asked.items() if word not in covered)
     if not asked or len(covered) / len(asked) < LEAST_COVERED:
         return Extract((), tuple(asked.values()))
@@ -70,8 +73,8 @@ def summary(text: str, limit: int) -> Extract:
     """The sentences of `text` that carry most of its words."""
     found = candidates([Passage(source="", text=text)])
     counts = Counter(word for candidate in found for word in candidate.stems)
-    weights = {word: math.log1p(count) for word, count in counts.items() if count > 1} or dict.fromkeys(counts, 1.0)
-    return Extract(_ordered(_greedy(found, weights, limit)), ())
+    weights = {word: math.log1p(count) if count > 1 else SINGLE for word, count in counts.items()}
+    return Extract(_ordered(_greedy(found, weights, limit, least=0.0)), ())
 
 
 def _weights(question: str, asked: Mapping[str, str], found: Sequence[Candidate]) -> dict[str, float]:
@@ -86,9 +89,11 @@ def _weights(question: str, asked: Mapping[str, str], found: Sequence[Candidate]
     return weights
 
 
-def _greedy(found: Sequence[Candidate], weights: Mapping[str, float], limit: int) -> list[Candidate]:
-    """Up to `limit` sentences, each chosen for what it adds to those before it."""
-    average = sum(len(candidate.stems) for candidate in found) / len(found) if found else 1.0
+def _greedy(
+    found: Sequence[Candidate], weights: Mapping[str, float], limit: int, least: float = LEAST_GAIN
+) -> list[Candidate]:
+    """Up to `limit` sentences, each chosen for what it adds to those before it, as long as it adds enough."""
+    average = sum(len(candidate.stems) for candidate in found) / max(len(found), 1) or 1.0
     left, chosen = list(found), list[Candidate]()
     covered: Counter[str] = Counter()
     first = 0.0
@@ -96,13 +101,13 @@ def _greedy(found: Sequence[Candidate], weights: Mapping[str, float], limit: int
         gain, best = max(
             ((_gain(candidate, weights, covered, chosen, average), -index) for index, candidate in enumerate(left)),
         )
-        if gain <= LEAST_GAIN * first:
+        if gain <= least * first:
             break
         first = first or gain
         candidate = left.pop(-best)
         if all(_overlap(candidate, other) < REDUNDANT for other in chosen):
             chosen.append(candidate)
-            covered.update((candidate.stems | candidate.label) & weights.keys())
+            covered.update(word for word in candidate.stems | candidate.label if word in weights)
     return chosen
 
 
@@ -114,10 +119,12 @@ def _gain(
     average: float,
 ) -> float:
     worth = 0.0
-    for word in candidate.stems & weights.keys():
-        worth += weights[word] * REPEATED ** covered.get(word, 0)
-    for word in (candidate.label - candidate.stems) & weights.keys():
-        worth += LABEL_SHARE * weights[word] * REPEATED ** covered.get(word, 0)
+    for word in candidate.stems:
+        if word in weights:
+            worth += weights[word] * REPEATED ** covered.get(word, 0)
+    for word in candidate.label:
+        if word in weights and word not in candidate.stems:
+            worth += LABEL_SHARE * weights[word] * REPEATED ** covered.get(word, 0)
     worth /= 0.6 + 0.4 * len(candidate.stems) / average
     worth *= 1 + 0.15 / (1 + candidate.passage) + 0.1 / (1 + candidate.position)
     before = (candidate.passage, candidate.position - 1)
@@ -128,7 +135,7 @@ def _gain(
 
 def _overlap(one: Candidate, other: Candidate) -> float:
     smaller = min(len(one.stems), len(other.stems))
-    return len(one.stems & other.stems) / smaller if smaller else 1.0
+    return len(one.stems.keys() & other.stems.keys()) / smaller if smaller else 1.0
 
 
 def _ordered(chosen: Sequence[Candidate]) -> tuple[Candidate, ...]:
