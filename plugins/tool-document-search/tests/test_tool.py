@@ -225,6 +225,12 @@ async def test_a_configured_folder_is_relative_to_the_project_and_beats_its_sett
     assert found["documents"] == 1
 
 
+async def test_the_documents_setting_of_the_project_names_the_folder_too(tool: DocumentSearch, folder: Path) -> None:
+    harness = StepHarness(tools=[tool], project=str(folder.parent), settings={"documents": str(folder / "sub")})
+    found = await harness.run_tool("document_search", {"query": "starter"})
+    assert (found["folder"], found["documents"]) == (str(folder / "sub"), 1)
+
+
 @pytest.mark.parametrize("named", ["/does/not/exist", 7])
 async def test_a_folder_that_cannot_be_is_named_in_the_error(tool: DocumentSearch, named: str | int) -> None:
     harness = StepHarness(tools=[tool], settings={"folder": named})

@@ -53,12 +53,13 @@ class DocumentSearch(Tool[Input, Output]):
         )
 
     def _answer(self, looked_for: list[str], limit: int, ctx: ToolContext) -> tuple[str, Answer]:
-        named = ctx.config.get("folder") or ctx.settings.get("folder")
         project = Path(ctx.project) if ctx.project else None
-        if named is not None:
+        usual = project / "documents" if project else None
+        named = next((found for found in _named(ctx) if found is not None), None)
+        if named is not None and named != str(usual):
             return str(named), self._search(_folder(named, project), looked_for, limit)
-        if project is not None and (project / "documents").is_dir():
-            answer = self._search(project / "documents", looked_for, limit)
+        if usual is not None and usual.is_dir():
+            answer = self._search(usual, looked_for, limit)
             if answer.documents:
                 return "documents", answer
         guides = files("agentplat_tool_document_search") / "guides"
@@ -79,6 +80,11 @@ class DocumentSearch(Tool[Input, Output]):
             ) from error
 
 
+def _named(ctx: ToolContext) -> tuple[object, ...]:
+    """What the tool's entry, its settings, and the setting `documents` of the project say, in this order."""
+    return ctx.config.get("folder"), ctx.settings.get("folder"), ctx.settings.get("documents")
+
+
 def _folder(named: object, project: Path | None) -> Path:
     if not isinstance(named, str):
         raise StepError(
@@ -89,6 +95,6 @@ def _folder(named: object, project: Path | None) -> Path:
         raise StepError(
             FailureCode.INVALID_INPUT,
             f"document_search is set to the folder {named!r}, which does not exist. "
-            "Set `folder` under [tools.document_search] in agentplat.toml.",
+            "Set `documents`, or `folder` under [tools.document_search], in agentplat.toml.",
         )
     return folder
