@@ -10,13 +10,6 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from agentplat.contracts.agent import Agent, AgentContext, AgentSpec
-    from agentplat.contracts.extension import (
-        CheckSpec,
-        CommandSpec,
-        MigrationSpec,
-        StrategySpec,
-        WorkflowSpec,
-    )
     from agentplat.contracts.interface import (
         Client,
         CostSummary,
@@ -39,6 +32,13 @@ if TYPE_CHECKING:
         Passage,
         ToolDescription,
         ToolRequest,
+    )
+    from agentplat.contracts.specs import (
+        CheckSpec,
+        CommandSpec,
+        MigrationSpec,
+        StrategySpec,
+        WorkflowSpec,
     )
     from agentplat.contracts.tool import Effect, Tool, ToolContext, ToolSpec
     from agentplat.domain.errors import (
@@ -63,7 +63,7 @@ if TYPE_CHECKING:
 
 _HOME = {
     "agentplat.contracts.agent": ("Agent", "AgentContext", "AgentSpec"),
-    "agentplat.contracts.extension": (
+    "agentplat.contracts.specs": (
         "CheckSpec",
         "CommandSpec",
         "MigrationSpec",

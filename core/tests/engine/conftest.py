@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from agentplat import AgentSpec, StrategySpec
-from agentplat.contracts.extension import WorkflowSpec
+from agentplat.contracts.specs import WorkflowSpec
 from agentplat.contracts.store import Store
 from agentplat.engine.client.identity import user_hasher
 from agentplat.engine.client.local import LocalClient

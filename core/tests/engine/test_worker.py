@@ -8,8 +8,7 @@ from agentplat.domain.errors import IllegalTransition
 from agentplat.domain.events import StepSucceeded
 from agentplat.domain.failure import FailureCode
 from agentplat.domain.ids import StepPath, TaskId
-from agentplat.domain.lease import Lease
-from agentplat.domain.task import TaskState
+from agentplat.domain.task import Lease, TaskState
 
 from .harness import Engine, Given, Script, leases_lost, until
 

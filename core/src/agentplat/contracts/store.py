@@ -17,8 +17,7 @@ from agentplat.domain.events import Event, Recorded
 from agentplat.domain.failure import Failure
 from agentplat.domain.ids import TaskId, WorkerId
 from agentplat.domain.json import JsonObject, JsonValue
-from agentplat.domain.lease import Lease
-from agentplat.domain.task import TaskState
+from agentplat.domain.task import Lease, TaskState
 from agentplat.domain.usage import NO_USAGE, Usage
 
 

@@ -68,7 +68,8 @@ class UnknownName(UsageError):
 
     def __init__(self, kind: str, name: str, known: Sequence[str]) -> None:
         listed = ", ".join(sorted(known)) or "none"
-        super().__init__(f"{kind.capitalize()} '{name}' not found. Available {kind}s: {listed}.")
+        kinds = f"{kind[:-1]}ies" if kind.endswith("y") else f"{kind}s"
+        super().__init__(f"{kind.capitalize()} '{name}' not found. Available {kinds}: {listed}.")
         self.kind, self.name, self.known = kind, name, tuple(sorted(known))
 
 

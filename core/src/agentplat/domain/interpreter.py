@@ -30,10 +30,10 @@ from agentplat.domain.errors import StepError
 from agentplat.domain.events import CancelRequested
 from agentplat.domain.failure import Failure, FailureCode
 from agentplat.domain.ids import StepPath
-from agentplat.domain.json import JsonObject, JsonValue
+from agentplat.domain.json import JsonObject, JsonValue, storable_text
 from agentplat.domain.retry import delay_after, least_delay
 from agentplat.domain.state import BlockState, Execution, Phase, State
-from agentplat.domain.strategy import BlockView, Decision, Fail, Finish, Settled, Start, Strategy, Wait
+from agentplat.domain.strategy import BlockView, Decision, Fail, Finish, Settled, Start, Strategy, Wait, checked
 from agentplat.domain.workflow import SINGLE, AgentCall, Block, SignalWait, Step, TimerWait, ToolCall
 
 MAX_EXECUTIONS = 10_000
@@ -72,11 +72,14 @@ def decide(state: State, rules: Rules) -> tuple[Command, ...]:
         return (StartBlock(path=ROOT, input=state.input),)
     if not root.phase.is_open:
         return (_finish(state, root, rules),)
-    commands: list[Command] = []
-    for block in state.blocks.values():
-        if block.phase.is_open:
-            commands.extend(_decide_block(state, block, rules))
-    return tuple(commands)
+    open_blocks = [block for block in state.blocks.values() if block.phase.is_open]
+    commands = tuple(command for block in open_blocks for command in _decide_block(state, block, rules))
+    # What ends goes first, and what is refused, since it ends its block: beside that nothing may begin.
+    ending = tuple(command for command in commands if not isinstance(command, _Beginning))
+    return ending or commands
+
+
+_Beginning = StartBlock | StartStep | StartWait | SkipStep | ScheduleRetry
 
 
 def _finish(state: State, root: BlockState, rules: Rules) -> FinishTask:
@@ -129,19 +132,17 @@ def _is_eager(state: State, block: BlockState, rules: Rules) -> bool:
     node = _block_node(state, block.path)
     if node.strategy == SINGLE:
         return False
-    consulted = rules.strategy(node.strategy).consult_always
     # Without a newly settled child the view is the one that the strategy answered with Wait before.
-    return consulted and bool(block.settled)
+    return bool(block.settled) and bool(rules.strategy(node.strategy).consult_always)
 
 
 def _failure_of(state: State, block: BlockState) -> Failure | None:
-    """Why the block fails: the first child that failed for good, in the order in which they were started."""
-    for path in block.children:
-        nested, execution = state.blocks.get(path), state.executions.get(path)
-        if nested is not None and nested.phase is Phase.FAILED:
-            return nested.failure
-        failed = execution is not None and execution.phase is Phase.FAILED
-        if execution is not None and failed and _retry_of(state, execution) is None:
+    """Why the block fails: by the first child that failed for good. What fails while that ends it changes nothing."""
+    for path in block.failed:
+        execution = state.executions.get(path)
+        if execution is None:
+            return state.blocks[path].failure
+        if execution.phase is Phase.FAILED and _retry_of(state, execution) is None:
             return execution.failure
     return None
 
@@ -191,7 +192,9 @@ def _is_open(state: State, path: StepPath) -> bool:
 
 def _retry_of(state: State, execution: Execution) -> ScheduleRetry | None:
     step = state.node(execution.path)
-    if not isinstance(step, Step) or execution.failure is None or execution.attempt == 0:
+    if not isinstance(step, Step) or not isinstance(step.body, AgentCall | ToolCall):
+        return None  # a wait that is over, or a block that could not start, is not tried again
+    if execution.failure is None or execution.attempt == 0:
         return None
     most = delay_after(step.retry, execution.try_number, execution.failure)
     if most is None:
@@ -268,22 +271,27 @@ def _consult(state: State, block: BlockState, rules: Rules) -> Iterator[Command]
 
 
 def _ask_safely(state: State, block: BlockState, node: Block, rules: Rules) -> Decision:
+    names = [step.name for step in node.steps]
     try:
-        decision = _ask(state, block, node, rules)
-    except StepError as error:
-        return Fail(error.failure.message, error.failure.code, error.failure.details)
+        try:
+            decision = checked(_ask(state, block, node, rules), names)
+        except StepError as error:
+            decision = checked(Fail(error.failure.message, error.failure.code, error.failure.details), names)
     # A strategy is foreign code: whatever it raises fails its block, and nothing else.
     except Exception as error:  # noqa: BLE001
-        return Fail(f"strategy {node.strategy!r} raised {type(error).__name__}: {error}")
-    if not isinstance(decision, Start):
-        return decision
-    unknown = [name for name in decision.steps if name not in {step.name for step in node.steps}]
-    if unknown or not decision.steps:
-        wrong = f"the unknown step {unknown[0]!r}" if unknown else "no step at all"
-        return Fail(f"strategy {node.strategy!r} starts {wrong}; it has {[s.name for s in node.steps]}")
-    if len(block.children) + len(decision.steps) > MAX_EXECUTIONS:
+        return Fail(f"strategy {node.strategy!r} failed: {_words_of(error)}")
+    if isinstance(decision, Start) and len(block.children) + len(decision.steps) > MAX_EXECUTIONS:
         return Fail(f"strategy {node.strategy!r} wants more than {MAX_EXECUTIONS} executions in one block")
     return decision
+
+
+def _words_of(error: Exception) -> str:
+    try:
+        text = str(error)
+    # The text of a foreign exception is foreign code, too.
+    except Exception:  # noqa: BLE001
+        text = "(its text cannot be had)"
+    return storable_text(f"{type(error).__name__}: {text}")[:2_000]
 
 
 def _fail(block: BlockState, message: str) -> FailBlock:
@@ -310,10 +318,7 @@ def _ask(state: State, block: BlockState, node: Block, rules: Rules) -> Decision
         options=node.options,
         converged=converged,
     )
-    decision = rules.strategy(node.strategy).decide(view)
-    if not isinstance(decision, Start | Wait | Finish | Fail):
-        raise TypeError(f"decide returned {type(decision).__name__}, not Start, Wait, Finish or Fail")
-    return decision
+    return rules.strategy(node.strategy).decide(view)
 
 
 def _settled(state: State, path: StepPath) -> Settled:
@@ -336,10 +341,13 @@ def _start(state: State, block: BlockState, node: Block, decision: Start, rules:
     counts = {step.name: 0 for step in node.steps}
     for path in block.children:
         counts[path.step] += 1
+    commands: list[Command] = []
     for name in decision.steps:
         counts[name] += 1
         path = block.path.child(name, counts[name])
-        yield _start_child(state, block, path, node.step(name), decision.input, rules)
+        commands.append(_start_child(state, block, path, node.step(name), decision.input, rules))
+    # A step that is refused fails its block: what would start beside it would only be cancelled.
+    yield from [command for command in commands if isinstance(command, RefuseStep)][:1] or commands
 
 
 def _start_child(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
@@ -11,6 +12,7 @@ JsonObject: TypeAlias = "Mapping[str, JsonValue]"
 
 MAX_DEPTH = 64
 MAX_INTEGER_DIGITS = 300
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
 def unstorable(value: object, pointer: str = "", depth: int = 0) -> tuple[str, str] | None:
@@ -39,12 +41,16 @@ def unstorable(value: object, pointer: str = "", depth: int = 0) -> tuple[str, s
             return pointer, f"is of type {type(value).__name__}, which JSON cannot express"
 
 
+def storable_text(text: str) -> str:
+    """`text` with U+FFFD for each character that cannot be kept."""
+    return _UNSTORABLE.sub("\ufffd", text)
+
+
 def _unstorable_text(text: str, pointer: str) -> tuple[str, str] | None:
-    if "\x00" in text:
-        return pointer, "contains the character U+0000"
-    if any("\ud800" <= char <= "\udfff" for char in text):
-        return pointer, "contains half of a surrogate pair"
-    return None
+    found = _UNSTORABLE.search(text)
+    if found is None:
+        return None
+    return pointer, "contains the character U+0000" if found[0] == "\x00" else "contains half of a surrogate pair"
 
 
 def _unstorable_member(value: Mapping[object, object], pointer: str, depth: int) -> tuple[str, str] | None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Literal
 
-from agentplat.domain.failure import Failure
+from agentplat.domain.failure import Failure, FailureCode
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,11 +18,9 @@ class RetryPolicy:
     on: frozenset[str] = frozenset({"retryable"})  # failure codes, or the groups `retryable` and `permanent`
 
     def takes(self, failure: Failure) -> bool:
-        return (
-            failure.code.value in self.on
-            or ("retryable" in self.on and failure.retryable)
-            or ("permanent" in self.on and not failure.retryable)
-        )
+        """Whether a failure like this is tried again. What was cancelled never is, whatever the policy says."""
+        groups = {"retryable" if failure.retryable else "permanent", failure.code.value}
+        return failure.code is not FailureCode.CANCELLED and not groups.isdisjoint(self.on)
 
 
 DEFAULT_RETRY = RetryPolicy()
@@ -39,12 +37,15 @@ def delay_after(policy: RetryPolicy, tries: int, failure: Failure) -> timedelta 
         raise ValueError(f"tries are counted from 1, not {tries}")
     if tries >= policy.max_attempts or not policy.takes(failure):
         return None
-    # The exponent is capped: 2**10_000 seconds would overflow a timedelta long before `max` is applied.
+    # The exponent is capped, and `max` is divided instead of `initial` multiplied: both would overflow a timedelta.
     factor = {"exponential": 2 ** min(tries - 1, 40), "linear": tries, "constant": 1}[policy.backoff]
-    seconds = min(policy.initial.total_seconds() * factor, policy.max.total_seconds())
-    return max(timedelta(seconds=seconds), least_delay(failure))
+    delay = policy.initial * factor if policy.initial <= policy.max // factor else policy.max
+    return max(delay, least_delay(failure))
 
 
 def least_delay(failure: Failure) -> timedelta:
     """How long the other side asked us to wait; at most an hour: a hostile header must not park a task for ever."""
-    return min(timedelta(seconds=max(failure.retry_after or 0.0, 0.0)), _LONGEST_RETRY_AFTER)
+    asked = failure.retry_after or 0.0
+    if asked >= _LONGEST_RETRY_AFTER.total_seconds():
+        return _LONGEST_RETRY_AFTER
+    return timedelta(seconds=asked) if asked > 0.0 else timedelta(0)  # nought for NaN, too

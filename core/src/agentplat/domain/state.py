@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
-from types import MappingProxyType
 from typing import assert_never
 
 from agentplat.domain.events import (
@@ -33,7 +32,7 @@ from agentplat.domain.events import (
     TimerFired,
     WaitStarted,
 )
-from agentplat.domain.failure import Failure
+from agentplat.domain.failure import Failure, FailureCode
 from agentplat.domain.ids import ExecutionId, StepPath
 from agentplat.domain.json import JsonObject, JsonValue
 from agentplat.domain.usage import NO_USAGE, Usage
@@ -70,7 +69,7 @@ class Execution:
     """One execution of a step: all its attempts."""
 
     path: StepPath
-    id: ExecutionId  # of the latest attempt
+    id: ExecutionId  # of the first attempt
     phase: Phase
     attempt: int = 0
     try_number: int = 1
@@ -93,6 +92,7 @@ class BlockState:
     phase: Phase = Phase.RUNNING
     children: tuple[StepPath, ...] = ()  # in the order in which they were started
     settled: tuple[StepPath, ...] = ()  # in the order in which they succeeded or were skipped
+    failed: tuple[StepPath, ...] = ()  # in the order in which they last failed
     output: JsonValue = None
     failure: Failure | None = None
 
@@ -102,8 +102,8 @@ class State:
     workflow: Workflow
     type: str = ""
     input: JsonObject = field(default_factory=dict)
-    blocks: Mapping[StepPath, BlockState] = MappingProxyType({})
-    executions: Mapping[StepPath, Execution] = MappingProxyType({})
+    blocks: Mapping[StepPath, BlockState] = field(default_factory=dict)
+    executions: Mapping[StepPath, Execution] = field(default_factory=dict)
     signals: tuple[SignalReceived, ...] = ()  # received and not yet waited for
     stop: CancelRequested | DeadlinePassed | None = None  # the first reason wins
     finished: TaskFinished | None = None
@@ -196,8 +196,7 @@ def _evolve_block(
             closed = replace(block_state, phase=Phase.CANCELLED)
         case _:
             assert_never(event)
-    state = replace(state, blocks={**state.blocks, event.path: closed})
-    return _settle(state, event.path) if closed.phase is Phase.SUCCEEDED else state
+    return _tell_parent(replace(state, blocks={**state.blocks, event.path: closed}), event.path, closed.phase)
 
 
 def _evolve_start(
@@ -205,7 +204,8 @@ def _evolve_start(
 ) -> State:
     known = state.executions.get(event.path)
     fresh = known or Execution(path=event.path, id=event.execution_id, phase=Phase.RUNNING, started_at=at)
-    execution = replace(fresh, id=event.execution_id, updated_at=at)
+    # The id of the first attempt stays: it is what a reader of the task knows the step by.
+    execution = replace(fresh, updated_at=at)
     match event:
         case StepStarted():
             execution = replace(
@@ -230,7 +230,7 @@ def _evolve_start(
     state = _put(state, execution)
     if known is None:
         state = _adopt(state, event.path)
-    return _settle(state, event.path) if execution.phase is Phase.SKIPPED else state
+    return _tell_parent(state, event.path, execution.phase)
 
 
 def _answer_early(state: State, execution: Execution) -> tuple[State, Execution]:
@@ -252,9 +252,7 @@ def _evolve_execution(
         return state
     match event:
         case StepSucceeded() | StepFailed() | StepCancelled():
-            if not execution.phase.is_open or execution.attempt != event.attempt:
-                return state
-            return _close(state, execution, event, at)
+            return _close(state, execution, event, at) if _is_awaited(execution, event) else state
         case StepCancelRequested():
             changed = execution.phase is Phase.RUNNING
             return _put(state, replace(execution, phase=Phase.CANCELLING)) if changed else state
@@ -264,10 +262,21 @@ def _evolve_execution(
             waiting = replace(execution, phase=Phase.BACKING_OFF, try_number=event.try_number, delay=event.delay)
             return _put(state, replace(waiting, updated_at=at, fired=False))
         case TimerFired():
-            idle = execution.phase in (Phase.BACKING_OFF, Phase.WAITING) and not execution.answered
-            return _put(state, replace(execution, fired=True)) if idle else state
+            timed = execution.phase in (Phase.BACKING_OFF, Phase.WAITING) and execution.delay is not None
+            return _put(state, replace(execution, fired=True)) if timed and not execution.answered else state
         case _:
             assert_never(event)
+
+
+def _is_awaited(execution: Execution, event: StepSucceeded | StepFailed | StepCancelled) -> bool:
+    """Whether the outcome is of the latest attempt, and the first one of it.
+
+    An attempt that failed, or whose owner was lost, has no other outcome; but while it waits for the next one it may
+    be cancelled.
+    """
+    phase = execution.phase
+    expected = phase.is_open if isinstance(event, StepCancelled) else phase.has_body or phase is Phase.WAITING
+    return expected and execution.attempt == event.attempt
 
 
 def _close(
@@ -277,13 +286,18 @@ def _close(
     match event:
         case StepSucceeded():
             closed = replace(execution, phase=Phase.SUCCEEDED, output=event.output, failure=None)
-            return _settle(_put(state, closed), event.path)
         case StepFailed():
-            return _put(state, replace(execution, phase=Phase.FAILED, failure=event.failure))
+            closed = replace(execution, phase=Phase.FAILED, failure=event.failure)
+        case StepCancelled() if execution.phase is Phase.RUNNING:
+            # Nothing stops here, so the step has no output and never will: its block must not go on without it.
+            message = "The step ended as cancelled, though nothing had asked it to."
+            failure = Failure(code=FailureCode.CANCELLED, message=message)
+            closed = replace(execution, phase=Phase.FAILED, failure=failure)
         case StepCancelled():
-            return _put(state, replace(execution, phase=Phase.CANCELLED))
+            closed = replace(execution, phase=Phase.CANCELLED)
         case _:
             assert_never(event)
+    return _tell_parent(_put(state, closed), event.path, closed.phase)
 
 
 def _put(state: State, execution: Execution) -> State:
@@ -297,8 +311,15 @@ def _adopt(state: State, path: StepPath) -> State:
     return replace(state, blocks={**state.blocks, parent.path: replace(parent, children=(*parent.children, path))})
 
 
-def _settle(state: State, path: StepPath) -> State:
+def _tell_parent(state: State, path: StepPath, phase: Phase) -> State:
+    """The block around `path` knows the order in which what is in it settled, and failed."""
     parent = state.blocks.get(path.parent) if path.parts else None
     if parent is None:
         return state
-    return replace(state, blocks={**state.blocks, parent.path: replace(parent, settled=(*parent.settled, path))})
+    if phase in (Phase.SUCCEEDED, Phase.SKIPPED):
+        told = replace(parent, settled=(*parent.settled, path))
+    elif phase is Phase.FAILED:
+        told = replace(parent, failed=(*(earlier for earlier in parent.failed if earlier != path), path))
+    else:
+        return state
+    return replace(state, blocks={**state.blocks, parent.path: told})

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal, TypeAlias
 
 from agentplat.domain.failure import Failure, FailureCode
-from agentplat.domain.json import JsonObject, JsonValue
+from agentplat.domain.json import JsonObject, JsonValue, unstorable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +73,34 @@ class Fail:
 
 
 Decision: TypeAlias = Start | Wait | Finish | Fail
+
+
+def checked(decision: object, steps: Collection[str]) -> Decision:
+    """The decision, if it is one that a strategy over `steps` can take and that can be kept.
+
+    Raises TypeError or ValueError that say what is wrong with it.
+    """
+    match decision:
+        case Wait():
+            return decision
+        case Start():
+            unknown = [name for name in decision.steps if name not in steps]
+            if unknown or not decision.steps:
+                wrong = f"the unknown step {unknown[0]!r}" if unknown else "no step at all"
+                raise ValueError(f"decide starts {wrong}; there are {list(steps)}")
+            kept: object = decision.input
+        case Finish():
+            kept = decision.output
+        case Fail():
+            if not isinstance(decision.code, FailureCode) or not isinstance(decision.details, Mapping):
+                raise TypeError(f"decide returned {decision!r}, which is no failure")
+            kept = [decision.message, decision.details]
+        case _:
+            raise TypeError(f"decide returned {type(decision).__name__}, not Start, Wait, Finish or Fail")
+    fault = unstorable(kept)
+    if fault is not None:
+        raise ValueError(f"decide returned {type(decision).__name__} with a value that {fault[1]}, at {fault[0] or '/'}")
+    return decision
 
 
 class Strategy:

@@ -1,12 +1,14 @@
-"""The task's state machine, as a table."""
+"""The task's state machine, as a table, and the lease of whoever works on it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
 
 from agentplat.domain.errors import IllegalTransition
+from agentplat.domain.ids import TaskId, WorkerId
 
 
 class TaskState(StrEnum):
@@ -66,3 +68,16 @@ def transition(state: TaskState, trigger: TaskTrigger) -> TaskState:
         return TRANSITIONS[state, trigger]
     except KeyError:
         raise IllegalTransition(state.value, trigger.value) from None
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """Lost as soon as the task's queue row has another fence or another worker, or is gone.
+
+    `worker_id` None stands for a task that nobody owns: a write under such a lease takes the row for itself, and
+    raises the fence, which is how sweepers and administrators write.
+    """
+
+    task_id: TaskId
+    fence: int
+    worker_id: WorkerId | None

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol, TypeVar
 
 from agentplat.contracts.agent import Agent, AgentSpec
-from agentplat.contracts.extension import CheckSpec, StrategySpec, WorkflowSpec
 from agentplat.contracts.model import ModelProvider, ModelProviderSpec
+from agentplat.contracts.specs import CheckSpec, StrategySpec, WorkflowSpec
 from agentplat.contracts.tool import Tool, ToolSpec
 from agentplat.domain.json import JsonValue
 from agentplat.domain.strategy import Strategy

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from agentplat import telemetry
 from agentplat.contracts.agent import AgentSpec
-from agentplat.contracts.extension import WorkflowSpec
+from agentplat.contracts.specs import WorkflowSpec
 from agentplat.contracts.store import Definition, Store
 from agentplat.domain.errors import UnknownName, UsageError, WorkflowInvalid
 from agentplat.domain.json import JsonObject, JsonValue

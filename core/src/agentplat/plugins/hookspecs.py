@@ -17,15 +17,15 @@ from agentplat.plugins.marker import hookspec
 
 if TYPE_CHECKING:
     from agentplat.contracts.agent import AgentSpec
-    from agentplat.contracts.extension import (
+    from agentplat.contracts.interface import InterfaceSpec, StepView, TaskChange
+    from agentplat.contracts.model import ModelProviderSpec
+    from agentplat.contracts.specs import (
         CheckSpec,
         CommandSpec,
         MigrationSpec,
         StrategySpec,
         WorkflowSpec,
     )
-    from agentplat.contracts.interface import InterfaceSpec, StepView, TaskChange
-    from agentplat.contracts.model import ModelProviderSpec
     from agentplat.contracts.tool import ToolSpec
 
 API_LEVEL = 1

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from agentplat.contracts.agent import AgentSpec
-from agentplat.contracts.extension import CheckSpec, CommandSpec, MigrationSpec, StrategySpec, WorkflowSpec
 from agentplat.contracts.interface import InterfaceSpec
 from agentplat.contracts.model import ModelProviderSpec
+from agentplat.contracts.specs import CheckSpec, CommandSpec, MigrationSpec, StrategySpec, WorkflowSpec
 from agentplat.contracts.tool import Effect, ToolSpec
 from agentplat.domain.errors import UsageError
 from agentplat.domain.json import unstorable

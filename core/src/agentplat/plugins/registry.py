@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any, Generic
 
 from agentplat.contracts.agent import Agent, AgentSpec
-from agentplat.contracts.extension import CheckSpec, CommandSpec, MigrationSpec, StrategySpec, WorkflowSpec
 from agentplat.contracts.interface import InterfaceSpec
 from agentplat.contracts.model import ModelProvider, ModelProviderSpec
+from agentplat.contracts.specs import CheckSpec, CommandSpec, MigrationSpec, StrategySpec, WorkflowSpec
 from agentplat.contracts.tool import Tool, ToolSpec
 from agentplat.domain.errors import UnknownName
 from agentplat.domain.json import JsonValue

@@ -8,8 +8,8 @@ from pkgutil import resolve_name
 from typing import Any, TypeVar, cast
 
 from agentplat.contracts.agent import Agent, AgentSpec
-from agentplat.contracts.extension import StrategySpec
 from agentplat.contracts.model import ModelProvider, ModelProviderSpec
+from agentplat.contracts.specs import StrategySpec
 from agentplat.contracts.tool import Tool, ToolSpec
 from agentplat.domain.errors import AgentplatError
 from agentplat.domain.strategy import Strategy

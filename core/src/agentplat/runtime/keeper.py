@@ -145,14 +145,15 @@ class Keeper:
                 if not self._lifeline.is_registered:
                     continue
                 confirmed = now if confirmed is None else confirmed
-                if now >= next_renewal and not _is_stopped(child.pid):
+                # A worker that drains takes its row away itself.
+                if stop_by is None and now >= next_renewal and not _is_stopped(child.pid):
                     renewed = self._renew(worker_id)
                     if renewed is False:
                         logger.error("worker_row_is_gone")
                         return None
                     confirmed = now if renewed else confirmed
                     next_renewal = now + (self._options.renew_seconds if renewed else 0.5)
-                if time.monotonic() > confirmed + self._options.lease_seconds - self._options.margin:
+                if stop_by is None and time.monotonic() > confirmed + self._options.lease_seconds - self._options.margin:
                     logger.error("lease_not_confirmed_in_time")
                     return None
         return None

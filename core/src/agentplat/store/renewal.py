@@ -79,7 +79,7 @@ class Renewal:
             self._open = None
 
     @contextmanager
-    def _transaction(self) -> Iterator[_Run]:
+    def _transaction(self) -> Iterator[_Statements]:
         """Runs statements by name; all of them are kept, or none."""
         driver_error = _driver_error(self._address.dialect)
         try:
@@ -87,7 +87,7 @@ class Renewal:
                 self._open = _connected(self._address)
             connection = self._open
             connection.execute("BEGIN IMMEDIATE" if self._address.dialect == "sqlite" else "BEGIN")
-            yield _Run(connection, self._address.dialect)
+            yield _Statements(connection, self._address.dialect)
             connection.execute("COMMIT")
         except driver_error as error:
             self.close()  # in which state it is, nobody knows
@@ -97,7 +97,7 @@ class Renewal:
             raise
 
 
-class _Run:
+class _Statements:
     def __init__(self, connection: _Connection, dialect: Dialect) -> None:
         self._connection = connection
         self._dialect = dialect

@@ -28,7 +28,7 @@ from agentplat.contracts.store import (
 from agentplat.domain.errors import InputRejected
 from agentplat.domain.events import Recorded
 from agentplat.domain.ids import TaskId, WorkerId
-from agentplat.domain.lease import Lease
+from agentplat.domain.task import Lease
 from agentplat.store.database import Database, Transaction, ValuesRefused
 from agentplat.store.schema import check_schema
 from agentplat.store.transactions import claims, reading, submission, sweeping, telling

@@ -14,9 +14,8 @@ from agentplat.domain.events import CancelRequested, Event, TaskFinished
 from agentplat.domain.failure import Failure, FailureCode
 from agentplat.domain.ids import TaskId
 from agentplat.domain.json import JsonObject, JsonValue
-from agentplat.domain.lease import Lease
 from agentplat.domain.state import State, evolve
-from agentplat.domain.task import TaskState, TaskTrigger, transition
+from agentplat.domain.task import Lease, TaskState, TaskTrigger, transition
 from agentplat.engine.catalog import Catalog
 from agentplat.engine.definitions import Definitions
 from agentplat.engine.history import fold, plan

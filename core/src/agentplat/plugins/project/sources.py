@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from agentplat.contracts.agent import AgentSpec
-from agentplat.contracts.extension import WorkflowSpec
+from agentplat.contracts.specs import WorkflowSpec
 from agentplat.contracts.tool import ToolSpec
 from agentplat.domain.errors import WorkflowInvalid
 from agentplat.language.diagnostics import START, Diagnostic, Diagnostics, Mark

@@ -11,7 +11,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from agentplat.contracts.store import Claim, InboxItem, WorkerRow
 from agentplat.domain.ids import TaskId, WorkerId
-from agentplat.domain.lease import Lease
+from agentplat.domain.task import Lease
 from agentplat.store.columns import clock
 from agentplat.store.database import Transaction
 from agentplat.store.tables import EVERY_TENANT, inbox, queue, tasks, workers

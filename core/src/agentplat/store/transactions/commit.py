@@ -51,7 +51,7 @@ async def commit(transaction: Transaction, writes: Sequence[Write]) -> Sequence[
         raise ValueError("two writes about one task in one commit")
     rows = await transaction.connection.execute(prepared("lock_tasks", dialect_of(transaction)), {"task_ids": task_ids})
     locked = {row.task_id: row for row in rows}
-    at, ends = await _after_the_locks(transaction, task_ids)
+    at, ends = await _once_held(transaction, task_ids)
     judged: list[_Accepted | WriteResult] = []
     for write in writes:
         row = locked.get(write.lease.task_id)
@@ -66,7 +66,7 @@ async def commit(transaction: Transaction, writes: Sequence[Write]) -> Sequence[
     return [Committed(at=at, wake=item.row.wake) if isinstance(item, _Accepted) else item for item in judged]
 
 
-async def _after_the_locks(transaction: Transaction, task_ids: Sequence[UUID]) -> tuple[datetime, dict[UUID, int]]:
+async def _once_held(transaction: Transaction, task_ids: Sequence[UUID]) -> tuple[datetime, dict[UUID, int]]:
     """The time of this transaction, and where each journal ends: read after the statement that waited for locks."""
     last = select(func.max(journal.c.seq)).where(journal.c.task_id == tasks.c.id).scalar_subquery()
     statement = select(tasks.c.id, last.label("last")).where(tasks.c.id.in_(task_ids))

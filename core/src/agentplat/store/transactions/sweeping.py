@@ -8,7 +8,7 @@ from datetime import datetime
 from sqlalchemy import func, select
 
 from agentplat.domain.ids import TaskId, WorkerId
-from agentplat.domain.lease import Lease
+from agentplat.domain.task import Lease
 from agentplat.store.columns import clock
 from agentplat.store.database import Transaction
 from agentplat.store.tables import POISON_LIMIT, queue, workers
