@@ -9,11 +9,11 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from agentplat import telemetry
-from agentplat.contracts.store import Committed, Lost, Rejected, Store, Write, WriteResult
+from agentplat.contracts.store import Committed, Keep, Lost, Rejected, Store, Write, WriteResult
 from agentplat.domain.errors import LeaseLost, StoreUnavailable
 from agentplat.domain.events import encode
 from agentplat.domain.ids import TaskId
@@ -72,33 +72,49 @@ class JournalWriter:
             while self._pending:
                 await self._commit(self._take())
 
-    def _take(self) -> list[_Pending]:
-        """The next batch, bounded in number and bytes; one write per task, since each builds on the last."""
-        batch: list[_Pending] = []
+    def _take(self) -> list[list[_Pending]]:
+        """The next batch, bounded in number and bytes, in groups that are one write each.
+
+        Of one task there is one write in a transaction, since each builds on the last. Recorded calls build on nothing,
+        so what is waiting behind them joins them.
+        """
+        groups: dict[TaskId, list[_Pending]] = {}
         later: deque[_Pending] = deque()
-        tasks: set[TaskId] = set()
         size = 0
-        while self._pending and len(batch) < MAX_WRITES and (not batch or size < MAX_BYTES):
+        while self._pending and len(groups) < MAX_WRITES and (not groups or size < MAX_BYTES):
             pending = self._pending.popleft()
-            task_id = pending.write.lease.task_id
-            if task_id in tasks:
+            group = groups.setdefault(pending.write.lease.task_id, [])
+            if group and not _is_open(group[-1].write):
                 later.append(pending)
                 continue
-            tasks.add(task_id)
-            batch.append(pending)
+            group.append(pending)
             size += pending.size
         later.extend(self._pending)
         self._pending = later
-        return batch
+        return list(groups.values())
 
-    async def _commit(self, batch: list[_Pending]) -> None:
-        writes = [pending.write for pending in batch]
+    async def _commit(self, batch: list[list[_Pending]]) -> None:
+        writes = [_merged([pending.write for pending in group]) for group in batch]
         # The leases may still hold when the database is back; if not, the commit says so.
         results = await patiently(lambda: self._store.commit(writes))
         telemetry.COMMITS.inc()
-        for pending, result in zip(batch, results, strict=True):
-            if not pending.done.done():
-                _answer(pending, result)
+        for group, result in zip(batch, results, strict=True):
+            if isinstance(result, Lost):
+                telemetry.LEASES_LOST.inc()
+                task_id = str(group[0].write.lease.task_id)
+                telemetry.log.warning(telemetry.LEASE_LOST, task_id=task_id, reason=result.reason)
+            for pending in group:
+                if not pending.done.done():
+                    _answer(pending, result)
+
+
+def _is_open(write: Write) -> bool:
+    """Whether another write of the same task may be joined to this one."""
+    return not write.events and isinstance(write.closing, Keep)
+
+
+def _merged(writes: list[Write]) -> Write:
+    return replace(writes[-1], calls=[call for write in writes for call in write.calls])
 
 
 def _seen(done: asyncio.Future[Committed]) -> None:
@@ -112,8 +128,6 @@ def _answer(pending: _Pending, result: WriteResult) -> None:
         case Committed():
             pending.done.set_result(result)
         case Lost():
-            telemetry.LEASES_LOST.inc()
-            telemetry.log.warning(telemetry.LEASE_LOST, task_id=str(pending.write.lease.task_id), reason=result.reason)
             pending.done.set_exception(LeaseLost(f"The lease is lost: {result.reason}. Drop the work."))
         case Rejected():
             pending.done.set_exception(WriteRejected(result.reason))

@@ -89,11 +89,12 @@ class BodyStart:
 class BodyEnd:
     output: JsonValue = None
     failure: Failure | None = None
+    cancelled: bool = False
     usage: Usage = NO_USAGE
 
 
 RunBody: TypeAlias = Callable[[BodyStart], Awaitable[BodyEnd]]
-"""Runs one attempt; maps whatever goes wrong to a failure. Only a cancellation comes out as an exception."""
+"""Runs one attempt; never raises. A cancel is an end too, with what was used until then."""
 
 Watch: TypeAlias = Callable[[Claim, State, Sequence[Event], Committed], None]
 """Called after each commit, for logs, metrics and observers. Must not raise."""
@@ -313,23 +314,22 @@ class TaskOwner:
         self._bodies[start.path] = body
 
     async def _body(self, start: StartStep) -> None:
-        spent: list[Usage] = []
-
-        async def record(row: CallRow) -> None:
-            spent.append(row.usage)
-            await self._record(row)
-
-        outcome: Outcome
+        path, attempt = start.path, start.attempt
         try:
-            end = await self._run_body(await self._body_start(start, record))
-        except asyncio.CancelledError:
-            outcome = StepCancelled(path=start.path, attempt=start.attempt, usage=Usage.total(spent))
-            self._mailbox.put_nowait(outcome)
-            raise
-        if end.failure is not None:
-            outcome = StepFailed(path=start.path, attempt=start.attempt, failure=end.failure, usage=end.usage)
+            end = await self._run_body(await self._body_start(start))
+        except asyncio.CancelledError:  # before the body began
+            end = BodyEnd(cancelled=True)
+        except Exception as error:  # noqa: BLE001  # a fault of ours must not leave the task waiting for ever
+            telemetry.log.exception(telemetry.STEP_BROKE, task_id=str(self.task_id), path=str(path))
+            message = f"agentplat failed to run the step ({type(error).__name__}); the worker's log has the details."
+            end = BodyEnd(failure=Failure(code=FailureCode.AGENT_FAILED, message=message))
+        outcome: Outcome
+        if end.cancelled:
+            outcome = StepCancelled(path=path, attempt=attempt, usage=end.usage)
+        elif end.failure is not None:
+            outcome = StepFailed(path=path, attempt=attempt, failure=end.failure, usage=end.usage)
         else:
-            outcome = StepSucceeded(path=start.path, attempt=start.attempt, output=end.output, usage=end.usage)
+            outcome = StepSucceeded(path=path, attempt=attempt, output=end.output, usage=end.usage)
         self._mailbox.put_nowait(outcome)
 
     async def _record(self, row: CallRow) -> None:
@@ -344,7 +344,7 @@ class TaskOwner:
             self.nudge()
             await asyncio.Event().wait()
 
-    async def _body_start(self, start: StartStep, record: Recorder) -> BodyStart:
+    async def _body_start(self, start: StartStep) -> BodyStart:
         first = start.attempt == 1
         path = str(start.path)
         calls = self._store.calls
@@ -358,7 +358,7 @@ class TaskOwner:
             type=self._claim.type,
             definition=self._claim.definition,
             recorded=recorded,
-            record=record,
+            record=self._record,
         )
 
     def _cancel(self, path: StepPath) -> None:

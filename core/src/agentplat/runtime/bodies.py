@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
 from collections.abc import Callable, Mapping
@@ -115,6 +116,8 @@ class Bodies:
         try:
             with telemetry.span(f"{name} {target}", body.trace_id, body.parent_span, **labels):
                 outcome = await run_body(start.body, start.input, attempt, around)
+        except asyncio.CancelledError:
+            return BodyEnd(cancelled=True, usage=ledger.usage)
         finally:
             self._end(body)
             telemetry.STEP_SECONDS.labels(kind).observe(time.monotonic() - begun)

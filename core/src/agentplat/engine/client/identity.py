@@ -55,32 +55,34 @@ def recognise(
     named = user is not None and user.strip() not in ("", ANONYMOUS)
     inner_tenant = input.get("tenant_id")
     trace_id, parent_span = continued_trace(input.get("_trace_context"), traceparent)
-    public = {key: value for key, value in input.items() if not key.startswith("_") and key != "user_email"}
+    mention = re.compile(re.escape(user.strip()), re.IGNORECASE) if user is not None and named else None
+    given = {key: value for key, value in input.items() if key != "user_email"}
     return Caller(
         user_hash=hash_user(user) if user is not None and named else None,
         tenant=tenant or (inner_tenant if isinstance(inner_tenant, str) and inner_tenant else None),
         trace_id=trace_id,
         parent_span=parent_span,
-        input=_redacted_members(public, _mention(user)) if user is not None and named else public,
+        input=_public_members(given, mention),
     )
 
 
-def _mention(user: str) -> re.Pattern[str]:
-    return re.compile(re.escape(user.strip()), re.IGNORECASE)
+def _public_members(value: Mapping[str, JsonValue], mention: re.Pattern[str] | None) -> dict[str, JsonValue]:
+    """Without the keys that begin with `_`, at any depth, and with every mention replaced, in keys too."""
+    return {
+        mention.sub(REDACTED, key) if mention else key: _public(item, mention)
+        for key, item in value.items()
+        if not key.startswith("_")
+    }
 
 
-def _redacted_members(value: Mapping[str, JsonValue], mention: re.Pattern[str]) -> dict[str, JsonValue]:
-    return {mention.sub(REDACTED, key): _redacted(item, mention) for key, item in value.items()}
-
-
-def _redacted(value: JsonValue, mention: re.Pattern[str]) -> JsonValue:
+def _public(value: JsonValue, mention: re.Pattern[str] | None) -> JsonValue:
     match value:
         case str():
-            return mention.sub(REDACTED, value)
+            return mention.sub(REDACTED, value) if mention else value
         case Mapping():
-            return _redacted_members(value, mention)
+            return _public_members(value, mention)
         case list() | tuple():
-            return [_redacted(item, mention) for item in value]
+            return [_public(item, mention) for item in value]
         case _:
             return value
 
