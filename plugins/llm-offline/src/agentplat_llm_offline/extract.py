@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from agentplat import Passage
@@ -19,6 +21,10 @@ LEANING = 0.6
 LEAST_GAIN = 0.12  # of the best sentence's; below it the next sentence adds nothing to an answer
 SINGLE = 0.3  # what a word that a text says only once is worth to its summary
 LEAST_COVERED = 1 / 3  # of the question's words; below it the passages are about something else
+
+_BORDER = re.compile(
+    r"[,;:!?()\[\]\n/–—]+|\.(?=\s|$)|\s-\s|\b(?:and|or|versus|vs|plus|compared (?:to|with))\b", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +62,14 @@ def candidates(passages: Sequence[Passage]) -> list[Candidate]:
 def answer(question: str, passages: Sequence[Passage], limit: int, *, instructed: bool) -> Extract:
     """The sentences of `passages` that cover the words of `question` best; none when they are about something else.
 
-    `instructed` says that the question may contain words of instruction, which are then not looked for.
+    `instructed` says that the question may contain words of instruction. Those are then not looked for, and one word of
+    the question is enough. Otherwise a sentence, with the heading that it is from, has to contain two words of one
+    aspect: a common word in another context answers nothing.
     """
-    asked = telling(question, INSTRUCTIONS if instructed else QUESTIONS) or telling(question)
-    found = candidates(passages)
+    common = INSTRUCTIONS if instructed else QUESTIONS
+    asked = telling(question, common) or telling(question)
+    aspects = [telling(part, common).keys() & asked.keys() for part in _BORDER.split(question)]
+    found = [candidate for candidate in candidates(passages) if instructed or _fits(candidate, aspects)]
     weights = _weights(question, asked, found)
     chosen = _greedy(found, weights, limit)
     covered = {word for candidate in chosen for word in (candidate.stems | candidate.label) if word in weights}
@@ -67,6 +77,15 @@ def answer(question: str, passages: Sequence[Passage], limit: int, *, instructed
     if not asked or len(covered) / len(asked) < LEAST_COVERED:
         return Extract((), tuple(asked.values()))
     return Extract(_ordered(chosen), missing)
+
+
+def _fits(candidate: Candidate, aspects: Sequence[AbstractSet[str]]) -> bool:
+    for aspect in aspects:
+        inside = aspect & candidate.stems.keys()
+        around = aspect & (candidate.stems | candidate.label).keys()
+        if aspect and ((inside and len(around) >= min(2, len(aspect))) or aspect <= candidate.label.keys()):
+            return True
+    return False
 
 
 def summary(text: str, limit: int) -> Extract:
