@@ -11,6 +11,7 @@ from agentplat_agent_research.schema import Settings
 
 DOCUMENTS, WEB = "document_search", "web_search"
 MAX_PASSAGE_CHARS = 6_000
+MAX_DEPTH = 20
 MAX_WEB_QUERIES = 5  # each is a request to a service that counts them
 
 
@@ -45,30 +46,49 @@ class Material:
 
 async def gather(topic: str, also: Sequence[str], settings: Settings, ctx: AgentContext) -> Material:
     """A few passages for the topic as a whole, then a few more for each phrase of `also`."""
-    tools = {"documents": (DOCUMENTS,), "web": (WEB,), "both": (DOCUMENTS, WEB)}[settings.search]
     material = Material()
-    for number, query in enumerate([topic, *also]):
-        limit = settings.passages_per_gap if number else settings.passages
-        ctx.emit("searching", query=query[:200])
-        for tool in tools:
-            if tool == WEB and number >= MAX_WEB_QUERIES:
-                continue
-            found = await _ask(tool, query, limit, ctx)
-            material.add(found)
-            if not number and isinstance(found, dict):
-                material.words.update(dict.fromkeys(found.get("words") or ()))
+    if settings.search != "web":
+        await _search_documents(topic, also, settings, ctx, material)
+    if settings.search != "documents":
+        await _search_web(topic, also, settings, ctx, material)
     return material
 
 
-async def _ask(tool: str, query: str, limit: int, ctx: AgentContext) -> Any:
+async def _search_documents(
+    topic: str, also: Sequence[str], settings: Settings, ctx: AgentContext, material: Material
+) -> None:
+    found = await _ask(DOCUMENTS, topic, ctx, limit=settings.passages)
+    material.add(found)
+    if isinstance(found, dict):
+        material.words.update(dict.fromkeys(found.get("words") or ()))
+    for phrase in also:
+        material.add(await _ask(DOCUMENTS, phrase, ctx, limit=settings.passages_per_gap))
+    alone = {phrase.casefold() for phrase in also} & material.words.keys()
+    if alone:
+        # A single word says too little to find the right passage: look for it among those that fit the whole topic.
+        deeper = await _ask(DOCUMENTS, topic, ctx, limit=MAX_DEPTH)
+        for word in sorted(alone):
+            fitting = [item for item in deeper["results"] if word in (item.get("matched") or ())]
+            material.add({"results": fitting[: settings.passages_per_gap]})
+
+
+async def _search_web(
+    topic: str, also: Sequence[str], settings: Settings, ctx: AgentContext, material: Material
+) -> None:
+    for number, query in enumerate([topic, *also][:MAX_WEB_QUERIES]):
+        limit = settings.passages_per_gap if number else settings.passages
+        # The service takes 400 characters and 50 words.
+        material.add(await _ask(WEB, " ".join(query.split()[:50])[:400], ctx, count=limit))
+
+
+async def _ask(tool: str, query: str, ctx: AgentContext, **limit: int) -> Any:
     if tool not in ctx.tools.names:
         raise StepError(
             FailureCode.INVALID_INPUT,
             f"The research agent was not given the tool {tool!r}. Install agentplat-tool-{tool.replace('_', '-')}.",
         )
-    if tool == DOCUMENTS:
-        return await ctx.tools.call(tool, query=query[:10_000], limit=limit)
-    return await ctx.tools.call(tool, query=" ".join(query.split()[:50])[:400], count=limit)
+    ctx.emit("searching", tool=tool, query=query[:200])
+    return await ctx.tools.call(tool, query=query[:10_000], **limit)
 
 
 def _first(item: Any, *names: str) -> str:
