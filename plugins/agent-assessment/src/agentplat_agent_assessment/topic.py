@@ -88,16 +88,19 @@ def coverage(found: Sequence[Aspect], covered: frozenset[str]) -> float:
 def covered_by(found: Sequence[Aspect], sentences: Iterable[tuple[str, str]]) -> frozenset[str]:
     """The stems that pairs of sentence and source label cover.
 
-    A word counts where it stands with another word of its aspect, in the sentence or in the heading that the sentence
-    is from: a common word in some other context covers nothing. A heading that names a whole aspect covers it.
+    A word counts where it stands with another word of its aspect: in the sentence, in another one from the same source,
+    or in the source's heading. A common word in some other context covers nothing. A heading that names a whole aspect
+    covers it.
     """
-    covered: set[str] = set()
+    inside: dict[str, frozenset[str]] = {}
     for sentence, label in sentences:
-        inside, around = stems(sentence), stems(label)
+        inside[label] = inside.get(label, frozenset()) | stems(sentence)
+    covered: set[str] = set()
+    for label, said in inside.items():
+        heading = stems(label)
         for aspect in found:
-            direct = inside & aspect.worth.keys()
-            together = (inside | around) & aspect.worth.keys()
-            named = aspect.worth.keys() <= around
-            if named or (direct and len(together) >= min(2, len(aspect.worth))):
+            together = (said | heading) & aspect.worth.keys()
+            named = aspect.worth.keys() <= heading
+            if named or (said & aspect.worth.keys() and len(together) >= min(2, len(aspect.worth))):
                 covered |= together
     return frozenset(covered)
