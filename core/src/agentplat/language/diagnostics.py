@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Collection
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 
 from agentplat.domain.errors import WorkflowInvalid
 
@@ -48,6 +48,10 @@ class Diagnostics:
     def add(self, mark: Mark, code: str, text: str, hint: str = "") -> None:
         self.found.append(Diagnostic(self.file, mark, code, text, hint))
 
+    def nearest(self, name: str, known: Collection[str]) -> str:
+        """The hint `nearest`, as long as not too much was found: comparing names takes its time."""
+        return nearest(name, known) if len(self.found) < (MOST if len(known) <= MOST else 10) else ""
+
     def raise_found(self) -> None:
         """Raise WorkflowInvalid when something was found; in the order of the file."""
         if not self.found:
@@ -60,14 +64,12 @@ class Diagnostics:
 
 def nearest(name: str, known: Collection[str]) -> str:
     """A hint: the known name that is most like `name`, or all of them when none is and they are few."""
-    close = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.6)
+    listed = sorted(known)
+    close = get_close_matches(name, listed, n=1, cutoff=0.6)
     if close:
         return f"did you mean `{close[0]}`?"
-    if not known:
-        return "none is known"
-    listed = sorted(known)
     more = f" and {len(listed) - 20} more" if len(listed) > 20 else ""
-    return f"known: {', '.join(listed[:20])}{more}"
+    return f"known: {', '.join(listed[:20])}{more}" if listed else "none is known"
 
 
 def shown(value: object, most: int = 60) -> str:

@@ -269,6 +269,8 @@ def _split(text: str) -> Sequence[str | Expression]:
 
 
 def _view(value: JsonValue, path: tuple[PathPart, ...], watch: _Watch) -> object:
+    if len(path) > MAX_DEPTH + 2:
+        raise ExpressionError("too_large", watch.expression.source, f"it reads more than {MAX_DEPTH} levels")
     match value:
         case Mapping():
             return _MapView(value, path, watch)
@@ -361,10 +363,12 @@ def _failure(watch: _Watch, error: Exception) -> ExpressionError:
         case "OutOfFuel":
             return ExpressionError("too_costly", source, "it takes too many steps, or makes too much of its input")
         case kind:
-            problem = "syntax" if kind in ("SyntaxError", "BadEscape") else "type"
             reason = error.detail or error.message.removesuffix(" (in <expression>:1)")
+            if kind in ("SyntaxError", "BadEscape"):
+                fault = fault_of(watch.expression)
+                return ExpressionError("syntax", source, fault.text if fault is not None else reason)
             # The guard put it there; the author wrote `*`.
-            return ExpressionError(problem, source, reason if "**" in source else reason.replace("**", "*"))
+            return ExpressionError("type", source, reason if "**" in source else reason.replace("**", "*"))
 
 
 def _syntax_error(text: str, fault: Malformed) -> ExpressionError:

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from agentplat.domain.json import JsonValue
-from agentplat.language.diagnostics import Diagnostics, nearest, shown
+from agentplat.language.diagnostics import Diagnostics, shown
 from agentplat.language.yaml import Document, Path
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
@@ -79,7 +79,8 @@ class Node:
             if child.key in later:
                 child.refuse_key("not_supported", f"`{child.key}` is not supported by this version of agentplat")
             elif child.key not in known:
-                child.refuse_key("unknown_key", f"unknown key `{shown(child.key)[1:-1]}`", nearest(child.key, known))
+                hint = self.diagnostics.nearest(child.key, known)
+                child.refuse_key("unknown_key", f"unknown key `{shown(child.key)[1:-1]}`", hint)
         return True
 
     def list(self) -> list[Node] | None:
@@ -105,7 +106,11 @@ class Node:
         """A name out of `names`; any text when they are not known."""
         text = self.text()
         if text is not None and names is not None and text not in names:
-            self.refuse(f"unknown_{what}", f"there is no {what.replace('_', ' ')} `{text}`", nearest(text, names))
+            self.refuse(
+                f"unknown_{what}",
+                f"there is no {what.replace('_', ' ')} `{text}`",
+                self.diagnostics.nearest(text, names),
+            )
         return text
 
     def number(self, least: float, most: float, *, whole: bool = False) -> float | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-from agentplat.language.diagnostics import Mark, nearest
+from agentplat.language.diagnostics import Mark
 from agentplat.language.expressions import MAX_COMPUTED, fault_of
 from agentplat.language.nodes import Node
 from agentplat.language.syntax import (
@@ -28,6 +28,8 @@ ATTRIBUTES: Mapping[str, Collection[str] | None] = {
     "iteration": (),
 }
 LATER = ("item", "index", "last")
+MOST_IN_A_TEXT = 20
+"""After so many faults a text is not looked at any further."""
 OF_A_STEP = ("output", "status", "iteration")
 
 
@@ -69,8 +71,11 @@ def _check_text(node: Node, text: str, steps: Collection[str] | None) -> None:
         return
     if sum(1 for expression in expressions if expression.path is None) > MAX_COMPUTED:
         _refuse(node, 0, "expression", f"one text computes more than {MAX_COMPUTED} expressions")
+    before = len(node.diagnostics.found)
     for expression in expressions:
         _check(node, expression, steps)
+        if len(node.diagnostics.found) - before >= MOST_IN_A_TEXT:
+            return
 
 
 def _check(node: Node, expression: Expression, steps: Collection[str] | None) -> None:
@@ -80,7 +85,11 @@ def _check(node: Node, expression: Expression, steps: Collection[str] | None) ->
         if token.text not in known:
             unknown = True
             _refuse(
-                node, token.offset, f"unknown_{kind}", f"there is no {kind} `{token.text}`", nearest(token.text, known)
+                node,
+                token.offset,
+                f"unknown_{kind}",
+                f"there is no {kind} `{token.text}`",
+                node.diagnostics.nearest(token.text, known),
             )
     fault = None if unknown else fault_of(expression)
     if fault is not None:
@@ -95,13 +104,19 @@ def _check_mention(node: Node, mention: Mention, steps: Collection[str] | None) 
     if root in LATER:
         _refuse(node, mention.root.offset, "not_supported", f"`{root}` is not supported by this version of agentplat")
     elif root not in ATTRIBUTES:
-        _refuse(node, mention.root.offset, "unknown_value", f"there is no `{root}` here", nearest(root, ATTRIBUTES))
+        _refuse(
+            node,
+            mention.root.offset,
+            "unknown_value",
+            f"there is no `{root}` here",
+            node.diagnostics.nearest(root, ATTRIBUTES),
+        )
     if root == "steps":
         _check_step(node, mention, steps)
     known = ATTRIBUTES.get(root)
     if known is not None and path and value_of(path[0]) not in known:
         text = f"`{root}` has no `{value_of(path[0])}`"
-        _refuse(node, path[0].offset, "unknown_value", text, nearest(str(value_of(path[0])), known))
+        _refuse(node, path[0].offset, "unknown_value", text, node.diagnostics.nearest(str(value_of(path[0])), known))
 
 
 def _check_step(node: Node, mention: Mention, steps: Collection[str] | None) -> None:
@@ -109,7 +124,7 @@ def _check_step(node: Node, mention: Mention, steps: Collection[str] | None) -> 
         return
     name = value_of(mention.path[0])
     if name not in steps:
-        hint = nearest(str(name), steps)
+        hint = node.diagnostics.nearest(str(name), steps)
         _refuse(node, mention.path[0].offset, "unknown_step", f"there is no step `{name}` in this block", hint)
     elif len(mention.path) > 1 and value_of(mention.path[1]) not in OF_A_STEP:
         attribute = str(value_of(mention.path[1]))

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from agentplat.domain.json import JsonObject, JsonValue
-from agentplat.language.diagnostics import nearest
 from agentplat.language.nodes import Node
 from agentplat.language.yaml import Path
 
@@ -43,7 +42,9 @@ def _short_form(node: Node) -> JsonObject | None:
         if isinstance(field.value, str) and field.value in TYPES:
             properties[field.key] = {} if field.value == "any" else {"type": field.value}
         elif isinstance(field.value, str):
-            field.refuse("unknown_type", f"there is no type `{field.value}`", nearest(field.value, TYPES))
+            field.refuse(
+                "unknown_type", f"there is no type `{field.value}`", field.diagnostics.nearest(field.value, TYPES)
+            )
         elif isinstance(field.value, dict):
             properties[field.key] = field.value
         else:

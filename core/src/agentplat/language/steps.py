@@ -206,7 +206,7 @@ class Reader:
     def _wait(self, node: Node) -> NormalForm:
         _refuse_keys(node, {*COMMON_KEYS, "wait"})
         wait = node["wait"]
-        form = _common(node, None)
+        form = _named(node)
         if not wait.keys({"duration", "signal", "timeout"}):
             return form
         if ("duration" in wait) == ("signal" in wait):
@@ -222,7 +222,7 @@ class Reader:
 
     def _nested(self, node: Node) -> NormalForm:
         _refuse_keys(node, {*COMMON_KEYS, *BLOCK_KEYS, "input"})
-        return _common(node, None) | _input(node) | self.block(node)
+        return _named(node) | _input(node) | self.block(node)
 
 
 def condition(node: Node) -> str | None:
@@ -232,10 +232,14 @@ def condition(node: Node) -> str | None:
     return node.text()
 
 
+def _named(node: Node) -> NormalForm:
+    if "name" not in node:
+        node.refuse("missing_name", "a wait or a nested block needs a `name`")
+    return _common(node, None)
+
+
 def _common(node: Node, target: str | None) -> NormalForm:
     name = node["name"].name() if "name" in node else target
-    if name is None and "name" not in node and any(key in node for key in ("wait", "steps")):
-        node.refuse("missing_name", "a wait or a nested block needs a `name`")
     form: NormalForm = {"name": name or ""}
     description, when = node["description"].text(), condition(node["when"])
     if description:

@@ -43,6 +43,8 @@ _TOKEN = re.compile(
     |(?P<mark>\*\*|//|==|!=|<=|>=|[-+*/%~<>=|.,:()\[\]{}])""",
     re.VERBOSE | re.DOTALL,
 )
+# With arguments these take space (an indent) or time (characters to trim) that nothing meters.
+_WITHOUT_ARGUMENTS = frozenset({"tojson", "trim"})
 _INDEX = re.compile(r"[0-9]+")
 _BRACKETS = {")": "(", "]": "[", "}": "{"}
 
@@ -166,6 +168,7 @@ def _expression(text: str, start: int, end: int, tokens: list[Token]) -> Express
     if sum(1 for token in tokens if token.text == "+") > MAX_PLUS:
         raise Malformed(start, f"the expression adds more than {MAX_PLUS} times", "texts are joined by `~`")
     _refuse_calls(expression.tokens)
+    _refuse_arguments(expression.tokens)
     return expression
 
 
@@ -209,7 +212,7 @@ def _balance(token: Token, brackets: list[str]) -> None:
         if len(brackets) > MAX_NESTING:
             raise Malformed(token.offset, f"brackets are nested deeper than {MAX_NESTING} levels")
     elif token.text in _BRACKETS and (not brackets or brackets.pop() != _BRACKETS[token.text]):
-        raise Malformed(token.offset, f"`{token.text}` closes nothing")
+        raise Malformed(token.offset, f"`{token.text}` closes no bracket that is open")
 
 
 def _unreadable(text: str, position: int) -> Malformed:
@@ -233,6 +236,20 @@ def _refuse_calls(tokens: Sequence[Token]) -> None:
                 f"`{called}(...)` calls something, which expressions cannot do",
                 "use a filter: `value | upper`, `value | default('none')`",
             )
+
+
+def _refuse_arguments(tokens: Sequence[Token]) -> None:
+    """Hold filters to the arguments that are harmless; `map` applies only filters that stand there to be seen."""
+    for kind, token in filters_and_tests(tokens):
+        after = tokens[tokens.index(token) + 1 :][:3]
+        words = [following.text for following in after]
+        if kind == "filter" and token.text in _WITHOUT_ARGUMENTS and words[:1] == ["("]:
+            raise Malformed(token.offset, f"`{token.text}` takes no arguments here")
+        if kind == "filter" and token.text == "map" and words[:3] != ["(", "attribute", "="]:
+            applied = words[1][1:-1] if len(after) == 3 and after[1].kind == "text" and words[2] == ")" else ""
+            if applied not in FILTERS - {"map"}:
+                hint = "`map(attribute='name')`, or `map('upper')` with a filter that needs no arguments"
+                raise Malformed(token.offset, "`map` takes an attribute or the name of a filter, and no more", hint)
 
 
 def _names_filter_or_test(tokens: Sequence[Token], index: int) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -58,7 +59,8 @@ class Document:
         return self._line_starts[mark.line - 1] + mark.column - 1 if mark.line <= len(self._line_starts) else 0
 
     def mark_of(self, offset: int) -> Mark:
-        line = sum(1 for start in self._line_starts if start <= offset)
+        """The mark of an index in `text`."""
+        line = bisect_right(self._line_starts, offset)
         return Mark(line, offset - self._line_starts[line - 1] + 1)
 
     @cached_property
