@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+import weakref
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -44,6 +45,7 @@ class FolderIndex:
         self._read: dict[Document, tuple[Passage, ...] | None] = {}
         self._passages: list[Passage] = []
         self._database: sqlite3.Connection | None = None
+        self._close: weakref.finalize[[], FolderIndex] | None = None
 
     def search(self, words: Sequence[str], limit: int) -> Answer:
         """The best passages for `words`.
@@ -67,8 +69,9 @@ class FolderIndex:
             read[document] = self._read[document] if document in self._read else _passages_of(document)
         kept = [passage for found in read.values() for passage in found or ()][:MAX_PASSAGES]
         database = _indexed(kept)
-        if self._database is not None:
-            self._database.close()
+        if self._close is not None:
+            self._close()
+        self._close = weakref.finalize(self, database.close)  # also when the index itself is dropped
         self._seen, self._read, self._passages, self._database = seen, read, kept, database
         return database
 
