@@ -19,3 +19,21 @@ async def store(database_url: str) -> AsyncIterator[Store]:
     await store.open()
     yield store
     await store.close()
+
+
+@pytest.fixture
+async def other_store(store: Store, database_url: str) -> AsyncIterator[Store]:
+    """Another process's view of the same database."""
+    other = open_store(database_url)
+    await other.open()
+    yield other
+    await other.close()
+
+
+@pytest.fixture
+async def store_on_postgres(postgres_url: str) -> AsyncIterator[Store]:
+    """For what SQLite cannot show: there a writing transaction is alone."""
+    store = open_store(postgres_url)
+    await store.open()
+    yield store
+    await store.close()

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy import URL, Connection, Engine, create_engine, event, text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import NullPool
 
@@ -59,7 +59,9 @@ def _engine(address: Address, begin: str, first: tuple[str, ...]) -> Engine:
         # A change of a large table takes its time; waiting for another migration does too.
         options = connect_options("agentplat-db", statement_timeout_ms=0)
         return create_engine(f"postgresql+psycopg://{address.rest}", connect_args=options, poolclass=NullPool)
-    engine = create_engine(f"sqlite:///{address.file}", connect_args={"timeout": BUSY_TIMEOUT}, poolclass=NullPool)
+    engine = create_engine(
+        URL.create("sqlite", database=str(address.file)), connect_args={"timeout": BUSY_TIMEOUT}, poolclass=NullPool
+    )
 
     @event.listens_for(engine, "connect")
     def prepare(connection: Any, _record: object) -> None:

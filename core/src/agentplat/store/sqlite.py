@@ -6,15 +6,15 @@ import asyncio
 import sqlite3
 import sys
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
 from pathlib import Path
 from typing import Any, ClassVar
 
-from sqlalchemy import event
+from sqlalchemy import URL, event
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 
-from agentplat.domain.errors import SettingsInvalid
+from agentplat.domain.errors import SettingsInvalid, StoreUnavailable
 from agentplat.store.address import Dialect
 from agentplat.store.database import Database, Verdict
 from agentplat.store.tables import SCHEMA
@@ -53,6 +53,7 @@ class Sqlite(Database):
 
     async def open(self) -> None:
         refuse_network_file_system(self._file)
+        await asyncio.to_thread(_try, self._file)
 
     async def close(self) -> None:
         await self._reader.dispose()
@@ -103,9 +104,21 @@ def refuse_network_file_system(file: Path, mounts: str | None = None) -> None:
         )
 
 
+def _try(file: Path) -> None:
+    """Raises StoreUnavailable for a file that is not there, not ours to write, or no database."""
+    try:
+        uri = f"{file.absolute().as_uri()}?mode=rw"
+        with closing(sqlite3.connect(uri, uri=True, timeout=BUSY_TIMEOUT, isolation_level=None)) as connection:
+            for pragma in pragmas():
+                connection.execute(pragma)
+    except sqlite3.Error as error:
+        raise StoreUnavailable(f"The SQLite database {file} cannot be used: {error}.") from error
+
+
 def _engine(file: Path, begin: str, *, size: int, query_only: bool = False) -> AsyncEngine:
     engine = create_async_engine(
-        f"sqlite+aiosqlite:///{file.absolute()}",
+        # mode=rw: a connection that made an empty database would hide that ours is gone.
+        URL.create("sqlite+aiosqlite", database=file.absolute().as_uri(), query={"uri": "true", "mode": "rw"}),
         poolclass=AsyncAdaptedQueuePool,
         pool_size=size,
         max_overflow=0,

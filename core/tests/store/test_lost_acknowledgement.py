@@ -1,0 +1,117 @@
+"""A connection that breaks at a COMMIT: whether it was kept is unknown, and must be found out, not guessed."""
+
+import tempfile
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from agentplat.contracts.interface import TaskFilter
+from agentplat.contracts.store import Closing, Committed, Definition, Keep, Park, Release, Store
+from agentplat.domain.task import Lease, TaskState
+from agentplat.store.connect import open_store
+
+from .cutting import Cut, Relay, relayed
+from .making import (
+    block,
+    claimed,
+    ending,
+    kinds,
+    new_task,
+    new_worker,
+    signal,
+    started,
+    submitted,
+    working,
+    writing,
+)
+
+
+@pytest.fixture
+async def relay_and_store(postgres_url: str) -> AsyncIterator[tuple[Relay, Store]]:
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:  # a socket's path must be short
+        async with relayed(postgres_url, Path(folder)) as (relay, url):
+            store = open_store(url)
+            await store.open()
+            yield relay, store
+            await store.close()
+        assert relay.cuts == 1, "the fault did not strike"
+
+
+@pytest.fixture
+def relay(relay_and_store: tuple[Relay, Store]) -> Relay:
+    return relay_and_store[0]
+
+
+@pytest.fixture
+def store(relay_and_store: tuple[Relay, Store]) -> Store:
+    return relay_and_store[1]
+
+
+@pytest.fixture(params=["before", "after"])
+def cut(request: pytest.FixtureRequest) -> Cut:
+    return cast(Cut, request.param)
+
+
+@pytest.mark.parametrize("closing", [Keep(), Park(wake_after=None), Release()], ids=lambda each: type(each).__name__)
+async def test_a_commit_is_kept_once_and_known_as_kept(relay: Relay, store: Store, cut: Cut, closing: Closing) -> None:
+    claim = await claimed(store)
+    relay.cut = cut
+    [result] = await store.commit([writing(claim.lease, 3, started(), block(), closing=closing)])
+    assert isinstance(result, Committed)
+    journal = await store.journal(claim.lease.task_id)
+    assert [recorded.seq for recorded in journal] == [1, 2, 3, 4]
+    assert journal[-1].at == result.at
+
+
+@pytest.mark.parametrize("owned", [True, False])
+async def test_an_end_is_kept_once_and_known_as_kept(relay: Relay, store: Store, cut: Cut, owned: bool) -> None:
+    if owned:
+        write = ending((await claimed(store)).lease, 3)
+    else:
+        write = ending(Lease(await submitted(store), 0, None), 2, TaskState.CANCELLED)
+    relay.cut = cut
+    [result] = await store.commit([write])
+    assert isinstance(result, Committed)
+    assert (await kinds(store, write.lease.task_id)).count("TaskFinished") == 1
+    assert sum(row.task_id == write.lease.task_id for row in await store.audit()) == 2
+
+
+async def test_a_batch_is_accepted_once(relay: Relay, store: Store, cut: Cut) -> None:
+    tasks = [new_task(idempotency_key="k", fingerprint="1"), new_task(definition="abc")]
+    relay.cut = cut
+    results = await store.submit(tasks, [Definition(hash="abc", name="n", version=None, document={})])
+    assert [(result.task_id, result.created) for result in results] == [(task.id, True) for task in tasks]
+    assert len(await store.tasks(TaskFilter())) == len(await store.audit()) == 2
+
+
+async def test_what_was_claimed_reaches_the_worker(relay: Relay, store: Store, cut: Cut) -> None:
+    await store.submit([new_task() for _ in range(3)])
+    worker_id = await working(store)
+    relay.cut = cut
+    claims = await store.claim(worker_id, 2)
+    assert [claim.lease.fence for claim in claims] == [1, 1]
+    running = await store.tasks(TaskFilter(status=TaskState.RUNNING))
+    assert {row.id for row in running} == {claim.lease.task_id for claim in claims}
+    for claim in claims:
+        [result] = await store.commit([writing(claim.lease, 2, block())])
+        assert isinstance(result, Committed)
+
+
+async def test_what_was_told_is_told_once(relay: Relay, store: Store, cut: Cut) -> None:
+    claim = await claimed(store)
+    item = signal(claim.lease.task_id)
+    relay.cut = cut
+    assert await store.tell(item)
+    assert await store.inbox([claim.lease]) == [item]
+    assert not await store.tell(signal(claim.lease.task_id))
+
+
+async def test_a_worker_is_registered_and_its_tasks_are_returned(relay: Relay, store: Store, cut: Cut) -> None:
+    worker = new_worker()
+    relay.cut = cut
+    await store.register_worker(worker, 60.0)
+    await claimed(store, worker.id)
+    await store.expire_worker(worker.id)
+    assert not await store.renew_worker(worker.id, 60.0)
