@@ -74,9 +74,11 @@ def decide(state: State, rules: Rules) -> tuple[Command, ...]:
         return (_finish(state, root, rules),)
     open_blocks = [block for block in state.blocks.values() if block.phase.is_open]
     commands = tuple(command for block in open_blocks for command in _decide_block(state, block, rules))
-    # What ends goes first, and what is refused, since it ends its block: beside that nothing may begin.
-    ending = tuple(command for command in commands if not isinstance(command, _Beginning))
-    return ending or commands
+    # What ends goes first, then one refusal, which ends its block: beside either nothing may begin, or it would
+    # begin in a block that stops in the same breath.
+    ending = tuple(command for command in commands if not isinstance(command, RefuseStep | _Beginning))
+    refused = tuple(command for command in commands if isinstance(command, RefuseStep))[:1]
+    return ending or refused or commands
 
 
 _Beginning = StartBlock | StartStep | StartWait | SkipStep | ScheduleRetry
@@ -341,13 +343,10 @@ def _start(state: State, block: BlockState, node: Block, decision: Start, rules:
     counts = {step.name: 0 for step in node.steps}
     for path in block.children:
         counts[path.step] += 1
-    commands: list[Command] = []
     for name in decision.steps:
         counts[name] += 1
         path = block.path.child(name, counts[name])
-        commands.append(_start_child(state, block, path, node.step(name), decision.input, rules))
-    # A step that is refused fails its block: what would start beside it would only be cancelled.
-    yield from [command for command in commands if isinstance(command, RefuseStep)][:1] or commands
+        yield _start_child(state, block, path, node.step(name), decision.input, rules)
 
 
 def _start_child(
@@ -379,11 +378,13 @@ def _scope(state: State, block: BlockState, iteration: int | None = None) -> dic
     for path in block.settled:
         settled = _settled(state, path)
         steps[path.step] = {"output": settled.output, "status": settled.status, "iteration": path.number}
+    created_at = state.submitted_at.isoformat() if state.submitted_at else None
     return {
         "input": state.input,
         "steps": steps,
         "iteration": iteration if iteration is not None else max((p.number for p in block.settled), default=1),
         "signals": {signal.name: signal.payload for signal in state.signals},
+        "task": {"id": state.id, "tenant": state.tenant, "created_at": created_at},
     }
 
 

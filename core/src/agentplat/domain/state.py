@@ -108,6 +108,8 @@ class State:
     stop: CancelRequested | DeadlinePassed | None = None  # the first reason wins
     finished: TaskFinished | None = None
     seq: int = 0  # of the last event
+    id: str = ""
+    tenant: str = ""
     submitted_at: datetime | None = None
 
     @property

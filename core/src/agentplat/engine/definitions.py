@@ -110,7 +110,7 @@ class Definitions:
 
 
 def _compile(catalog: Catalog, spec: WorkflowSpec, stamp: tuple[int, int]) -> _Compiled:
-    document = load(Path(spec.file).read_text(encoding="utf-8", errors="replace"), spec.file)
+    document = load(Path(spec.file).read_bytes(), spec.file)
     names = CatalogNames(catalog)
     workflow = compile_document(document, names)
     return _Compiled(stamp, workflow, normalise(document))

@@ -43,15 +43,15 @@ from agentplat.domain.events import (
     TaskFinished,
     WaitStarted,
 )
-from agentplat.domain.ids import ExecutionId
+from agentplat.domain.ids import ExecutionId, TaskId
 from agentplat.domain.interpreter import Rules, decide
 from agentplat.domain.state import State, evolve
 from agentplat.domain.workflow import Workflow
 
 
-def fold(workflow: Workflow, journal: Iterable[Recorded]) -> State:
-    """The state that a journal adds up to."""
-    state = State(workflow=workflow)
+def fold(workflow: Workflow, journal: Iterable[Recorded], task_id: TaskId, tenant: str) -> State:
+    """The state that a task's journal adds up to."""
+    state = State(workflow=workflow, id=str(task_id), tenant=tenant)
     for recorded in journal:
         state = evolve(state, recorded.event, recorded.at)
     return state

@@ -163,7 +163,7 @@ class TaskOwner:
     async def _resume(self) -> tuple[list[Event], list[UUID]]:
         claim = self._claim
         journal = await patiently(lambda: self._store.journal(self.task_id))
-        self._state = fold(self._workflow, journal)
+        self._state = fold(self._workflow, journal, self.task_id, claim.tenant)
         loop_now = asyncio.get_running_loop().time()
         for execution in self._state.executions.values():
             if execution.delay is not None and execution.phase in (Phase.BACKING_OFF, Phase.WAITING):

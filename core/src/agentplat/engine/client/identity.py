@@ -6,10 +6,11 @@ import hashlib
 import hmac
 import re
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from agentplat.contracts.interface import Submission
 from agentplat.domain.json import JsonObject, JsonValue
 
 HashUser: TypeAlias = Callable[[str], str]
@@ -43,46 +44,55 @@ class Caller:
     tenant: str | None
     trace_id: str
     parent_span: str | None
+    idempotency_key: str | None
     input: JsonObject
 
 
-def recognise(
-    input: JsonObject, user: str | None, tenant: str | None, traceparent: str | None, hash_user: HashUser
-) -> Caller:
+def recognise(submission: Submission, hash_user: HashUser) -> Caller:
     """The caller, and the input without `_` keys, `user_email`, and every mention of the caller's address."""
-    email = input.get("user_email")
-    user = user or (email if isinstance(email, str) else None)
-    named = user is not None and user.strip() not in ("", ANONYMOUS)
+    input = submission.input
+    users = [name.strip() for name in (submission.user, input.get("user_email")) if isinstance(name, str)]
+    named = [name for name in users if name and name.lower() != ANONYMOUS]
+    # An address is searched for everywhere. A mere name may be any word: to replace it would spoil the input.
+    addresses = [name for name in named if "@" in name]
+    trace_id, parent_span = continued_trace(input.get("_trace_context"), submission.traceparent)
     inner_tenant = input.get("tenant_id")
-    trace_id, parent_span = continued_trace(input.get("_trace_context"), traceparent)
-    mention = re.compile(re.escape(user.strip()), re.IGNORECASE) if user is not None and named else None
-    given = {key: value for key, value in input.items() if key != "user_email"}
+    tenant = submission.tenant or (inner_tenant if isinstance(inner_tenant, str) and inner_tenant else None)
+    public = {key: value for key, value in input.items() if not key.startswith("_") and key != "user_email"}
     return Caller(
-        user_hash=hash_user(user) if user is not None and named else None,
-        tenant=tenant or (inner_tenant if isinstance(inner_tenant, str) and inner_tenant else None),
+        user_hash=hash_user(named[0]) if named else None,
+        # By these tasks are told apart, so that the hash, which differs from user to user, takes the address's place.
+        tenant=_hashed(tenant, addresses, hash_user),
+        idempotency_key=_hashed(submission.idempotency_key, addresses, hash_user),
         trace_id=trace_id,
         parent_span=parent_span,
-        input=_public_members(given, mention),
+        input=_redacted_members(public, _mention(addresses)) if addresses else public,
     )
 
 
-def _public_members(value: Mapping[str, JsonValue], mention: re.Pattern[str] | None) -> dict[str, JsonValue]:
-    """Without the keys that begin with `_`, at any depth, and with every mention replaced, in keys too."""
-    return {
-        mention.sub(REDACTED, key) if mention else key: _public(item, mention)
-        for key, item in value.items()
-        if not key.startswith("_")
-    }
+def _hashed(text: str | None, addresses: Sequence[str], hash_user: HashUser) -> str | None:
+    for address in addresses:
+        text = text and _mention([address]).sub(hash_user(address), text)
+    return text
 
 
-def _public(value: JsonValue, mention: re.Pattern[str] | None) -> JsonValue:
+def _mention(addresses: Sequence[str]) -> re.Pattern[str]:
+    """Any of the addresses, in upper or lower case, also as a URL writes them."""
+    return re.compile("|".join(re.escape(address).replace("@", "(?:@|%40)") for address in addresses), re.IGNORECASE)
+
+
+def _redacted_members(value: Mapping[str, JsonValue], mention: re.Pattern[str]) -> dict[str, JsonValue]:
+    return {mention.sub(REDACTED, key): _redacted(item, mention) for key, item in value.items()}
+
+
+def _redacted(value: JsonValue, mention: re.Pattern[str]) -> JsonValue:
     match value:
         case str():
-            return mention.sub(REDACTED, value) if mention else value
+            return mention.sub(REDACTED, value)
         case Mapping():
-            return _public_members(value, mention)
+            return _redacted_members(value, mention)
         case list() | tuple():
-            return [_public(item, mention) for item in value]
+            return [_redacted(item, mention) for item in value]
         case _:
             return value
 

@@ -80,7 +80,8 @@ class LocalClient:
         if not row.type.startswith("workflow:"):
             return task_view(row)
         pinned = await self._definitions.pinned(row.type, row.definition)
-        return task_view(row, fold(pinned.workflow, await self._store.journal(row.id)))
+        journal = await self._store.journal(row.id)
+        return task_view(row, fold(pinned.workflow, journal, row.id, row.tenant))
 
     async def tasks(self, filter: TaskFilter) -> Sequence[TaskView]:
         return [task_view(row) for row in await self._store.tasks(filter)]

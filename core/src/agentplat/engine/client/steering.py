@@ -49,7 +49,7 @@ async def cancel(task_id: TaskId, reason: str, *, store: Store, definitions: Def
                 continue  # it ended meanwhile: the next look says how
             return
         pinned = await definitions.pinned(row.type, row.definition)
-        before = fold(pinned.workflow, await store.journal(task_id))
+        before = fold(pinned.workflow, await store.journal(task_id), row.id, row.tenant)
         fact = CancelRequested(reason=reason)
         state, events, _ = plan(evolve(before, fact), rules)
         if await _take(store, row, before, state, [fact, *events]):

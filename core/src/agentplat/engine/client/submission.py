@@ -40,7 +40,7 @@ async def submit(
     wrong = _faults(submission)
     if wrong:
         raise InputRejected("The submission", wrong)
-    caller = recognise(submission.input, submission.user, submission.tenant, submission.traceparent, hash_user)
+    caller = recognise(submission, hash_user)
     workflow, definition = definitions.pin(catalog, submission.type)
     if workflow.input_schema is not None:
         caller = replace(caller, input=with_defaults(workflow.input_schema, caller.input))
@@ -76,7 +76,7 @@ def _faults(submission: Submission) -> list[tuple[str, str]]:
 
 
 def _new_task(submission: Submission, caller: Caller, definition: str | None) -> NewTask:
-    key = submission.idempotency_key
+    key = caller.idempotency_key
     tenant = caller.tenant or DEFAULT_TENANT
     body: JsonObject = {
         "type": submission.type,

@@ -1,0 +1,175 @@
+"""Killing a separate worker process changes nothing but the time that a task takes."""
+
+import asyncio
+import os
+import random
+import signal
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from uuid import UUID
+
+from agentplat.contracts.interface import JournalView, Submission
+from agentplat.domain.task import TaskState
+from agentplat.engine.client.local import LocalClient
+
+from .processes import STEPS, Workers, children, send, stop, wait_for
+
+RUNS = int(os.environ.get("AGENTPLAT_CHAOS_RUNS", "5"))
+SEED = int(os.environ.get("AGENTPLAT_CHAOS_SEED", str(random.SystemRandom().randrange(10**6))))
+
+
+async def submit(client: LocalClient, pause: float) -> UUID:
+    return (await client.submit(Submission(type="workflow:ten", input={"pause": pause}))).id
+
+
+async def until(holds: Callable[[], Awaitable[bool]]) -> None:
+    async with asyncio.timeout(120):
+        while not await holds():  # noqa: ASYNC110 - what is waited for happens in another process
+            await asyncio.sleep(0.005)
+
+
+async def ended(client: LocalClient, task_id: UUID) -> TaskState:
+    async def is_over() -> bool:
+        return (await client.task(task_id)).status.is_terminal
+
+    await until(is_over)
+    return (await client.task(task_id)).status
+
+
+async def until_succeeded(client: LocalClient, task_id: UUID, steps: int) -> None:
+    async def is_so() -> bool:
+        return succeeded(await client.journal(task_id)).total() >= steps
+
+    await until(is_so)
+
+
+def succeeded(journal: Sequence[JournalView]) -> Counter[str]:
+    return Counter(str(event.content["path"]) for event in journal if event.kind == "step_succeeded")
+
+
+def check_journal(journal: Sequence[JournalView]) -> None:
+    """Gapless; every step has one outcome, and none was started again after it."""
+    assert [event.seq for event in journal] == list(range(1, len(journal) + 1))
+    assert succeeded(journal) == Counter(STEPS)
+    done: set[object] = set()
+    for event in journal:
+        path = event.content.get("path")
+        assert not (event.kind == "step_started" and path in done), f"{path} was started after its outcome"
+        if event.kind == "step_succeeded":
+            done.add(path)
+    assert [event.kind for event in journal].count("task_finished") == 1
+
+
+async def test_a_kill_at_a_random_moment_changes_nothing(workers: Workers, client: LocalClient) -> None:
+    chance = random.Random(SEED)
+    keeper = workers.start()
+    interrupted = 0
+    for _ in range(RUNS):
+        task_id = await submit(client, pause=0.02)
+        await asyncio.sleep(0)
+        await until_succeeded(client, task_id, chance.randrange(0, 9))
+        await asyncio.sleep(chance.uniform(0, 0.04))
+        keeper.kill_worker()
+
+        assert await ended(client, task_id) is TaskState.DONE, f"seed {SEED}"
+        journal = list(await client.journal(task_id))
+        check_journal(journal)
+        claims = [event.kind for event in journal].count("task_claimed")
+        interrupted += claims > 1
+        executions = workers.executions(task_id)
+        assert set(executions) == set(STEPS)
+        # Each claim may begin one step again: that one which was under way.
+        assert executions.total() <= len(STEPS) + claims - 1, f"seed {SEED}: {executions}"
+    assert interrupted >= RUNS // 2, f"seed {SEED}: only {interrupted} of {RUNS} kills struck a task under way"
+
+
+async def test_a_kill_after_every_commit_changes_nothing(workers: Workers, client: LocalClient) -> None:
+    keeper = workers.start()
+    task_id = await submit(client, pause=0.3)
+    for steps in range(1, len(STEPS)):
+        await until_succeeded(client, task_id, steps)
+        keeper.kill_worker()
+
+    assert await ended(client, task_id) is TaskState.DONE
+    journal = list(await client.journal(task_id))
+    check_journal(journal)
+    assert [event.kind for event in journal].count("task_claimed") == len(STEPS)
+
+
+async def test_the_loss_of_worker_and_keeper_costs_a_lease_and_no_more(workers: Workers, client: LocalClient) -> None:
+    keeper = workers.start()
+    task_id = await submit(client, pause=0.1)
+    await until_succeeded(client, task_id, 3)
+    for pid in (keeper.process.pid, keeper.worker):
+        send(pid, signal.SIGKILL)
+    keeper.process.wait()
+    workers.start()
+
+    assert await ended(client, task_id) is TaskState.DONE
+    check_journal(list(await client.journal(task_id)))
+
+
+async def test_the_worker_dies_with_its_keeper(workers: Workers, client: LocalClient) -> None:
+    keeper = workers.start()
+    task_id = await submit(client, pause=0.1)
+    await until_succeeded(client, task_id, 1)
+    worker = keeper.worker
+    send(keeper.process.pid, signal.SIGKILL)
+    keeper.process.wait()
+
+    wait_for(lambda: _is_dead(worker))
+
+
+async def test_a_stopped_worker_loses_its_lease_and_its_stale_write_is_refused(
+    workers: Workers, client: LocalClient
+) -> None:
+    first = workers.start()
+    task_id = await submit(client, pause=1.0)
+    await until_succeeded(client, task_id, 1)
+    stale = first.worker
+    # Both are stopped, as when a virtual machine is paused: nobody is there to renew, or to kill.
+    send(first.process.pid, signal.SIGSTOP)
+    stop(stale, workers.database_url)
+    second = workers.start()
+    await _until_claimed_again(client, task_id)
+    assert children(first.process.pid) == [stale], "the stale worker is still there"
+
+    send(stale, signal.SIGCONT)
+    refused = wait_for(lambda: first.events("lease_lost"))
+    send(first.process.pid, signal.SIGCONT)
+
+    assert refused[0]["task_id"] == str(task_id)
+    assert await ended(client, task_id) is TaskState.DONE
+    check_journal(list(await client.journal(task_id)))
+    assert second.events("lease_lost") == []
+
+
+async def test_sigterm_hands_back_what_is_left_and_ends_cleanly(workers: Workers, client: LocalClient) -> None:
+    keeper = workers.start()
+    task_id = await submit(client, pause=0.1)
+    await until_succeeded(client, task_id, 2)
+    keeper.process.terminate()
+
+    assert keeper.process.wait(60) == 0
+    task = await client.task(task_id)
+    assert task.status is TaskState.PENDING
+    assert all(step.status is TaskState.DONE for step in task.steps)
+    workers.start()
+    assert await ended(client, task_id) is TaskState.DONE
+    assert workers.executions(task_id) == Counter(STEPS)
+
+
+async def _until_claimed_again(client: LocalClient, task_id: UUID) -> None:
+    async def is_so() -> bool:
+        return [event.kind for event in await client.journal(task_id)].count("task_claimed") > 1
+
+    await until(is_so)
+
+
+def _is_dead(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return True
+    return state in ("Z", "X")
