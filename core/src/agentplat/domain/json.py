@@ -56,8 +56,8 @@ def _unstorable_text(text: str, pointer: str) -> tuple[str, str] | None:
 def _unstorable_member(value: Mapping[object, object], pointer: str, depth: int) -> tuple[str, str] | None:
     for key, item in value.items():
         if not isinstance(key, str):
-            return pointer, f"has the key {key!r}, which is not text"
-        below = f"{pointer}/{key.replace('~', '~0').replace('/', '~1')}"
+            return pointer, f"has a key of type {type(key).__name__}, which is not text"
+        below = f"{pointer}/{storable_text(key).replace('~', '~0').replace('/', '~1')}"
         fault = _unstorable_text(key, below) or unstorable(item, below, depth + 1)
         if fault is not None:
             return fault

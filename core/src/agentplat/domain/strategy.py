@@ -92,14 +92,14 @@ def checked(decision: object, steps: Collection[str]) -> Decision:
         case Finish():
             kept = decision.output
         case Fail():
-            if not isinstance(decision.code, FailureCode) or not isinstance(decision.details, Mapping):
-                raise TypeError(f"decide returned {decision!r}, which is no failure")
+            decision = Fail(str(decision.message), FailureCode(decision.code), {**decision.details})
             kept = [decision.message, decision.details]
         case _:
             raise TypeError(f"decide returned {type(decision).__name__}, not Start, Wait, Finish or Fail")
     fault = unstorable(kept)
     if fault is not None:
-        raise ValueError(f"decide returned {type(decision).__name__} with a value that {fault[1]}, at {fault[0] or '/'}")
+        where = f"at {fault[0]}" if fault[0] else "as a whole"
+        raise ValueError(f"decide returned {type(decision).__name__} with a value that {where} {fault[1]}")
     return decision
 
 

@@ -1,0 +1,263 @@
+"""Deliberate faults, one change of the source each. The laws are good for something only if they catch these."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+from agentplat.domain import interpreter, state
+
+from .simulation import Core
+from .workflows import Kinds
+
+STATE = Path(str(state.__file__)).read_text()
+INTERPRETER = Path(str(interpreter.__file__)).read_text()
+
+
+@dataclass(frozen=True)
+class Fault:
+    what: str
+    old: str
+    new: str
+    kinds: Kinds = "any"  # of workflows, in which it shows
+
+    def patch(self, source: str) -> str:
+        return source.replace(self.old, self.new)
+
+
+FAULTS = (
+    # Outcomes and late reports
+    Fault(
+        "a report of an older attempt counts",
+        "return expected and execution.attempt == event.attempt",
+        "return expected",
+        "crowds",
+    ),
+    Fault(
+        "a failure that is reported twice counts twice",
+        "else phase.has_body or phase is Phase.WAITING",
+        "else phase.is_open",
+        "crowds",
+    ),
+    Fault(
+        "an outcome after the outcome counts",
+        "expected = phase.is_open if isinstance(event, StepCancelled) else phase.has_body or phase is Phase.WAITING",
+        "expected = True",
+    ),
+    Fault(
+        "what a failed attempt used is forgotten",
+        "usage=execution.usage + event.usage,",
+        "usage=execution.usage + event.usage if isinstance(event, StepSucceeded) else execution.usage,",
+    ),
+    Fault("usage is that of the last attempt", "usage=execution.usage + event.usage,", "usage=event.usage,"),
+    Fault(
+        "a body that cancels itself is only gone",
+        "case StepCancelled() if execution.phase is Phase.RUNNING:",
+        "case StepCancelled() if execution.phase is Phase.SUCCEEDED:",
+        "crowds",
+    ),
+    Fault(
+        "a cancelling body cannot win the race",
+        "return self in (Phase.RUNNING, Phase.CANCELLING)",
+        "return self is Phase.RUNNING",
+    ),
+    # Attempts, tries and crashes
+    Fault("a crash leaves bodies running", "return _interrupt(state)", "return state"),
+    Fault("an attempt starts twice", "attempt=execution.attempt + 1,", "attempt=execution.attempt,"),
+    Fault("a crash is another try", "try_number=execution.try_number,\n", "try_number=execution.try_number + 1,\n"),
+    Fault(
+        "a retry does not wait for its timer", "case Phase.BACKING_OFF if execution.fired:", "case Phase.BACKING_OFF:"
+    ),
+    Fault(
+        "the timer of the last try fires the next one",
+        "replace(waiting, updated_at=at, fired=False)",
+        "replace(waiting, updated_at=at, fired=True)",
+    ),
+    Fault(
+        "the delay counts from the start",
+        "replace(waiting, updated_at=at, fired=False)",
+        "replace(waiting, fired=False)",
+    ),
+    Fault(
+        "a retry is no other try",
+        "try_number=execution.try_number + 1, least",
+        "try_number=execution.try_number, least",
+    ),
+    Fault(
+        "tries are counted from the attempt",
+        "delay_after(step.retry, execution.try_number, execution.failure)",
+        "delay_after(step.retry, execution.attempt, execution.failure)",
+        "crowds",
+    ),
+    Fault("nothing is tried again", "    if most is None:\n        return None\n", "    return None\n"),
+    Fault(
+        "waits are tried again",
+        "if not isinstance(step, Step) or not isinstance(step.body, AgentCall | ToolCall):\n        return None",
+        "if not isinstance(step, Step):\n        return None",
+    ),
+    Fault("what was refused is tried again", " or execution.attempt == 0:", ":"),
+    Fault("a retry forgets its input", "        input=execution.input,\n", "        input=None,\n"),
+    Fault(
+        "a step is known by its latest id",
+        "execution = replace(fresh, updated_at=at)",
+        "execution = replace(fresh, id=event.execution_id, updated_at=at)",
+    ),
+    # Signals and timers
+    Fault(
+        "a signal before its wait is lost",
+        "return replace(state, signals=(*state.signals, event))",
+        "return state",
+        "waits",
+    ),
+    Fault(
+        "an early signal answers every wait",
+        "return replace(state, signals=rest), replace(",
+        "return state, replace(",
+        "waits",
+    ),
+    Fault(
+        "the last signal is taken first",
+        "enumerate(state.signals):",
+        "reversed(list(enumerate(state.signals))):",
+        "waits",
+    ),
+    Fault("one signal answers twice", "if waits and not execution.answered and not", "if waits and not", "waits"),
+    Fault(
+        "a late signal undoes the timeout",
+        "not execution.answered and not execution.fired:",
+        "not execution.answered:",
+        "waits",
+    ),
+    Fault("a late timeout undoes the signal", "if timed and not execution.answered else", "if timed else", "waits"),
+    Fault("a timer fires where there is none", " and execution.delay is not None\n", "\n", "waits"),
+    # Failing, stopping, cancelling
+    Fault(
+        "the last reason to stop wins",
+        "replace(state, stop=state.stop or event)",
+        "replace(state, stop=event)",
+    ),
+    Fault(
+        "a block fails by its first step that failed, not by the first failure",
+        "for path in block.failed:",
+        "for path in sorted(block.failed, key=block.children.index):",
+        "crowds",
+    ),
+    Fault(
+        "a failure keeps the place of an earlier one",
+        "failed=(*(earlier for earlier in parent.failed if earlier != path), path)",
+        "failed=(*parent.failed, path)",
+        "crowds",
+    ),
+    Fault("a nested block lives on when its surroundings fail", " or _failure_of(state, around) is not None:", ":"),
+    Fault("a nested block lives on when its surroundings stop", "around.phase is Phase.CANCELLING or ", ""),
+    Fault(
+        "a failed block leaves its siblings running",
+        "    if open_children:\n        yield from _cancel(state, open_children)\n    elif failure",
+        "    if failure",
+    ),
+    Fault(
+        "waits are forgotten by a cancel",
+        "yield SettleStep(path=path, attempt=execution.attempt, cancelled=True)",
+        "pass",
+    ),
+    Fault("only the first open step is cancelled", "for path in open_children:", "for path in open_children[:1]:"),
+    Fault("a step is settled while its body still runs", " or execution.phase is Phase.CANCELLING:", ":"),
+    Fault("a cancelled task fails", "elif failure is not None and state.stop is None:", "elif failure is not None:"),
+    Fault("a cancel does not reach the blocks", "    if state.stop is not None:\n        return True\n", ""),
+    Fault(
+        "what was cancelled before its start begins",
+        "        if state.stop is not None:\n            return (_fin",
+        "        if False:\n            return (_fin",
+    ),
+    Fault(
+        "a deadline cancels",
+        'return FinishTask(status="error", failure=failure)',
+        'return FinishTask(status="cancelled", failure=failure)',
+    ),
+    Fault("a stopping block is not closed by its failures", "own_failure = None if closing else ", "own_failure = "),
+    Fault("a stopping block tries again", "again = () if closing else [", "again = ["),
+    # Starting and asking
+    Fault(
+        "a step starts beside a block that stops",
+        "    return ending or refused or commands\n",
+        "    return commands\n",
+    ),
+    Fault(
+        "steps start beside one that is refused",
+        "    return ending or refused or commands\n",
+        "    return ending or commands\n",
+    ),
+    Fault("every execution is the first one", "        counts[name] += 1\n", "        counts[name] = 1\n"),
+    Fault(
+        "a false condition does not matter",
+        "if step.when is not None and not rules",
+        "if step.when is None and not rules",
+    ),
+    Fault(
+        "what is skipped does not settle",
+        "if phase in (Phase.SUCCEEDED, Phase.SKIPPED):",
+        "if phase is Phase.SUCCEEDED:",
+    ),
+    Fault("the document's input is ignored", "value = given if step.input is None else", "value = given if True else"),
+    Fault(
+        "an expression sees the first execution of a step",
+        "        steps[path.step] = {",
+        "        steps[path.step] = steps.get(path.step) or {",
+    ),
+    Fault("a strategy is asked too early", "elif not open_children or _is_eager(state, block, rules):", "else:"),
+    Fault(
+        "an eager strategy is asked too late",
+        "elif not open_children or _is_eager(state, block, rules):",
+        "elif not open_children:",
+    ),
+    Fault(
+        "what is through does not stop the rest",
+        "if isinstance(decision, Finish | Fail) and _open_children(state, block):",
+        "if False:",
+    ),
+    Fault(
+        "a block finishes while it is open",
+        "        yield StopBlock(path=block.path)\n        return\n",
+        "        pass\n",
+    ),
+    # The end
+    Fault("a finished task goes on", "    if state.finished is not None:\n        return ()\n", ""),
+    Fault("a finished task changes", "    if state.finished is not None:\n        return state\n", ""),
+    Fault(
+        "late events have no number",
+        "return replace(_evolve(state, event, at), seq=state.seq + 1)",
+        "return replace(new := _evolve(state, event, at), seq=state.seq + (new is not state))",
+    ),
+    Fault("a failed root is done", "    if root.phase is Phase.FAILED:\n", "    if False:\n"),
+    Fault(
+        "a broken output template raises",
+        "        except StepError as error:\n            return FinishTask(",
+        "        except ZeroDivisionError as error:\n            return FinishTask(",
+    ),
+)
+
+
+@contextmanager
+def faulty(fault: Fault) -> Iterator[Core]:
+    """A copy of the two modules, loaded beside the real ones, with the fault in it."""
+    assert (STATE + INTERPRETER).count(fault.old) == 1, f"this has to be there once, to be replaced: {fault.old!r}"
+    own_state = _load("faulty_state", fault.patch(STATE))
+    own_import = INTERPRETER.replace("from agentplat.domain.state import", "from faulty_state import")
+    assert own_import != INTERPRETER
+    try:
+        own_interpreter = _load("faulty_interpreter", fault.patch(own_import))
+        yield Core(lambda workflow: own_state.State(workflow=workflow), own_state.evolve, own_interpreter.decide)
+    finally:
+        sys.modules.pop("faulty_state", None)
+        sys.modules.pop("faulty_interpreter", None)
+
+
+def _load(name: str, source: str) -> ModuleType:
+    module = ModuleType(name)
+    sys.modules[name] = module  # where dataclasses look for the names in annotations
+    exec(compile(source, f"<{name}>", "exec"), module.__dict__)
+    return module

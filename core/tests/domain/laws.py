@@ -1,0 +1,493 @@
+"""The laws of the interpreter, as a book-keeper of its own: it reads the journal as it grows and trusts nobody.
+
+It knows the document and the events, and neither `evolve` nor `decide`. Whatever breaks a law raises LawBroken. That
+`decide` is total and deterministic, and that a replay gives the same, is watched over by the simulation, which asks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from agentplat.domain.errors import StepError
+from agentplat.domain.events import (
+    BlockCancelled,
+    BlockFailed,
+    BlockFinished,
+    BlockStarted,
+    BlockStopping,
+    CancelRequested,
+    DeadlinePassed,
+    Event,
+    RetryScheduled,
+    SignalReceived,
+    StepCancelled,
+    StepCancelRequested,
+    StepFailed,
+    StepRefused,
+    StepSkipped,
+    StepStarted,
+    StepSucceeded,
+    TaskClaimed,
+    TaskFinished,
+    TaskSubmitted,
+    TimerFired,
+    WaitStarted,
+)
+from agentplat.domain.failure import Failure, FailureCode
+from agentplat.domain.ids import ExecutionId, StepPath
+from agentplat.domain.json import JsonObject, JsonValue
+from agentplat.domain.usage import Usage
+from agentplat.domain.workflow import AgentCall, Block, SignalWait, Step, TimerWait, ToolCall, Workflow
+
+from .rules import FakeRules
+
+ROOT = StepPath()
+OPEN = ("running", "cancelling", "interrupted", "backing_off", "waiting")
+
+
+class LawBroken(AssertionError):
+    pass
+
+
+def law(holds: object, text: str) -> None:
+    if not holds:
+        raise LawBroken(text)
+
+
+@dataclass
+class StepEntry:
+    path: StepPath
+    step: Step | Block
+    id: ExecutionId
+    phase: str
+    attempt: int = 0
+    tries: int = 1
+    input: JsonValue = None
+    output: JsonValue = None
+    failure: Failure | None = None
+    signal: str | None = None
+    delay: float | None = None
+    since: datetime | None = None
+    answer: tuple[JsonValue] | None = None
+    fired: bool = False
+
+    @property
+    def may_retry(self) -> bool:
+        """Whether its last failure will be tried again if nothing stops."""
+        if self.phase != "failed" or self.failure is None or not isinstance(self.step, Step) or self.attempt == 0:
+            return False
+        runs = isinstance(self.step.body, AgentCall | ToolCall)
+        return runs and self.tries < self.step.retry.max_attempts and self.step.retry.takes(self.failure)
+
+
+@dataclass
+class BlockEntry:
+    path: StepPath
+    block: Block
+    input: JsonValue
+    phase: str = "running"
+    children: list[StepPath] = field(default_factory=list)
+    settled: list[StepPath] = field(default_factory=list)
+    seen: int = 0  # how many of them there were when it was last decided
+    output: JsonValue = None
+    failure: Failure | None = None
+    doom: Failure | None = None  # the first child that failed for good
+
+
+def most_children(block: Block) -> int:
+    """The most executions that a block of one of the strategies in `rules` can start."""
+    if "lottery" in block.strategy:
+        return 4 + len(block.steps) + 1  # it starts no more once there are five; all and one more at a time
+    return len(block.steps) * (block.max_iterations if block.strategy == "iterative_refinement" else 1)
+
+
+class LawBook:
+    def __init__(self, workflow: Workflow, rules: FakeRules) -> None:
+        self.workflow = workflow
+        self.rules = rules
+        self.input: JsonObject = {}
+        self.steps: dict[StepPath, StepEntry] = {}
+        self.blocks: dict[StepPath, BlockEntry] = {}
+        self.stop: CancelRequested | DeadlinePassed | None = None
+        self.finished: TaskFinished | None = None
+        self.signals: list[SignalReceived] = []
+        self.usage = Usage()
+        self.claims = 0
+
+    def begin_round(self) -> None:
+        """What follows is decided now, and every expression in it evaluated: by what is settled now."""
+        for block in self.blocks.values():
+            block.seen = len(block.settled)
+
+    def observe(self, event: Event, at: datetime) -> bool:
+        """Whether the event counts. One that comes late, or again, does not, and has to change nothing."""
+        if self.finished is not None:
+            return False
+        counts = _READERS[type(event)](self, event, at)
+        return counts is not False
+
+    # --- What is so ---------------------------------------------------------------------------------------------
+
+    def open_steps(self, *phases: str) -> list[StepEntry]:
+        return [entry for entry in self.steps.values() if entry.phase in (phases or OPEN)]
+
+    def open_below(self, block: BlockEntry) -> list[StepPath]:
+        return [path for path in block.children if self._is_open(path)]
+
+    def is_stopping(self, path: StepPath) -> bool:
+        """Whether the block there, one around it, or the task is on its way down."""
+        if self.stop is not None:
+            return True
+        return any(around.phase == "cancelling" or around.doom is not None for around in self.around(path))
+
+    def around(self, path: StepPath) -> Iterator[BlockEntry]:
+        """The block at `path` and those around it."""
+        while True:
+            yield self.blocks[path]
+            if not path.parts:
+                return
+            path = path.parent
+
+    def scope(self, block: BlockEntry, iteration: int) -> dict[str, JsonValue]:
+        steps: dict[str, JsonValue] = {}
+        for path in block.settled[: block.seen]:
+            entry = self.steps.get(path) or self.blocks[path]
+            status = "skipped" if entry.phase == "skipped" else "succeeded"
+            steps[path.step] = {"output": entry.output, "status": status, "iteration": path.number}
+        return {"input": self.input, "steps": steps, "iteration": iteration}
+
+    def _is_open(self, path: StepPath) -> bool:
+        return self.blocks[path].phase in OPEN if path in self.blocks else self.steps[path].phase in OPEN
+
+    # --- The task -----------------------------------------------------------------------------------------------
+
+    def _submitted(self, event: TaskSubmitted, at: datetime) -> None:
+        self.input = event.input
+
+    def _claimed(self, event: TaskClaimed, at: datetime) -> None:
+        self.claims += 1
+        for entry in self.open_steps("running", "cancelling"):
+            entry.phase = "interrupted"
+
+    def _stopped(self, event: CancelRequested | DeadlinePassed, at: datetime) -> bool:
+        first = self.stop is None
+        self.stop = self.stop or event
+        return first
+
+    def _finished(self, event: TaskFinished, at: datetime) -> None:
+        law(not self.open_steps(), "a task finishes with nothing open")
+        law(all(block.phase not in OPEN for block in self.blocks.values()), "a task finishes with no block open")
+        root = self.blocks.get(ROOT)
+        if root is None or root.phase == "cancelled":
+            law(self.stop is not None, "a task that nobody stopped is not cancelled")
+            cancelled = isinstance(self.stop, CancelRequested)
+            code = FailureCode.CANCELLED if cancelled else FailureCode.TIMEOUT
+            law(event.status == ("cancelled" if cancelled else "error"), "the first reason to stop wins")
+            law(event.failure is not None and event.failure.code is code, "the failure names the reason to stop")
+        elif root.phase == "failed":
+            law((event.status, event.failure) == ("error", root.failure), "a task fails as its root block did")
+        else:
+            self._done(event, root)
+        self.finished = event
+
+    def _done(self, event: TaskFinished, root: BlockEntry) -> None:
+        output = root.output
+        if self.workflow.output is not None:
+            last = max((path.number for path in root.settled), default=1)
+            try:
+                output = self.rules.evaluate(self.workflow.output, self.scope(root, last))
+            except StepError as error:
+                law((event.status, event.failure) == ("error", error.failure), "a broken output template is an error")
+                return
+        law(event.status == "done" and event.failure is None, "a task is done when its root block is")
+        whole = output if isinstance(output, Mapping) else {} if output is None else {"result": output}
+        law(event.output == whole, "a task's output is that of its root block, or its template")
+
+    # --- Blocks -------------------------------------------------------------------------------------------------
+
+    def _block_started(self, event: BlockStarted, at: datetime) -> None:
+        if event.path == ROOT:
+            law(not self.blocks, "the root block starts once")
+            law(self.stop is None, "nothing starts in a stopped task")
+            self.blocks[ROOT] = BlockEntry(ROOT, self.workflow.root, event.input)
+            return
+        block = self._adopt(event.path)
+        law(isinstance(block, Block), "only blocks start as blocks")
+        assert isinstance(block, Block)
+        self._check_input(event.path, block, event.input)
+        self.blocks[event.path] = BlockEntry(event.path, block, event.input)
+
+    def _block_finished(self, event: BlockFinished, at: datetime) -> None:
+        block = self._closing(event.path)
+        law(self.stop is None, "no block finishes in a stopped task")
+        law(block.doom is None or block.phase == "cancelling", "a block with a failed step does not finish")
+        block.phase, block.output = "succeeded", event.output
+        self._check_output(block)
+        self._settle(event.path)
+
+    def _block_failed(self, event: BlockFailed, at: datetime) -> None:
+        block = self._closing(event.path)
+        law(self.stop is None, "in a stopped task blocks are cancelled")
+        if block.doom is not None and block.phase != "cancelling":
+            law(event.failure == block.doom, "a block fails by the first step that failed for good")
+        through = block.phase == "cancelling" and block.block.strategy == "parallel"
+        law(not through, "a join of any that is met stays met, whatever becomes of the rest")
+        block.phase, block.failure = "failed", event.failure
+        self._doom(event.path, event.failure)
+
+    def _block_stopping(self, event: BlockStopping, at: datetime) -> None:
+        block = self.blocks[event.path]
+        law(block.phase == "running", "a block begins to stop once")
+        law(self.open_below(block), "a block with nothing open has nothing to stop")
+        law(self.stop is None and block.doom is None, "a block that is on its way down needs no other reason")
+        block.phase = "cancelling"
+
+    def _block_cancelled(self, event: BlockCancelled, at: datetime) -> None:
+        block = self._closing(event.path)
+        stopped = self.stop is not None or (event.path != ROOT and self.is_stopping(event.path.parent))
+        law(stopped, "a block is cancelled by what is around it")
+        block.phase = "cancelled"
+
+    def _closing(self, path: StepPath) -> BlockEntry:
+        block = self.blocks[path]
+        law(block.phase in ("running", "cancelling"), "a block closes once")
+        law(not self.open_below(block), "a closed block has nothing open")
+        return block
+
+    def _check_output(self, block: BlockEntry) -> None:
+        """What is known of the strategies in `rules`."""
+        last = block.settled[-1] if block.settled else None
+        outputs = {path.step: (self.steps.get(path) or self.blocks[path]).output for path in block.settled}
+        match block.block.strategy, block.block.options.get("join"):
+            case "sequential" | "single", _:
+                law([path.step for path in block.settled] == [step.name for step in block.block.steps], "in sequence")
+                law(last is not None and block.output == outputs[last.step], "the last output is the block's")
+            case "iterative_refinement", _:
+                law(len(block.settled) % len(block.block.steps) == 0, "iterations are whole")
+                law(len(block.settled) <= len(block.block.steps) * block.block.max_iterations, "iterations are bounded")
+            case "parallel", "any":
+                law(block.output == outputs[block.settled[0].step], "the first one in wins a join of any")
+            case "parallel" | "patient", "all":
+                law(block.output == outputs and len(outputs) == len(block.block.steps), "a join of all waits for all")
+            case _:
+                pass
+
+    # --- Starts -------------------------------------------------------------------------------------------------
+
+    def _adopt(self, path: StepPath, *, refused: bool = False) -> Step | Block:
+        """The first event of an execution: its block is open, does not stop, and counts it right."""
+        law(path not in self.steps and path not in self.blocks, "an execution begins once")
+        parent = self.blocks[path.parent]
+        law(all(around.phase == "running" for around in self.around(path.parent)), "steps start in open blocks only")
+        law(not self.is_stopping(path.parent), "nothing starts in a block that is stopping")
+        number = 1 + sum(1 for child in parent.children if child.step == path.step)
+        # Of several that should start together only the one that is refused is there.
+        law(path.number == number or (refused and path.number > number), "executions are counted from 1")
+        law(len(parent.children) < most_children(parent.block), "a strategy gets no more steps than it can want")
+        parent.children.append(path)
+        return parent.block.step(path.step)
+
+    def _began(self, path: StepPath, event: Any, phase: str, at: datetime) -> StepEntry:
+        step = self._adopt(path, refused=isinstance(event, StepRefused))
+        entry = StepEntry(path, step, event.execution_id, phase, since=at)
+        self.steps[path] = entry
+        return entry
+
+    def _expected(self, path: StepPath, step: Step | Block, what: str) -> object:
+        """What the document's condition or input comes to; the StepError, when it comes to nothing."""
+        scope = self.scope(self.blocks[path.parent], path.number)
+        try:
+            if what == "when":
+                return step.when is None or self.rules.truth(step.when, scope)
+            return self.rules.evaluate(step.input, scope)
+        except StepError as error:
+            return error
+
+    def _check_input(self, path: StepPath, step: Step | Block, value: JsonValue) -> None:
+        law(self._expected(path, step, "when") is True, "a step starts only if its condition holds")
+        if step.input is not None:
+            law(value == self._expected(path, step, "input"), "a step gets what its template says")
+
+    def _step_started(self, event: StepStarted, at: datetime) -> None:
+        entry = self.steps.get(event.path)
+        if entry is None:
+            entry = self._began(event.path, event, "running", at)
+            law((event.attempt, event.try_number) == (1, 1), "attempts and tries are counted from 1")
+            self._check_input(event.path, entry.step, event.input)
+            entry.input = event.input
+        else:
+            law(not self.is_stopping(event.path.parent), "nothing starts again in a block that is stopping")
+            law(entry.phase in ("interrupted", "backing_off"), f"a step that is {entry.phase} does not start")
+            law(entry.phase != "backing_off" or entry.fired, "a retry waits for its timer")
+            law(event.attempt == entry.attempt + 1, "no attempt starts twice, and none is left out")
+            law(event.try_number == entry.tries, "only a retry is another try")
+            law(event.input == entry.input, "every attempt has the same input")
+        runs = isinstance(entry.step, Step) and isinstance(entry.step.body, AgentCall | ToolCall)
+        law(runs, "only agents and tools have bodies")
+        entry.phase, entry.attempt, entry.delay, entry.fired, entry.since = "running", event.attempt, None, False, at
+
+    def _step_skipped(self, event: StepSkipped, at: datetime) -> None:
+        entry = self._began(event.path, event, "skipped", at)
+        law(self._expected(event.path, entry.step, "when") is False, "a step is skipped if its condition is false")
+        self._settle(event.path)
+
+    def _step_refused(self, event: StepRefused, at: datetime) -> None:
+        entry = self._began(event.path, event, "failed", at)
+        reasons = (self._expected(event.path, entry.step, "when"), self._expected(event.path, entry.step, "input"))
+        law(any(isinstance(reason, StepError) for reason in reasons), "only what cannot be evaluated is refused")
+        entry.failure = event.failure
+        self._doom(event.path, event.failure)
+
+    def _wait_started(self, event: WaitStarted, at: datetime) -> None:
+        entry = self._began(event.path, event, "waiting", at)
+        law(isinstance(entry.step, Step) and isinstance(entry.step.body, TimerWait | SignalWait), "only waits wait")
+        law(self._expected(event.path, entry.step, "when") is True, "a wait starts only if its condition holds")
+        entry.attempt, entry.signal, entry.delay = 1, event.signal, event.delay
+        early = next((signal for signal in self.signals if signal.name == event.signal), None)
+        if early is not None:
+            self.signals.remove(early)
+            entry.answer = (early.payload,)
+
+    # --- Outcomes -----------------------------------------------------------------------------------------------
+
+    def _reporting(self, path: StepPath, attempt: int, *phases: str) -> StepEntry | None:
+        """The execution that the report is about; None when the report is late, or was made before."""
+        entry = self.steps.get(path)
+        known = entry is not None and entry.phase in phases and entry.attempt == attempt
+        return entry if known else None
+
+    def _step_succeeded(self, event: StepSucceeded, at: datetime) -> bool:
+        entry = self._reporting(event.path, event.attempt, "running", "cancelling", "waiting")
+        if entry is None:
+            return False
+        if entry.phase == "waiting":
+            law(entry.answer is not None or entry.fired, "a wait ends by what it waits for")
+            expected = entry.answer[0] if entry.answer is not None else {}
+            law(entry.answer is not None or entry.signal is None, "a signal that did not come is no success")
+            law(event.output == expected, "a wait gives what came")
+        entry.phase, entry.output, entry.since, entry.delay, entry.failure = "succeeded", event.output, at, None, None
+        self.usage += event.usage
+        self._settle(event.path)
+        return True
+
+    def _step_failed(self, event: StepFailed, at: datetime) -> bool:
+        entry = self._reporting(event.path, event.attempt, "running", "cancelling", "waiting")
+        if entry is None:
+            return False
+        if entry.phase == "waiting":
+            law(
+                entry.fired and entry.answer is None and entry.signal is not None,
+                "of signal and timeout the first wins",
+            )
+        self.usage += event.usage
+        self._fail(entry, event.failure, at)
+        return True
+
+    def _fail(self, entry: StepEntry, failure: Failure, at: datetime) -> None:
+        entry.phase, entry.failure, entry.since, entry.delay = "failed", failure, at, None
+        if not entry.may_retry:
+            self._doom(entry.path, failure)
+
+    def _step_cancelled(self, event: StepCancelled, at: datetime) -> bool:
+        entry = self._reporting(event.path, event.attempt, *OPEN)
+        if entry is None:
+            return False
+        self.usage += event.usage
+        if entry.phase == "running":  # a body that ended itself: nobody had asked it to
+            message = "The step ended as cancelled, though nothing had asked it to."
+            self._fail(entry, Failure(code=FailureCode.CANCELLED, message=message), at)
+            return True
+        law(self.is_stopping(event.path.parent), "a step is cancelled only where something stops")
+        entry.phase, entry.since, entry.delay = "cancelled", at, None
+        return True
+
+    def _cancel_requested(self, event: StepCancelRequested, at: datetime) -> None:
+        entry = self.steps[event.path]
+        law(entry.phase == "running", "a running step is asked once to end")
+        law(self.is_stopping(event.path.parent), "a step is asked to end only where something stops")
+        entry.phase = "cancelling"
+
+    def _retry_scheduled(self, event: RetryScheduled, at: datetime) -> None:
+        entry = self.steps[event.path]
+        law(entry.may_retry, "only a failure that the policy takes is tried again, and never too often")
+        law(not self.is_stopping(event.path.parent), "nothing is tried again in a block that is stopping")
+        law(event.try_number == entry.tries + 1, "tries are counted one by one")
+        entry.phase, entry.tries, entry.delay, entry.since = "backing_off", event.try_number, event.delay, at
+        entry.fired = False
+
+    def _timer_fired(self, event: TimerFired, at: datetime) -> bool:
+        entry = self.steps.get(event.path)
+        if entry is None or entry.phase not in ("backing_off", "waiting") or entry.delay is None:
+            return False
+        if entry.answer is not None or entry.fired:
+            return False
+        entry.fired = True
+        return True
+
+    def _signal_received(self, event: SignalReceived, at: datetime) -> None:
+        for entry in self.open_steps("waiting"):
+            if entry.signal == event.name and entry.answer is None and not entry.fired:
+                entry.answer = (event.payload,)
+                return
+        self.signals.append(event)
+
+    def _settle(self, path: StepPath) -> None:
+        if path.parts:
+            self.blocks[path.parent].settled.append(path)
+
+    def _doom(self, path: StepPath, failure: Failure) -> None:
+        if path.parts:
+            parent = self.blocks[path.parent]
+            parent.doom = parent.doom or failure
+
+    # --- At rest ------------------------------------------------------------------------------------------------
+
+    def check_at_rest(self) -> None:
+        """When `decide` has nothing more to say, nothing that could be decided is left lying."""
+        law(not self.rules.breaches, "; ".join(self.rules.breaches))
+        if self.finished is not None:
+            return
+        for entry in self.open_steps():
+            stopping = self.is_stopping(entry.path.parent)
+            law(entry.phase != "interrupted", "what was interrupted is started again, or settled")
+            law(not (stopping and entry.phase == "running"), "where something stops every running step is told")
+            law(not (stopping and entry.phase != "cancelling"), "where something stops nothing waits")
+            law(entry.answer is None and not entry.fired, "what a step waited for is answered at once")
+        for entry in self.open_steps("failed"):
+            over = self.is_stopping(entry.path.parent) or self.blocks[entry.path.parent].phase not in OPEN
+            law(over or not entry.may_retry, "a failure is tried again at once")
+        for block in self.blocks.values():
+            if block.phase in OPEN:
+                law(self.open_below(block), "an open block has something open, or nothing would ever close it")
+            eager = block.phase == "running" and not self.is_stopping(block.path) and block.block.strategy == "parallel"
+            if eager and block.block.options.get("join") == "any":
+                law(not block.settled, "an eager strategy is asked as soon as something settles")
+        law(ROOT in self.blocks, "a task that is not finished has begun")
+
+
+_READERS: Mapping[type, Callable[[LawBook, Any, datetime], bool | None]] = {
+    TaskSubmitted: LawBook._submitted,
+    TaskClaimed: LawBook._claimed,
+    CancelRequested: LawBook._stopped,
+    DeadlinePassed: LawBook._stopped,
+    TaskFinished: LawBook._finished,
+    BlockStarted: LawBook._block_started,
+    BlockFinished: LawBook._block_finished,
+    BlockFailed: LawBook._block_failed,
+    BlockStopping: LawBook._block_stopping,
+    BlockCancelled: LawBook._block_cancelled,
+    StepStarted: LawBook._step_started,
+    StepSkipped: LawBook._step_skipped,
+    StepRefused: LawBook._step_refused,
+    WaitStarted: LawBook._wait_started,
+    StepSucceeded: LawBook._step_succeeded,
+    StepFailed: LawBook._step_failed,
+    StepCancelled: LawBook._step_cancelled,
+    StepCancelRequested: LawBook._cancel_requested,
+    RetryScheduled: LawBook._retry_scheduled,
+    TimerFired: LawBook._timer_fired,
+    SignalReceived: LawBook._signal_received,
+}
