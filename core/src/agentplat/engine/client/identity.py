@@ -50,15 +50,15 @@ class Caller:
 
 def recognise(submission: Submission, hash_user: HashUser) -> Caller:
     """The caller, and the input without `_` keys, `user_email`, and every mention of the caller's address."""
-    input = submission.input
-    users = [name.strip() for name in (submission.user, input.get("user_email")) if isinstance(name, str)]
+    given = submission.input
+    users = [name.strip() for name in (submission.user, given.get("user_email")) if isinstance(name, str)]
     named = [name for name in users if name and name.lower() != ANONYMOUS]
     # An address is searched for everywhere. A mere name may be any word: to replace it would spoil the input.
-    addresses = [name for name in named if "@" in name]
-    trace_id, parent_span = continued_trace(input.get("_trace_context"), submission.traceparent)
-    inner_tenant = input.get("tenant_id")
+    addresses = sorted((name for name in named if "@" in name), key=len, reverse=True)
+    trace_id, parent_span = continued_trace(given.get("_trace_context"), submission.traceparent)
+    inner_tenant = given.get("tenant_id")
     tenant = submission.tenant or (inner_tenant if isinstance(inner_tenant, str) and inner_tenant else None)
-    public = {key: value for key, value in input.items() if not key.startswith("_") and key != "user_email"}
+    public = {key: value for key, value in given.items() if not key.startswith("_") and key != "user_email"}
     return Caller(
         user_hash=hash_user(named[0]) if named else None,
         # By these tasks are told apart, so that the hash, which differs from user to user, takes the address's place.

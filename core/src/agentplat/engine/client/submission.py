@@ -12,12 +12,13 @@ from uuid_utils.compat import uuid7
 from agentplat import telemetry
 from agentplat.contracts.interface import Submission
 from agentplat.contracts.store import NewTask, Store, Submitted
-from agentplat.domain.errors import InputRejected
+from agentplat.domain.errors import AgentplatError, InputRejected
 from agentplat.domain.ids import TaskId
 from agentplat.domain.json import JsonObject, unstorable
 from agentplat.engine.catalog import Catalog
 from agentplat.engine.client.identity import Caller, HashUser, recognise
 from agentplat.engine.definitions import Definitions, split_type
+from agentplat.engine.steps.invocation import input_faults
 from agentplat.language.schema import faults, with_defaults
 
 DEFAULT_TENANT = "default"
@@ -44,9 +45,11 @@ async def submit(
     workflow, definition = definitions.pin(catalog, submission.type)
     if workflow.input_schema is not None:
         caller = replace(caller, input=with_defaults(workflow.input_schema, caller.input))
-        wrong = [(f"/input{pointer}", reason) for pointer, reason in faults(workflow.input_schema, caller.input)]
-        if wrong:
-            raise InputRejected(f"The input of {submission.type}", wrong)
+        wrong = faults(workflow.input_schema, caller.input)
+    else:
+        wrong = _misfits(catalog, submission.type, caller.input)
+    if wrong:
+        raise InputRejected(f"The input of {submission.type}", [(f"/input{at}", reason) for at, reason in wrong])
     task = _new_task(submission, caller, definition.hash if definition else None)
     [submitted] = await store.submit([task], [definition] if definition else [])
     if submitted.created:
@@ -73,6 +76,18 @@ def _faults(submission: Submission) -> list[tuple[str, str]]:
     if len(_canonical(submission.input)) > MAX_INPUT_BYTES:
         wrong.append(("/input", f"is larger than {MAX_INPUT_BYTES} bytes"))
     return wrong
+
+
+def _misfits(catalog: Catalog, type: str, given: JsonObject) -> list[tuple[str, str]]:
+    """What the agent or tool would refuse. Nothing where it cannot be loaded: its worker says why."""
+    kind, name = split_type(type)
+    if kind == "workflow":
+        return []
+    try:
+        capability = catalog.agent(name) if kind == "agent" else catalog.tool(name)
+    except AgentplatError:
+        return []
+    return input_faults(capability, given)
 
 
 def _new_task(submission: Submission, caller: Caller, definition: str | None) -> NewTask:

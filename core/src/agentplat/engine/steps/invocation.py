@@ -184,6 +184,18 @@ def _validated(adapter: TypeAdapter[Any], raw_input: JsonValue, what: str) -> An
         raise misfit(FailureCode.INVALID_INPUT, f"The input of the {what}", faults_of(error, given)) from None
 
 
+def input_faults(capability: Capability, raw_input: JsonValue) -> list[tuple[str, str]]:
+    """Pairs of JSON pointer and reason for what the capability would refuse; empty when that cannot be told."""
+    given = public(raw_input)
+    try:
+        signature_of(capability).input.validate_json(json_text(given))
+    except ValidationError as error:
+        return faults_of(error, given)
+    except Exception:  # noqa: BLE001 - types and validators are foreign code; the worker says what is wrong with them
+        return []
+    return []
+
+
 def public(value: JsonValue) -> JsonValue:
     """The value without the keys that begin with `_`."""
     if not isinstance(value, Mapping):
