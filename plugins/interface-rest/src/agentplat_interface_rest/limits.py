@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, NoReturn
 
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from agentplat_interface_rest.problems import problem
+from agentplat_interface_rest.problems import Refused
 
 MAX_BODY = 1024 * 1024
-
-
-class _TooLarge(Exception):
-    pass
+_READ_AWAY = 16 * MAX_BODY
+"""So much of a body that is too large is read and dropped: a client that is still sending would not see the answer."""
+_MOST_DIGITS = 300
+_NOWHERE = -1
 
 
 class BodyLimit:
@@ -27,46 +27,34 @@ class BodyLimit:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        announced = next((value for key, value in scope["headers"] if key == b"content-length"), b"0")
-        if announced.isdigit() and int(announced[:20]) > MAX_BODY:
-            await _refuse(scope, receive, send)
-            return
-        started = False
-
-        async def note_start(message: Message) -> None:
-            nonlocal started
-            started = started or message["type"] == "http.response.start"
-            await send(message)
-
-        try:
-            await self._app(scope, _counted(receive), note_start)
-        except _TooLarge:
-            if not started:
-                await _refuse(scope, receive, send)
+        await self._app(scope, _bounded(scope, receive) if scope["type"] == "http" else receive, send)
 
 
-def _counted(receive: Receive) -> Callable[[], Awaitable[Message]]:
+def _bounded(scope: Scope, receive: Receive) -> Receive:
+    headers = dict(scope["headers"])
+    announced = headers.get(b"content-length", b"0")
+    too_large = announced.isdigit() and (len(announced) > 20 or int(announced) > MAX_BODY)
     received = 0
 
-    async def counted() -> Message:
+    async def bounded() -> Message:
         nonlocal received
+        if too_large and b"expect" in headers:
+            raise _too_large()  # it waits for a word before it sends
         message = await receive()
         received += len(message.get("body", b""))
-        if received > MAX_BODY:
-            raise _TooLarge
-        return message
+        if not too_large and received <= MAX_BODY:
+            return message
+        while message.get("more_body", False) and received <= _READ_AWAY:
+            message = await receive()
+            received += len(message.get("body", b""))
+        raise _too_large()
 
-    return counted
+    return bounded
 
 
-async def _refuse(scope: Scope, receive: Receive, send: Send) -> None:
+def _too_large() -> Refused:
     detail = f"The body is larger than {MAX_BODY} bytes. Send less, or a reference to where the rest is."
-    answer = problem(413, "body_too_large", detail, scope["path"])
-    answer.headers["Connection"] = "close"
-    await answer(scope, receive, send)
+    return Refused(413, "body_too_large", detail)
 
 
 class StrictJson(APIRoute):
@@ -76,9 +64,18 @@ class StrictJson(APIRoute):
         original = super().get_route_handler()
 
         async def handler(request: Request) -> Response:
+            if self.body_field is not None and not _says_json(request):
+                raise Refused(
+                    415, "not_json", "The body has to be JSON, with the header Content-Type: application/json."
+                )
             return await original(_StrictRequest(request.scope, request.receive))
 
         return handler
+
+
+def _says_json(request: Request) -> bool:
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    return kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json"))
 
 
 class _StrictRequest(Request):
@@ -92,25 +89,29 @@ def _parsed(body: bytes) -> Any:
     try:
         text = body.decode()
     except UnicodeDecodeError as error:
-        raise json.JSONDecodeError("is not UTF-8", "", error.start) from None
+        raise json.JSONDecodeError("it is not UTF-8", "", error.start) from None
     try:
-        return json.loads(text, parse_constant=_refuse_constant, parse_float=_finite, parse_int=_bounded)
+        return json.loads(text, parse_constant=_refuse_constant, parse_float=_finite, parse_int=_bounded_integer)
     except RecursionError:
-        raise json.JSONDecodeError("is nested too deeply", "", 0) from None
+        raise _out_of_bounds("it is nested too deeply") from None
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    raise json.JSONDecodeError(f"{name} is not a JSON number", "", 0)
+    raise _out_of_bounds(f"{name} is no JSON number")
 
 
 def _finite(text: str) -> float:
     value = float(text)
     if not math.isfinite(value):
-        raise json.JSONDecodeError("a number is out of range", "", 0)
+        raise _out_of_bounds("a number is out of range")
     return value
 
 
-def _bounded(text: str) -> int:
-    if len(text) > 300:
-        raise json.JSONDecodeError("an integer has more than 300 digits", "", 0)
+def _bounded_integer(text: str) -> int:
+    if len(text) > _MOST_DIGITS + 1:
+        raise _out_of_bounds(f"an integer has more than {_MOST_DIGITS} digits")
     return int(text)
+
+
+def _out_of_bounds(reason: str) -> json.JSONDecodeError:
+    return json.JSONDecodeError(reason, "", _NOWHERE)

@@ -8,13 +8,29 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
-Name = Annotated[str, Field(min_length=1, max_length=255)]
+from agentplat import TaskState
+
+STORABLE = r"^[^\x00]*$"
+Name = Annotated[str, Field(min_length=1, max_length=200, pattern=STORABLE)]
 UserId = Annotated[
     str | None,
-    Field(max_length=255, description="An e-mail, or `anonymous`. It is hashed on arrival and kept nowhere."),
+    Field(
+        max_length=255,
+        pattern=STORABLE,
+        description="An e-mail, or `anonymous`. It is hashed on arrival and kept nowhere.",
+    ),
 ]
-TenantId = Annotated[str | None, Field(max_length=255, description="The tenant to account for.")]
-Money = Annotated[float | None, Field(description="US dollars; null when a price is unknown.")]
+TenantId = Annotated[str | None, Field(max_length=255, pattern=STORABLE, description="The tenant to account for.")]
+Input = Annotated[
+    dict[str, Any],
+    Field(
+        default_factory=dict,
+        description="What the workflow, agent or tool takes. Keys that begin with `_` are dropped, after "
+        "`_trace_context` was read; `user_email` and `tenant_id` are read as the fields of the task.",
+    ),
+]
+Money = Annotated[float | None, Field(ge=0, description="US dollars; null when a price is unknown.")]
+Count = Annotated[int, Field(ge=0)]
 
 
 class Incoming(BaseModel):
@@ -23,48 +39,22 @@ class Incoming(BaseModel):
     model_config = ConfigDict(extra="ignore", strict=True)
 
 
-class TaskIn(Incoming):
+class Submitted(Incoming):
+    input: Input
+    user_id: UserId = None
+    tenant_id: TenantId = None
+
+
+class TaskIn(Submitted):
     type: Name = Field(description="`workflow:<name>`, `agent:<name>` or `tool:<name>`.")
-    input: dict[str, Any] = Field(default_factory=dict)
-    user_id: UserId = None
-    tenant_id: TenantId = None
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "type": "workflow:research_assessment",
-                    "input": {"topic": "How are leases fenced?"},
-                    "user_id": "ada@example.org",
-                    "tenant_id": "acme",
-                }
-            ]
-        }
-    )
 
 
-class AgentTaskIn(Incoming):
-    agent_type: Name
-    input: dict[str, Any] = Field(default_factory=dict)
-    user_id: UserId = None
-    tenant_id: TenantId = None
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [{"agent_type": "summarizer", "input": {"description": "A long text."}, "user_id": None}]
-        }
-    )
+class AgentTaskIn(Submitted):
+    agent_type: Name = Field(description="The agent's name.")
 
 
-class ToolTaskIn(Incoming):
-    tool_name: Name
-    input: dict[str, Any] = Field(default_factory=dict)
-    user_id: UserId = None
-    tenant_id: TenantId = None
-
-    model_config = ConfigDict(
-        json_schema_extra={"examples": [{"tool_name": "calculator", "input": {"expression": "6 * 7"}}]}
-    )
+class ToolTaskIn(Submitted):
+    tool_name: Name = Field(description="The tool's name.")
 
 
 class TaskPatch(Incoming):
@@ -72,20 +62,20 @@ class TaskPatch(Incoming):
     output: dict[str, Any] | None = None
     error: str | None = Field(default=None, max_length=10_000)
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"status": "error", "error": "Ended by the operator."}]})
-
 
 class Failure(BaseModel):
+    """Why a task or step failed, for programs."""
+
     code: str
     message: str
     retryable: bool
-    details: dict[str, Any] = {}
+    details: dict[str, Any]
 
 
 class Costs(BaseModel):
     model_used: str | None = Field(description="`provider:model` of the last model call.")
-    input_tokens: int
-    output_tokens: int
+    input_tokens: Count
+    output_tokens: Count
     total_cost: Money
 
 
@@ -94,28 +84,30 @@ class Subtask(Costs):
 
     id: UUID
     parent_task_id: UUID
-    agent_type: str
+    agent_type: str = Field(description="The name of the agent or tool.")
     iteration: int
-    status: str
+    status: TaskState
     input: Any
     output: dict[str, Any] | None
     error: str | None
     failure: Failure | None
-    name: str
-    kind: str
+    name: str = Field(description="The step's path within the workflow.")
+    kind: str = Field(description="agent, tool, block or wait.")
     attempt: int
     created_at: datetime
     updated_at: datetime
 
 
 class WorkflowState(BaseModel):
+    model_config = ConfigDict(populate_by_name=True, serialize_by_alias=True)
+
     id: UUID
     parent_task_id: UUID
-    workflow_type: str
+    workflow_type: str = Field(description="The workflow's name.")
     current_iteration: int
     max_iterations: int
     current_state: str = Field(description="The step under way; `completed` at the end.")
-    state_data: dict[str, Any] = Field(description="The outputs so far, by step.")
+    outputs: dict[str, Any] = Field(alias="state_data", description="The outputs so far, by step.")
     tenant_id: str
     created_at: datetime
     updated_at: datetime
@@ -124,44 +116,44 @@ class WorkflowState(BaseModel):
 class Task(Costs):
     id: UUID
     type: str
-    status: str = Field(description="pending, running, waiting, done, error or cancelled.")
+    status: TaskState
     input: dict[str, Any]
     output: dict[str, Any] | None
-    error: str | None
+    error: str | None = Field(description="One readable sentence; for programs there is `failure`.")
     failure: Failure | None
     created_at: datetime
     updated_at: datetime
     user_id_hash: str | None
     tenant_id: str
     generation_id: str = Field(description="The trace id of the task's trace, 32 hex digits.")
-    subtasks: list[Subtask]
-    workflow_state: WorkflowState | None
+    subtasks: list[Subtask] = Field(description="Only where one task is asked for.")
+    workflow_state: WorkflowState | None = Field(description="Of a workflow, where one task is asked for.")
     cancel_requested: bool
     reason: str | None = Field(description="Why it does not run, when something is known.")
     retry_of: UUID | None
 
 
 class UserCosts(BaseModel):
-    total_tasks: int
-    total_input_tokens: int
-    total_output_tokens: int
+    total_tasks: Count
+    total_input_tokens: Count
+    total_output_tokens: Count
     total_cost: Money
-    unknown_cost_tasks: int
-    note: str | None = None
+    unknown_cost_tasks: Count
+    note: str | None = Field(description="Why nothing was found.")
 
 
-class CostSummaryOut(BaseModel):
-    unique_users: int
-    total_tasks: int
+class CostTotals(BaseModel):
+    unique_users: Count
+    total_tasks: Count
     total_cost: Money
     avg_cost_per_task: Money
-    unknown_cost_tasks: int
+    unknown_cost_tasks: Count
 
 
 class RecentTask(BaseModel):
     id: UUID
     type: str
-    status: str
+    status: TaskState
     created_at: datetime
     cost: Money
 
@@ -183,7 +175,7 @@ class Agents(BaseModel):
 
 
 class Tool(BaseModel):
-    model_config = ConfigDict(protected_namespaces=(), populate_by_name=True, serialize_by_alias=True)
+    model_config = ConfigDict(populate_by_name=True, serialize_by_alias=True)
 
     name: str
     description: str
@@ -207,7 +199,7 @@ class Workflow(BaseModel):
     strategy: str | None
     max_iterations: int | None
     steps: list[WorkflowStep]
-    fault: str | None = None
+    fault: str | None = Field(default=None, description="Why it cannot be used.")
 
 
 class Workflows(BaseModel):
@@ -230,14 +222,26 @@ class JournalEvent(BaseModel):
     content: dict[str, Any]
 
 
+class Steered(BaseModel):
+    """How a task stands after it was steered."""
+
+    id: UUID
+    type: str
+    status: TaskState
+    cancel_requested: bool
+    retry_of: UUID | None
+    created_at: datetime
+    updated_at: datetime
+
+
 class Health(BaseModel):
-    status: str
-    database: str
-    websocket_connections: int
+    status: str = Field(description="healthy or unhealthy.")
+    database: str = Field(description="connected or disconnected.")
+    websocket_connections: Count
 
 
 class Fault(BaseModel):
-    pointer: str
+    pointer: str = Field(description="A JSON pointer into the body; begins with `/query`, `/path` or `/header` else.")
     detail: str
 
 
@@ -250,4 +254,4 @@ class Problem(BaseModel):
     detail: str
     error_code: str
     instance: str
-    errors: list[Fault] | None = None
+    errors: list[Fault] = Field(default=[], description="One per value that does not fit.")

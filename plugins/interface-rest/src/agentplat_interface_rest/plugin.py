@@ -11,6 +11,7 @@ API_LEVEL = 1
 
 @hookimpl
 def agentplat_interfaces() -> Iterable[InterfaceSpec]:
+    """The REST interface, at the root."""
     return [
         InterfaceSpec(
             name="rest",

@@ -24,11 +24,11 @@ from agentplat import (
     UsageError,
     WorkflowInvalid,
 )
-from agentplat_interface_rest import models
 
 logger = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
+_MOST_FAULTS = 20
 _STATUS: tuple[tuple[type[AgentplatError], int], ...] = (
     (UnknownName, 400),
     (NotFound, 404),
@@ -42,21 +42,60 @@ _STATUS: tuple[tuple[type[AgentplatError], int], ...] = (
 )
 """The first that fits decides."""
 
+_REASONS = {
+    "missing": "is missing",
+    "dict_type": "is not an object",
+    "model_type": "is not an object",
+    "model_attributes_type": "is not an object",
+    "string_type": "is not text",
+    "string_unicode": "contains half of a surrogate pair",
+    "string_pattern_mismatch": "contains the character U+0000",
+}
+"""In JSON's words, where the library speaks Python."""
+
+
+_DETAILS = {
+    404: "There is nothing at this path. GET /openapi.json lists what there is.",
+    405: "This path does not know the method; the header Allow lists those that it knows.",
+}
+"""Where nobody said more than the name of the status."""
+
+
+class Refused(HTTPException):
+    """What HTTP itself forbids, with a code for programs."""
+
+    def __init__(self, status: int, code: str, detail: str) -> None:
+        super().__init__(status, detail)
+        self.code = code
+
 
 def problem(status: int, code: str, detail: str, instance: str, errors: Sequence[tuple[str, str]] = ()) -> JSONResponse:
     """The answer for one problem; `errors` are pairs of JSON pointer and reason."""
+    body = problem_body(status, code, detail, instance, errors)
+    headers = {"Retry-After": "1"} if status in (429, 503) else None
+    return JSONResponse(body, status_code=status, media_type=MEDIA_TYPE, headers=headers)
+
+
+def problem_body(
+    status: int, code: str, detail: str, instance: str, errors: Sequence[tuple[str, str]] = ()
+) -> dict[str, Any]:
+    """The document itself."""
     body: dict[str, Any] = {
         "type": f"urn:agentplat:problem:{code}",
         "title": http.HTTPStatus(status).phrase,
         "status": status,
-        "detail": detail,
+        "detail": _writable(detail),
         "error_code": code,
         "instance": instance,
     }
     if errors:
-        body["errors"] = [{"pointer": pointer, "detail": reason} for pointer, reason in errors]
-    headers = {"Retry-After": "1"} if status in (429, 503) else None
-    return JSONResponse(body, status_code=status, media_type=MEDIA_TYPE, headers=headers)
+        body["errors"] = [{"pointer": _writable(pointer), "detail": _writable(reason)} for pointer, reason in errors]
+    return body
+
+
+def _writable(text: str) -> str:
+    """A pointer repeats the sender's names, which may hold halves of surrogate pairs: no answer can carry those."""
+    return text.encode(errors="replace").decode()
 
 
 def install(app: FastAPI) -> None:
@@ -73,46 +112,42 @@ async def _expected(request: Request, error: Exception) -> JSONResponse:
     if status == 500:
         return await _unexpected(request, error)
     faults = error.faults if isinstance(error, InputRejected) else ()
-    return problem(status, error.code, error.detail, request.url.path, faults)
+    return problem(status, error.code, error.detail, _path(request), faults)
 
 
 async def _invalid(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
-    faults = [_fault(found) for found in error.errors()[:20]]
-    detail = "; ".join(f"{pointer or '/'}: {reason}" for pointer, reason in faults)
-    return problem(422, "input_rejected", f"The request does not fit: {detail}", request.url.path, faults)
+    faults = [_fault(found) for found in error.errors()[:_MOST_FAULTS]]
+    listed = "; ".join(f"{pointer or '/'} {reason}" for pointer, reason in faults)
+    return problem(422, "input_rejected", f"The request does not fit: {listed}.", _path(request), faults)
 
 
 def _fault(found: dict[str, Any]) -> tuple[str, str]:
     """Pointer and reason; what was sent is not repeated, since it may hold what must not be shown."""
-    if found["type"] == "json_invalid":
-        return "", f"is not JSON: {found['ctx']['error']}"
     where, *path = found["loc"]
+    if found["type"] == "json_invalid":
+        [position] = path
+        return "", f"is not JSON: {found['ctx']['error']}" + (f" (character {position + 1})" if position >= 0 else "")
     parts = [str(part).replace("~", "~0").replace("/", "~1") for part in path]
     pointer = "".join(f"/{part}" for part in parts)
-    return (pointer, found["msg"]) if where == "body" else (f"/{where}{pointer}", found["msg"])
+    reason = _REASONS.get(found["type"], found["msg"])
+    return (pointer, reason) if where == "body" else (f"/{where}{pointer}", reason)
 
 
 async def _http(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
-    answer = problem(error.status_code, f"http_{error.status_code}", str(error.detail), request.url.path)
+    code = error.code if isinstance(error, Refused) else f"http_{error.status_code}"
+    detail = _DETAILS.get(error.status_code, error.detail) if type(error) is HTTPException else error.detail
+    answer = problem(error.status_code, code, detail, _path(request))
     answer.headers.update(error.headers or {})
     return answer
 
 
 async def _unexpected(request: Request, error: Exception) -> JSONResponse:
-    logger.error("request_failed", exc_info=error, extra={"path": request.url.path, "method": request.method})
+    logger.error("request_failed", exc_info=error, extra={"path": _path(request), "method": request.method})
     detail = "Something went wrong inside agentplat. The server's log has the details."
-    return problem(500, "internal", detail, request.url.path)
+    return problem(500, "internal", detail, _path(request))
 
 
-def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """What an operation of the OpenAPI document says about its errors."""
-    return {
-        status: {
-            "model": models.Problem,
-            "description": http.HTTPStatus(status).phrase,
-            "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
-        }
-        for status in statuses
-    }
+def _path(request: Request) -> str:
+    return request.url.path

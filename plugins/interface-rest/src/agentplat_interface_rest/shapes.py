@@ -20,7 +20,7 @@ def task(view: TaskView) -> models.Task:
     return models.Task(
         id=view.id,
         type=view.type,
-        status=view.status.value,
+        status=view.status,
         input=dict(view.input),
         output=None if view.output is None else dict(view.output),
         error=view.failure.message if view.failure else None,
@@ -65,7 +65,7 @@ def _subtask(step: StepView) -> models.Subtask:
         parent_task_id=step.task_id,
         agent_type=step.target,
         iteration=step.iteration,
-        status=step.status.value,
+        status=step.status,
         input=step.input,
         output=_as_object(step.output),
         error=step.failure.message if step.failure else None,
@@ -94,7 +94,7 @@ def _workflow_state(state: WorkflowStateView) -> models.WorkflowState:
         current_iteration=state.iteration,
         max_iterations=state.max_iterations,
         current_state=state.current,
-        state_data=dict(state.outputs),
+        outputs=dict(state.outputs),
         tenant_id=state.tenant,
         created_at=state.created_at,
         updated_at=state.updated_at,
@@ -106,6 +106,14 @@ def known_cost(summary: CostSummary) -> float | None:
     if summary.tasks and summary.unknown == summary.tasks:
         return None
     return dollars(summary.cost)
+
+
+def average_cost(summary: CostSummary) -> float | None:
+    """The average of the costs that are known; null when none is, and there are tasks."""
+    known = summary.tasks - summary.unknown
+    if summary.tasks and not known:
+        return None
+    return summary.cost / max(known, 1) / 1_000_000
 
 
 def change(view: TaskView) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated
 from urllib.parse import urlencode
 from uuid import UUID
 
@@ -12,13 +12,19 @@ from fastapi import APIRouter, Header, Query, Request, Response
 from agentplat import Client, InputRejected, NotFound, Submission, TaskFilter, TaskState
 from agentplat_interface_rest import models, shapes
 from agentplat_interface_rest.limits import StrictJson
-from agentplat_interface_rest.problems import responses
+from agentplat_interface_rest.openapi import responses
 
 IdempotencyKey = Annotated[
     str | None,
-    Header(alias="Idempotency-Key", max_length=255, description="Same key and body: the first task again."),
+    Header(
+        alias="Idempotency-Key",
+        min_length=1,
+        max_length=255,
+        description="Any text. With the same key and body the first task is answered again, with another body 409.",
+    ),
 ]
 Traceparent = Annotated[str | None, Header(description="W3C trace context: the caller's trace is continued.")]
+Wanted = Annotated[str | None, Query(max_length=255, pattern=models.STORABLE)]
 
 
 def router(client: Client) -> APIRouter:
@@ -26,11 +32,12 @@ def router(client: Client) -> APIRouter:
     routes = APIRouter(prefix="/tasks", tags=["tasks"], route_class=StrictJson)
     _add_submission(routes, client)
     _add_reading(routes, client)
+    _add_administration(routes, client)
     return routes
 
 
 def _add_submission(routes: APIRouter, client: Client) -> None:
-    async def submit(kind: str, body: Any, key: str | None, trace: str | None) -> models.Task:
+    async def submit(kind: str, body: models.Submitted, key: str | None, trace: str | None) -> models.Task:
         submission = Submission(
             type=kind,
             input=body.input,
@@ -41,7 +48,7 @@ def _add_submission(routes: APIRouter, client: Client) -> None:
         )
         return shapes.task(await client.submit(submission))
 
-    errors = responses(400, 409, 413, 422, 503)
+    errors = responses(400, 409, 413, 415, 422, 503)
 
     @routes.post("", status_code=201, summary="Submit a task", responses=errors)
     async def submit_task(
@@ -70,23 +77,26 @@ def _add_reading(routes: APIRouter, client: Client) -> None:
     async def list_tasks(
         request: Request,
         response: Response,
-        status_filter: Annotated[str | None, Query(description="Only tasks of this status.")] = None,
+        status_filter: Annotated[TaskState | None, Query(description="Only tasks of this status.")] = None,
         limit: Annotated[int, Query(ge=1, le=1000)] = 100,
-        user_id_hash: str | None = None,
-        tenant_id: str | None = None,
-        type: str | None = None,
-        q: Annotated[str | None, Query(max_length=200, description="Text looked for in type, input, output.")] = None,
-        cursor: Annotated[str | None, Query(description="From the `Link` header of the page before.")] = None,
+        user_id_hash: Wanted = None,
+        tenant_id: Wanted = None,
+        type: Wanted = None,
+        q: Annotated[
+            str | None,
+            Query(max_length=200, pattern=models.STORABLE, description="Words looked for in type, input and output."),
+        ] = None,
+        cursor: Annotated[UUID | None, Query(description="From the `Link` header of the page before.")] = None,
     ) -> list[models.Task]:
         """The next page, if there may be one, is in the `Link` header. Subtasks come with a single task only."""
         wanted = TaskFilter(
-            status=_status(status_filter, "/query/status_filter"),
+            status=status_filter,
             limit=limit,
             user_hash=user_id_hash,
             tenant=tenant_id,
             type=type,
             text=q,
-            before=_cursor(cursor),
+            before=cursor,
         )
         tasks = await client.tasks(wanted)
         if len(tasks) == limit:
@@ -98,17 +108,20 @@ def _add_reading(routes: APIRouter, client: Client) -> None:
         """Poll it until `status` is `done`, `error` or `cancelled`."""
         return shapes.task(await client.task(known_id(task_id)))
 
-    @routes.patch("/{task_id}", summary="End a task by hand", responses=responses(404, 409, 413, 422, 503))
+
+def _add_administration(routes: APIRouter, client: Client) -> None:
+    @routes.patch("/{task_id}", summary="End a task by hand", responses=responses(404, 409, 413, 415, 422, 503))
     async def patch_task(task_id: str, body: models.TaskPatch) -> models.Task:
         """Administrative. Goes through the state machine; whoever works on the task loses it."""
-        id = known_id(task_id)
-        status = _status(body.status, "/status")
-        if status is None:
-            raise InputRejected(
-                "The change",
-                [("/status", "is missing: output and error are written with the status that ends the task")],
+        known = known_id(task_id)
+        if body.status is not None:
+            return shapes.task(
+                await client.administer(known, status=_state(body.status), output=body.output, error=body.error)
             )
-        return shapes.task(await client.administer(id, status=status, output=body.output, error=body.error))
+        if body.output is not None or body.error is not None:
+            reason = "is missing: output and error are written with the status that ends the task"
+            raise InputRejected("The change", [("/status", reason)])
+        return shapes.task(await client.task(known))
 
 
 def known_id(text: str) -> UUID:
@@ -119,17 +132,11 @@ def known_id(text: str) -> UUID:
         raise NotFound(f"There is no task {text[:60]!r}: an id is a UUID.") from None
 
 
-def _status(text: str | None, pointer: str) -> TaskState | None:
-    if text is None or text in tuple(TaskState):
-        return None if text is None else TaskState(text)
-    raise InputRejected("The request", [(pointer, f"is not one of {', '.join(TaskState)}")])
-
-
-def _cursor(text: str | None) -> UUID | None:
+def _state(text: str) -> TaskState:
     try:
-        return UUID(text) if text else None
+        return TaskState(text)
     except ValueError:
-        raise InputRejected("The request", [("/query/cursor", "is not a cursor of this list")]) from None
+        raise InputRejected("The change", [("/status", f"is not one of {', '.join(TaskState)}")]) from None
 
 
 def _next_page(request: Request, last: UUID) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 from fastapi import APIRouter, WebSocket, WebSocketDisconnect
 
@@ -17,17 +18,18 @@ def router(hub: Hub) -> APIRouter:
 
     @routes.websocket("/ws")
     async def changes(socket: WebSocket) -> None:
-        connection = await hub.join()
-        try:
+        async with hub.joined() as connection:
             await socket.accept()
             await _converse(socket, connection)
-        finally:
-            await hub.leave(connection)
+        if connection.cut.is_set():
+            with contextlib.suppress(WebSocketDisconnect):
+                await socket.close(_TRY_AGAIN_LATER, "you missed something: connect again and read the tasks anew")
 
     return routes
 
 
 async def _converse(socket: WebSocket, connection: Connection) -> None:
+    """Talk until the other side leaves, or has to be cut."""
     talking = [
         asyncio.create_task(_answer(socket)),
         asyncio.create_task(_tell(socket, connection)),
@@ -39,19 +41,15 @@ async def _converse(socket: WebSocket, connection: Connection) -> None:
         for side in talking:
             side.cancel()
         await asyncio.gather(*talking, return_exceptions=True)
-    if connection.cut.is_set():
-        await socket.close(_TRY_AGAIN_LATER, "too slow: connect again and read the tasks anew")
 
 
 async def _answer(socket: WebSocket) -> None:
-    try:
-        while True:
-            if await socket.receive_text() == "ping":
-                await socket.send_text("pong")
-    except (WebSocketDisconnect, KeyError):
-        return  # it left, or sent bytes where text is spoken
+    """Whatever else is said here, today or by newer clients, is passed over."""
+    while (message := await socket.receive())["type"] != "websocket.disconnect":
+        if message.get("text") == "ping":
+            await socket.send_text("pong")
 
 
 async def _tell(socket: WebSocket, connection: Connection) -> None:
     while True:
-        await socket.send_json(await connection.messages.get())
+        await socket.send_text(await connection.next())

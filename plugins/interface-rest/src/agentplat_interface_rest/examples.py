@@ -1,0 +1,163 @@
+"""One example for every shape and every problem; the OpenAPI document shows them where they belong."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from agentplat_interface_rest.problems import problem_body
+
+_TASK_ID = "01a20908-d67f-76ae-969d-267b07477882"
+_STEP_ID = "01a20908-d87c-7707-84ab-4099af1eac4f"
+_TRACE_ID = "4bf92f3577b34da6a3ce929d0e0e4736"
+_HASH = "b81a922c012fc029128d91b2f7ef55cd6f0c6aa3ddc87acdeb5877df53912b49"
+_TYPE = "workflow:simple_sequential"
+_INPUT = {"topic": "How are leases fenced?"}
+_RESEARCH = {"topic": "How are leases fenced?", "findings": "Every write carries its fence [1].", "sources": ["a.md"]}
+_SUMMARY = {"summary": "Every write carries its fence.", "key_points": ["A stale write is refused."]}
+_BEGAN, _ENDED = "2026-11-23T15:31:43.882000Z", "2026-11-23T15:31:45.229000Z"
+_TIMES = {"created_at": _BEGAN, "updated_at": _ENDED}
+_COSTS = {"model_used": "openai:gpt-4o-mini", "input_tokens": 386, "output_tokens": 51, "total_cost": 0.000089}
+_FREE = {"model_used": None, "input_tokens": 0, "output_tokens": 0, "total_cost": 0.0}
+
+
+def _subtask(id: str, name: str, agent: str, input: Any, output: Any, costs: Any) -> dict[str, Any]:
+    return {
+        "id": id,
+        "parent_task_id": _TASK_ID,
+        "agent_type": agent,
+        "iteration": 1,
+        "status": "done",
+        "input": input,
+        "output": output,
+        "error": None,
+        "failure": None,
+        "name": name,
+        "kind": "agent",
+        "attempt": 1,
+        **_TIMES,
+        **costs,
+    }
+
+
+_TASK = {
+    "id": _TASK_ID,
+    "type": _TYPE,
+    "status": "done",
+    "input": _INPUT,
+    "output": _SUMMARY,
+    "error": None,
+    "failure": None,
+    **_TIMES,
+    "user_id_hash": _HASH,
+    "tenant_id": "acme",
+    **_COSTS,
+    "generation_id": _TRACE_ID,
+    "subtasks": [
+        _subtask(_STEP_ID, "conduct_research", "research", _INPUT, _RESEARCH, _COSTS),
+        _subtask("01a20908-db4b-7649-aa77-99b3ebcbe362", "summarize", "summarizer", _RESEARCH, _SUMMARY, _FREE),
+    ],
+    "workflow_state": {
+        "id": "c5997c0f-b114-58aa-b389-8d470a2fa9a5",
+        "parent_task_id": _TASK_ID,
+        "workflow_type": "simple_sequential",
+        "current_iteration": 1,
+        "max_iterations": 1,
+        "current_state": "completed",
+        "state_data": {"conduct_research": _RESEARCH, "summarize": _SUMMARY},
+        "tenant_id": "acme",
+        **_TIMES,
+    },
+    "cancel_requested": False,
+    "reason": None,
+    "retry_of": None,
+}
+_USER_COSTS = {
+    "total_tasks": 3,
+    "total_input_tokens": 1158,
+    "total_output_tokens": 153,
+    "total_cost": 0.000267,
+    "unknown_cost_tasks": 0,
+    "note": None,
+}
+_TEXT_SCHEMA = {
+    "type": "object",
+    "properties": {"expression": {"type": "string", "description": "What to compute."}},
+    "required": ["expression"],
+}
+
+EXAMPLES: Mapping[str, Mapping[str, Any]] = {
+    "TaskIn": {"type": _TYPE, "input": _INPUT, "user_id": "ada@example.org", "tenant_id": "acme"},
+    "AgentTaskIn": {"agent_type": "summarizer", "input": {"description": "A long text."}, "user_id": None},
+    "ToolTaskIn": {"tool_name": "calculator", "input": {"expression": "6 * 7"}},
+    "TaskPatch": {"status": "error", "error": "Ended by the operator."},
+    "Task": _TASK,
+    "Steered": {
+        "id": _TASK_ID,
+        "type": _TYPE,
+        "status": "running",
+        "cancel_requested": True,
+        "retry_of": None,
+        **_TIMES,
+    },
+    "UserCosts": _USER_COSTS,
+    "CostTotals": {
+        "unique_users": 2,
+        "total_tasks": 4,
+        "total_cost": 0.000356,
+        "avg_cost_per_task": 0.000089,
+        "unknown_cost_tasks": 0,
+    },
+    "Usage": {
+        **_USER_COSTS,
+        "user_id_hash": _HASH,
+        "recent_tasks": [
+            {"id": _TASK_ID, "type": _TYPE, "status": "done", "created_at": _BEGAN, "cost": 0.000089},
+        ],
+    },
+    "Agents": {"agents": [{"name": "summarizer", "description": "Shortens a text.", "config": {}, "tools": []}]},
+    "Tools": {"tools": [{"name": "calculator", "description": "Computes.", "schema": _TEXT_SCHEMA}]},
+    "Workflows": {
+        "workflows": [
+            {
+                "name": "simple_sequential",
+                "description": "Research, then a summary.",
+                "strategy": "sequential",
+                "max_iterations": None,
+                "steps": [
+                    {"name": "conduct_research", "agent_type": "research", "description": "", "tools": ["web_search"]},
+                    {"name": "summarize", "agent_type": "summarizer", "description": "", "tools": []},
+                ],
+                "fault": None,
+            }
+        ]
+    },
+    "Plugin": {
+        "name": "agent-summarizer",
+        "version": "0.1.0",
+        "distribution": "agentplat-agent-summarizer",
+        "state": "active",
+        "reason": None,
+        "offers": {"agents": ["summarizer"]},
+    },
+    "JournalEvent": {"seq": 1, "at": _BEGAN, "kind": "task_submitted", "content": {"type": _TYPE, "input": _INPUT}},
+    "Health": {"status": "healthy", "database": "connected", "websocket_connections": 0},
+}
+"""By the name of the shape."""
+
+PROBLEMS: Mapping[int, tuple[str, str]] = {
+    400: ("unknown_name", "Agent 'sumarizer' not found. Available agents: assessment, research, summarizer."),
+    404: ("not_found", f"There is no task {_TASK_ID}."),
+    409: ("conflict", f"Task {_TASK_ID} changed hands 10 times while it was being cancelled. Try again."),
+    413: ("body_too_large", "The body is larger than 1048576 bytes. Send less, or a reference to where the rest is."),
+    415: ("not_json", "The body has to be JSON, with the header Content-Type: application/json."),
+    422: ("input_rejected", "The request does not fit: /input is not an object."),
+    503: ("store_unavailable", "The database does not answer: connection refused."),
+}
+"""By status: code and detail."""
+
+
+def problem_example(status: int) -> dict[str, Any]:
+    """What that status says, for example."""
+    errors = [("/input", "is not an object")] if status == 422 else []
+    return problem_body(status, *PROBLEMS[status], "/tasks", errors)

@@ -1,0 +1,58 @@
+"""The part of `/v1` that there is: plugins, journal, cancel, retry."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+
+from agentplat import Client, TaskView
+from agentplat_interface_rest import models
+from agentplat_interface_rest.openapi import responses
+from agentplat_interface_rest.routes.tasks import known_id
+
+_MOST_EVENTS = 2**63 - 1
+
+
+def router(client: Client) -> APIRouter:
+    """What explains and steers tasks."""
+    routes = APIRouter(prefix="/v1", tags=["v1"])
+
+    @routes.get("/plugins", summary="Plugins with state, version and reason of rejection")
+    def plugins() -> list[models.Plugin]:
+        """Every plugin that was found, and every file of the project."""
+        return [models.Plugin.model_validate({"name": found.name, **dict(found.values)}) for found in client.plugins()]
+
+    @routes.get("/tasks/{task_id}/journal", summary="A task's journal", responses=responses(404, 422, 503))
+    async def journal(
+        task_id: str, after: Annotated[int, Query(ge=0, le=_MOST_EVENTS, description="A sequence number.")] = 0
+    ) -> list[models.JournalEvent]:
+        """All events after the sequence number `after`, without gaps."""
+        return [
+            models.JournalEvent(seq=event.seq, at=event.at, kind=event.kind, content=dict(event.content))
+            for event in await client.journal(known_id(task_id), after)
+        ]
+
+    @routes.post("/tasks/{task_id}:cancel", summary="Cancel a task", responses=responses(404, 409, 422, 503))
+    async def cancel(task_id: str) -> models.Steered:
+        """At once if it has not started or waits; otherwise `cancel_requested` shows until what runs has ended."""
+        return _steered(await client.cancel(known_id(task_id)))
+
+    @routes.post("/tasks/{task_id}:retry", status_code=201, summary="Retry a task", responses=responses(404, 409, 503))
+    async def retry(task_id: str) -> models.Steered:
+        """A new task with the input of one that has ended; the source never changes."""
+        return _steered(await client.retry(known_id(task_id)))
+
+    return routes
+
+
+def _steered(task: TaskView) -> models.Steered:
+    return models.Steered(
+        id=task.id,
+        type=task.type,
+        status=task.status,
+        cancel_requested=task.cancel_requested,
+        retry_of=task.retry_of,
+        created_at=task.created_at,
+        updated_at=task.updated_at,
+    )
