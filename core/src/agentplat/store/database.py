@@ -67,9 +67,17 @@ class Database(ABC):
     async def write(self, work: Work[T], *, attempts: int = ATTEMPTS) -> T:
         """What `work` gives, committed. It may be called several times; each call is a transaction of its own.
 
-        Raises StoreUnavailable, SchemaOutdated, ValuesRefused, and what `work` raises on purpose.
+        Raises StoreUnavailable, SchemaOutdated, ValuesRefused, and what `work` raises on purpose. A cancel takes effect
+        when the transaction is over: one that is left half way would keep its locks until its connection is closed.
         """
-        return await self._repeatedly(self.writing, work, attempts)
+        writing = asyncio.ensure_future(self._repeatedly(self.writing, work, attempts))
+        try:
+            return await asyncio.shield(writing)
+        except asyncio.CancelledError:
+            await asyncio.wait([writing])
+            if not writing.cancelled():
+                writing.exception()  # nobody else will look at it
+            raise
 
     @abstractmethod
     def reading(self) -> AbstractAsyncContextManager[AsyncConnection]: ...
