@@ -26,8 +26,8 @@ endif
 BIN := .venv/bin
 bootstrap := $(filter .uv/%,$(UV))
 
-.PHONY: help setup demo test test-pythons format format-check lint types layers architecture public-api docs wheels \
-	validate build constraints clean
+.PHONY: help setup demo test test-pythons format format-check lint types layers architecture public-api docs docs-write \
+	wheels validate build constraints clean
 
 help: ## List these commands
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="	" read -r name text; do \
@@ -59,7 +59,7 @@ lint: setup ## Check the code's style and known mistakes
 	$(BIN)/ruff check
 
 types: setup ## Check the types, strictly
-	$(BIN)/mypy core testkit migrations workflows templates tests plugins/*/src
+	$(BIN)/mypy core cli testkit migrations workflows templates tests plugins/*/src
 	@for tests in plugins/*/tests; do \
 		if [ -d "$$tests" ]; then \
 			echo "mypy $$tests"; \
@@ -78,6 +78,9 @@ public-api: setup ## Write down the names that plugin authors build on, after a 
 
 docs: setup ## Check the documentation: links, and code that readers will copy
 	$(BIN)/pytest tests/docs $(ARGS)
+
+docs-write: setup ## Write the generated parts of the documentation anew
+	AGENTPLAT_WRITE_DOCS=1 $(BIN)/pytest -q tests/docs/test_generated.py
 
 wheels: setup ## Build every wheel and install each into an empty environment
 	$(BIN)/pytest tests/wheels -m wheels $(ARGS)

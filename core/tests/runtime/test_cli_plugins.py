@@ -28,7 +28,7 @@ def shown(text: str) -> Mapping[str, SimpleNamespace]:
 
 
 def test_plugins_are_one_object_a_line(capsys: pytest.CaptureFixture[str]) -> None:
-    plugins(json=True)
+    plugins(json_lines=True)
 
     records = shown(capsys.readouterr().out)
     assert records[BROKEN].state == "rejected"
@@ -49,6 +49,6 @@ def test_a_name_that_is_not_installed_is_shown(
 ) -> None:
     monkeypatch.setenv("AGENTPLAT_PLUGINS", "nobody")
 
-    plugins(json=True)
+    plugins(json_lines=True)
 
     assert shown(capsys.readouterr().out)["nobody"].reason.startswith("named in the settings, but not installed")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from importlib import import_module
 from typing import Any
@@ -17,10 +17,13 @@ from agentplat.engine.client.local import LocalClient
 from agentplat.engine.definitions import Definitions
 from agentplat.plugins.host import Plugins, load_plugins
 from agentplat.plugins.project.generation import Project, load_project
+from agentplat.plugins.project.sources import written_files
 from agentplat.plugins.registry import Registries
 from agentplat.runtime.identity_key import identity_key
 from agentplat.runtime.settings import Settings
 from agentplat.store.connect import open_store
+
+_LOOK = 0.5  # seconds between two looks at the project's files
 
 
 class Platform:
@@ -41,6 +44,22 @@ class Platform:
     def reload(self) -> None:
         """Read the project's folder again. What is broken keeps out; tasks that run keep what they began with."""
         self._project = load_project(self.settings.project, self.plugins.registries, self._project)
+
+    async def follow(self, told: Callable[..., None] = lambda *_: None) -> None:
+        """Reload whenever a file of the project changes, for ever; `told` gets a line for each thing to know."""
+        seen = written_files(self.settings.project)
+        while True:
+            await asyncio.sleep(_LOOK)
+            now = written_files(self.settings.project)
+            if now != seen:
+                seen = now
+                self.reload()
+                told("The project's files changed and were read again.", *self.faults)
+
+    @property
+    def faults(self) -> tuple[str, ...]:
+        """What is wrong with the project's files, line by line."""
+        return self._project.faults
 
     def client(self, *, development: bool = False) -> LocalClient:
         key = identity_key(self.settings)
@@ -90,7 +109,8 @@ async def open_platform(settings: Settings) -> AsyncIterator[Platform]:
                 "No installed plugin offers migrations, so an SQLite database cannot be made. "
                 "Install agentplat-migrations, and let it be loaded (plugins, plugins_deny)."
             )
-        settings.sqlite_file.parent.mkdir(parents=True, exist_ok=True)
+        # For this user only: inputs and outputs are in it.
+        settings.sqlite_file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         # In a thread: Alembic's environment runs an event loop of its own.
         await asyncio.to_thread(platform.migrate)
     await store.open()

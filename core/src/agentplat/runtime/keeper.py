@@ -26,6 +26,7 @@ logger = logging.getLogger("agentplat.keeper")
 
 _LOOK = 0.25  # seconds between two looks at the worker
 _FIRST_RESTART, _LONGEST_RESTART = 0.2, 10.0
+WRONG_SETTINGS = 2  # the exit code of a worker that no restart would help
 _STEADY = 30.0  # a worker that lived this long restarts without delay
 
 
@@ -45,6 +46,7 @@ class KeeperOptions:
     lease_seconds: float = 15.0
     renew_seconds: float = 4.0
     drain_seconds: float = 25.0
+    starts: int | None = None  # give up after so many workers in a row that never came to work; None: never
 
     @property
     def margin(self) -> float:
@@ -53,7 +55,11 @@ class KeeperOptions:
 
 
 class Keeper:
-    """Keeps one worker process alive. `serve` returns 0 when it was told to stop, or the worker ended by itself."""
+    """Keeps one worker process alive.
+
+    `serve` returns 0 when it was told to stop, or the worker ended by itself; the worker's exit code when another
+    worker would end so too.
+    """
 
     def __init__(
         self,
@@ -69,6 +75,7 @@ class Keeper:
         self._child: subprocess.Popen[bytes] | None = None
         self._lifeline = Lifeline()
         self._renewal: Renewal | None = None
+        self._came_to_work = False
 
     def stop(self, signum: int = signal.SIGTERM, frame: FrameType | None = None) -> None:
         """Let the worker drain, then end. Fit for `signal.signal`."""
@@ -77,23 +84,20 @@ class Keeper:
         if self._child is not None and self._child.poll() is None:
             self._child.send_signal(signal.SIGTERM)
 
-    def reload(self, signum: int = signal.SIGHUP, frame: FrameType | None = None) -> None:
-        """Let the worker read the project's files again. Fit for `signal.signal`."""
-        del signum, frame
-        # Before it is registered the worker has no handler yet, and would die of the signal.
-        if self._child is not None and self._child.poll() is None and self._lifeline.is_registered:
-            self._child.send_signal(signal.SIGHUP)
-
     def is_stopping(self) -> bool:
         return self._stopping
 
     def serve(self) -> int:
         pause = _FIRST_RESTART
+        useless = 0
         while not self.is_stopping():
             started = time.monotonic()
             code = self._keep_one()
             if self.is_stopping() or code == 0:
                 break
+            useless = 0 if self._came_to_work else useless + 1
+            if code == WRONG_SETTINGS or useless == self._options.starts:
+                return code
             logger.warning("worker_died", extra={"exit_code": code, "restart_in": pause})
             time.sleep(pause)
             pause = _FIRST_RESTART if time.monotonic() - started > _STEADY else min(pause * 2, _LONGEST_RESTART)
@@ -118,9 +122,9 @@ class Keeper:
             self._kill()
             code = self._child.wait()
             os.close(held)
-            registered = self._lifeline.is_registered
+            self._came_to_work = self._lifeline.is_registered
             self._lifeline.close()
-        if registered and code != 0:
+        if self._came_to_work and code != 0:
             self._expire(worker_id, blame)
         return code
 
@@ -153,7 +157,10 @@ class Keeper:
                         return None
                     confirmed = now if renewed else confirmed
                     next_renewal = now + (self._options.renew_seconds if renewed else 0.5)
-                if stop_by is None and time.monotonic() > confirmed + self._options.lease_seconds - self._options.margin:
+                if (
+                    stop_by is None
+                    and time.monotonic() > confirmed + self._options.lease_seconds - self._options.margin
+                ):
                     logger.error("lease_not_confirmed_in_time")
                     return None
         return None

@@ -6,7 +6,9 @@ sent: their Host or Origin names another machine.
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
+import socket
 from importlib import import_module
 from typing import Any
 from urllib.parse import urlsplit
@@ -16,7 +18,7 @@ from agentplat.domain.errors import SettingsInvalid
 from agentplat.plugins.registry import Registries
 
 _LOCAL_NAMES = ("localhost", "127.0.0.1", "[::1]")
-_RECEIPT_SECONDS = 30.0
+_KEEP_ALIVE_SECONDS = 30
 _GRACE_SECONDS = 5
 
 
@@ -95,7 +97,7 @@ def compose(registries: Registries, client: Client) -> Any:
         module, _, name = spec.factory.partition(":")
         mounts.append((spec.prefix.rstrip("/"), getattr(import_module(module), name)(client)))
     if not mounts:
-        raise SettingsInvalid("No installed plugin offers an interface. Install agentplat-interface-rest.")
+        raise SettingsInvalid("No installed plugin offers an interface: see `agentplat plugins`.")
     return LocalOnly(_Mounts(sorted(mounts, key=lambda mount: -len(mount[0]))))
 
 
@@ -118,19 +120,34 @@ class _Mounts:
         await send({"type": "http.response.body", "body": b""})
 
 
-def uvicorn_server(app: Any, host: str, port: int) -> Any:
-    """A uvicorn server that trusts no forwarded header and does not wait for open streams at the end."""
+def bound(host: str, port: int) -> tuple[socket.socket, str]:
+    """A socket that listens on the address, and the URL that leads there. SettingsInvalid when it cannot be had."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        listening = socket.create_server((host, port), family=family)
+    except OSError as error:
+        raise SettingsInvalid(
+            f"Port {port} of {host} cannot be bound: {error.strerror}. Choose another: --port."
+        ) from None
+    name = f"[{host}]" if family is socket.AF_INET6 else host
+    return listening, f"http://{name}:{listening.getsockname()[1]}"
+
+
+def make_server(app: Any) -> Any:
+    """A uvicorn server that trusts no forwarded header, and leaves signals to whoever runs it."""
     import uvicorn
 
-    return uvicorn.Server(
+    class Server(uvicorn.Server):
+        def capture_signals(self) -> Any:
+            return contextlib.nullcontext()
+
+    return Server(
         uvicorn.Config(
             app,
-            host=host,
-            port=port,
             proxy_headers=False,
             server_header=False,
             timeout_graceful_shutdown=_GRACE_SECONDS,
-            timeout_keep_alive=int(_RECEIPT_SECONDS),
+            timeout_keep_alive=_KEEP_ALIVE_SECONDS,
             log_config=None,
             access_log=False,
             ws_max_size=64 * 1024,

@@ -135,6 +135,7 @@ class Settings(BaseSettings):
     documents: Path | None = Field(
         None, description="The folder of documents to search. Default: `documents/` of the project."
     )
+    reload: bool = Field(False, description="Read the project's files again when they change. `dev` does.")
     identity: IdentitySettings = Field(IdentitySettings(), description="How users are told apart.")
     worker: WorkerSettings = Field(WorkerSettings(), description="How a worker takes and keeps tasks.")
     log: LogSettings = Field(LogSettings(), description="What is logged, and how.")
@@ -158,6 +159,11 @@ class Settings(BaseSettings):
         """The absolute path of the SQLite database; None on PostgreSQL."""
         scheme, _, path = self.database_url.partition(":///")
         return Path(path).absolute() if scheme == "sqlite" else None
+
+    @property
+    def absolute_database_url(self) -> str:
+        """The URL as a process in another folder would have to say it."""
+        return f"sqlite:///{self.sqlite_file}" if self.sqlite_file else self.database_url
 
     @property
     def documents_folder(self) -> Path | None:

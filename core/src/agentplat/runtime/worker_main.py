@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import signal
 import sys
 from uuid import UUID
 
-from agentplat.domain.errors import AgentplatError
+from agentplat.domain.errors import AgentplatError, SchemaOutdated, UsageError
 from agentplat.domain.ids import WorkerId
 from agentplat.runtime.app import Platform, open_platform
 from agentplat.runtime.bodies import Bodies
+from agentplat.runtime.keeper import WRONG_SETTINGS
 from agentplat.runtime.lifeline import Lifeline, die_with_parent, die_with_pipe
 from agentplat.runtime.logs import configure_logs
 from agentplat.runtime.settings import load_settings
@@ -42,15 +42,16 @@ async def work(platform: Platform, worker_id: WorkerId, lifeline: Lifeline) -> N
     )
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, worker.stop)
-    loop.add_signal_handler(signal.SIGHUP, platform.reload)
     platform.plugins.observers.process_started("worker")
-    sweeping = asyncio.create_task(sweep_forever(platform.store), name="sweeper")
+    beside = [asyncio.create_task(sweep_forever(platform.store), name="sweeper")]
+    if platform.settings.reload:
+        beside.append(asyncio.create_task(platform.follow(), name="reload"))
     try:
         await worker.serve()
     finally:
-        sweeping.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await sweeping
+        for task in beside:
+            task.cancel()
+        await asyncio.gather(*beside, return_exceptions=True)
 
 
 async def _main(worker_id: UUID, lifeline: Lifeline) -> None:
@@ -60,17 +61,17 @@ async def _main(worker_id: UUID, lifeline: Lifeline) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    """0 after a drain, 2 when a setting is wrong, 1 otherwise."""
+    """0 after a drain, WRONG_SETTINGS when another start would not help, 1 otherwise."""
     worker_id, memory, alive = arguments
     die_with_parent()
     die_with_pipe(int(alive))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the keeper decides
-    configure_logs(load_settings().log)
     try:
+        configure_logs(load_settings().log)
         asyncio.run(_main(UUID(worker_id), Lifeline(int(memory))))
     except AgentplatError as error:
         print(f"agentplat worker: {error.detail}", file=sys.stderr)  # noqa: T201
-        return 2
+        return WRONG_SETTINGS if isinstance(error, UsageError | SchemaOutdated) else 1
     return 0
 
 

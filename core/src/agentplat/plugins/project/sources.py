@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
@@ -57,6 +58,16 @@ def read_sources(folder: Path) -> Iterator[Source]:
             yield _entries(folder / name, name, read)
     for file in sorted((folder / "workflows").glob("*.yaml")):
         yield _workflow(file, file.relative_to(folder).as_posix())
+
+
+def written_files(folder: Path) -> dict[Path, int]:
+    """Every file that `read_sources` would read, with the time of its last change."""
+    patterns = ("agents/*.py", "tools/*.py", "workflows/*.yaml", "agents.yaml", "tools.yaml")
+    times = {}
+    for file in (file for pattern in patterns for file in folder.glob(pattern)):
+        with suppress(OSError):  # it went away in between
+            times[file] = file.stat().st_mtime_ns
+    return times
 
 
 def _python(file: Path, name: str) -> Source:

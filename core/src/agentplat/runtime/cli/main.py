@@ -1,99 +1,108 @@
 """`agentplat`: the commands of the core, and those that installed plugins offer.
 
-Nothing heavy is imported before a command is called, so that `--help` answers at once.
+Nothing heavy is imported before a command is called, so that `--help` answers at once; typer is not either.
 """
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
-from importlib import import_module
+from collections.abc import Mapping, Sequence
+from importlib import import_module, metadata
+from typing import TYPE_CHECKING
 
-import typer
-
-from agentplat.domain.errors import AgentplatError, UsageError
+from agentplat.domain.errors import AgentplatError, UnknownName, UsageError
+from agentplat.plugins.discovery import PluginState
 from agentplat.plugins.host import load_plugins
 from agentplat.plugins.selection import project_folder, read_selection
 
+if TYPE_CHECKING:
+    from agentplat.plugins.host import Plugins
+
 _HERE = "agentplat.runtime.cli"
 CORE_COMMANDS = {
-    "run": ("Submit a task, wait for it, and print what came of it.", f"{_HERE}.run:run"),
-    "dev": ("API and worker by one command, on SQLite; reloads workflows and agents.", f"{_HERE}.serve:dev"),
-    "tasks": ("List, show, cancel and retry tasks.", f"{_HERE}.tasks:app"),
-    "workflows": ("List, validate and draw workflows.", f"{_HERE}.workflows:app"),
-    "plugins": ("Show what is installed, in which state, and why.", f"{_HERE}.plugins:plugins"),
     "api": ("Serve the installed interfaces.", f"{_HERE}.serve:api"),
+    "dev": ("API and worker by one command; reloads the project's files.", f"{_HERE}.serve:dev"),
+    "plugins": ("Show what is installed, in which state, and why.", f"{_HERE}.plugins:plugins"),
     "worker": ("Work on tasks: a keeper and its worker process.", f"{_HERE}.serve:worker"),
 }
-"""Name to help and target, in the order in which `--help` shows them. The target is imported at the call."""
+"""Name to help and target. The target, a function or a typer.Typer, is imported when it is called."""
 
 
 def main() -> None:
     """Run the command that the arguments name. Exit code 2 for a wrong use, 1 for what went wrong besides."""
     try:
-        sys.exit(run_command(sys.argv[1:]))
-    except UsageError as error:
-        _complain(error, 2)
+        try:
+            sys.exit(run_command(sys.argv[1:]))
+        finally:
+            sys.stdout.flush()  # here, where a reader that went away is expected
     except AgentplatError as error:
-        _complain(error, 1)
+        _complain(f"Error ({error.code}): {error.detail}")
+        sys.exit(2 if isinstance(error, UsageError) else 1)
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:
         # The reader went away (`agentplat tasks list | head`); what is still buffered has nowhere to go.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+    except OSError as error:
+        _complain(f"Error (system): {error}")
+        sys.exit(1)
 
 
 def run_command(arguments: Sequence[str]) -> int:
     """The exit code of the command, whichever distribution it comes from."""
-    known = {**_offered(), **CORE_COMMANDS}
-    if arguments and arguments[0] in known:
-        name, *rest = arguments
-        app = _loaded(known[name][1])
-        return int(app(args=rest, prog_name=f"agentplat {name}", standalone_mode=True) or 0)
-    overview = _overview({**CORE_COMMANDS, **known})
-    return int(overview(args=list(arguments) or ["--help"], prog_name="agentplat") or 0)
+    name, *rest = arguments or ["--help"]
+    if name in CORE_COMMANDS:
+        return _call(name, CORE_COMMANDS[name][1], rest)
+    if name == "--version":
+        sys.stdout.write(f"{metadata.version('agentplat-core')}\n")
+        return 0
+    plugins = load_plugins(read_selection(project_folder(os.environ), os.environ))
+    commands = {spec.name: (spec.help, spec.target) for spec in plugins.registries.commands} | CORE_COMMANDS
+    if name == "--help":
+        sys.stdout.write(_overview(commands))
+        return 0
+    if name not in commands:
+        raise _unknown(name, commands, plugins)
+    return _call(name, commands[name][1], rest)
 
 
-def _offered() -> dict[str, tuple[str, str]]:
-    selection = read_selection(project_folder(os.environ), os.environ)
-    commands = load_plugins(selection).registries.commands
-    return {spec.name: (spec.help, spec.target) for spec in commands}
+def _call(name: str, target: str, arguments: Sequence[str]) -> int:
+    import typer
+
+    from agentplat.runtime.cli.options import command_group
+
+    module, _, attribute = target.partition(":")
+    app = getattr(import_module(module), attribute)
+    if not isinstance(app, typer.Typer):
+        function, app = app, command_group()
+        app.command()(function)
+    return int(app(args=arguments, prog_name=f"agentplat {name}") or 0)
 
 
-def _loaded(target: str) -> typer.Typer:
-    module, _, name = target.partition(":")
-    found = getattr(import_module(module), name)
-    if isinstance(found, typer.Typer):
-        return found
-    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-    app.command()(found)
-    return app
-
-
-def _overview(known: dict[str, tuple[str, str]]) -> typer.Typer:
-    """An app that can show its help, and say that a command does not exist."""
-    app = typer.Typer(
-        add_completion=False,
-        no_args_is_help=True,
-        pretty_exceptions_enable=False,
-        help="Durable AI-agent workflows, declared in YAML, on your own machines.",
+def _overview(commands: Mapping[str, tuple[str, str]]) -> str:
+    width = max(map(len, commands))
+    listed = "".join(f"  {name:{width}}  {help_line}\n" for name, (help_line, _) in sorted(commands.items()))
+    return (
+        "Usage: agentplat COMMAND [ARGUMENTS]...\n\n"
+        "  Durable AI-agent workflows, declared in YAML, on your own machines.\n\n"
+        f"Commands:\n{listed}\n"
+        "  agentplat COMMAND --help  says more of a command.\n"
+        "  agentplat --version       shows the version.\n"
     )
 
-    def version(show: bool = typer.Option(False, "--version", help="Show the version and exit.")) -> None:
-        if show:
-            from importlib.metadata import version as installed
 
-            typer.echo(installed("agentplat-core"))
-            raise typer.Exit
-
-    app.callback(invoke_without_command=True)(version)
-    for name, (help_line, _) in known.items():
-        app.command(name, help=help_line)(lambda: None)
-    return app
+def _unknown(name: str, commands: Mapping[str, object], plugins: Plugins) -> UsageError:
+    """Says also which plugins cannot offer it just now."""
+    out = [record.name for record in plugins.records if record.state is not PluginState.ACTIVE]
+    error = UnknownName("command", name, tuple(commands))
+    if not out:
+        return error
+    return UsageError(f"{error.detail} Not loaded, see `agentplat plugins`: {', '.join(out)}.")
 
 
-def _complain(error: AgentplatError, code: int) -> None:
-    typer.secho(f"Error ({error.code}): {error.detail}", err=True, fg=typer.colors.RED)
-    sys.exit(code)
+def _complain(text: str) -> None:
+    if sys.stderr.isatty():
+        text = f"\033[31m{text}\033[0m"
+    sys.stderr.write(f"{text}\n")

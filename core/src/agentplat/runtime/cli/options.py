@@ -1,4 +1,4 @@
-"""The flags that are alike everywhere, and what they mean."""
+"""The flags that are alike everywhere, and how commands look."""
 
 from __future__ import annotations
 
@@ -13,4 +13,14 @@ DatabaseUrl = Annotated[
     typer.Option("--database-url", help="sqlite:///path or postgresql://... Default: .agentplat/agentplat.db here."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object a line, for programs.")]
-Url = Annotated[str | None, typer.Option("--url", help="A running server, in place of the database.")]
+
+
+def command_group(help: str | None = None) -> typer.Typer:
+    """A typer.Typer whose help is plain text: rich would cost more time than all the rest of `--help`."""
+    return typer.Typer(
+        add_completion=False,
+        no_args_is_help=help is not None,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+        help=help,
+    )

@@ -6,56 +6,25 @@ import asyncio
 import os
 import signal
 import sys
-from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from agentplat.runtime.cli.options import DatabaseUrl, Host, Port
 
+if TYPE_CHECKING:
+    from agentplat.runtime.cli.own_worker import OwnWorker
+    from agentplat.runtime.settings import Settings
+
+_LOOK = 0.25  # seconds between two looks at the worker
+_KEEPS_FAILING = 3
+
 
 def api(host: Host = None, port: Port = None, database_url: DatabaseUrl = None) -> None:
     """Serve the installed interfaces: REST at /, and whatever else is installed."""
-    from agentplat.runtime.logs import configure_logs
     from agentplat.runtime.settings import load_settings
 
-    settings = load_settings(host=host, port=port, database_url=database_url)
-    configure_logs(settings.log)
-    asyncio.run(_serve(settings, with_worker=False))
-
-
-def worker(
-    database_url: DatabaseUrl = None,
-    concurrency: Annotated[int | None, typer.Option("--concurrency", help="Tasks owned at a time.")] = None,
-) -> None:
-    """Work on tasks. This process keeps the lease; a child process does the work, and is replaced when it dies."""
-    from agentplat.runtime.keeper import Keeper, KeeperOptions
-    from agentplat.runtime.lifeline import die_with_parent
-    from agentplat.runtime.logs import configure_logs
-    from agentplat.runtime.settings import load_settings
-    from agentplat.store.renewal import Renewal
-
-    settings = load_settings(database_url=database_url)
-    configure_logs(settings.log)
-    if database_url is not None:
-        os.environ["AGENTPLAT_DATABASE_URL"] = database_url
-    if concurrency is not None:
-        os.environ["AGENTPLAT_WORKER__CONCURRENCY"] = str(concurrency)
-    if os.environ.get(PARENT_VARIABLE):
-        die_with_parent()
-    keeper = Keeper(
-        [sys.executable, "-m", "agentplat.runtime.worker_main"],
-        lambda: Renewal(settings.database_url),
-        KeeperOptions(
-            lease_seconds=settings.worker.lease_seconds,
-            renew_seconds=settings.worker.renew_seconds,
-            drain_seconds=settings.worker.drain_seconds,
-        ),
-    )
-    signal.signal(signal.SIGTERM, keeper.stop)
-    signal.signal(signal.SIGINT, keeper.stop)
-    signal.signal(signal.SIGHUP, keeper.reload)
-    raise typer.Exit(keeper.serve())
+    asyncio.run(_serve(load_settings(host=host, port=port, database_url=database_url), with_worker=False))
 
 
 def dev(host: Host = None, port: Port = None, database_url: DatabaseUrl = None) -> None:
@@ -63,86 +32,100 @@ def dev(host: Host = None, port: Port = None, database_url: DatabaseUrl = None) 
 
     Workflows, agents and tools of the project's folder are read again when their files change.
     """
-    from agentplat.runtime.logs import configure_logs
     from agentplat.runtime.settings import load_settings
 
-    settings = load_settings(host=host, port=port, database_url=database_url)
-    configure_logs(settings.log)
+    settings = load_settings(host=host, port=port, database_url=database_url, reload=True)
     asyncio.run(_serve(settings, with_worker=True))
 
 
-PARENT_VARIABLE = "AGENTPLAT_DIE_WITH_PARENT"
-"""Set for a worker that belongs to another command (`dev`, `run`, `demo`), and must not outlive it."""
+def worker(
+    database_url: DatabaseUrl = None,
+    concurrency: Annotated[int | None, typer.Option("--concurrency", help="Tasks owned at a time.")] = None,
+) -> None:
+    """Work on tasks. This process keeps the lease; a child process does the work, and is replaced when it dies."""
+    from agentplat.runtime.cli.own_worker import OWNED_VARIABLE
+    from agentplat.runtime.keeper import Keeper, KeeperOptions
+    from agentplat.runtime.lifeline import die_with_pipe
+    from agentplat.runtime.logs import configure_logs
+    from agentplat.runtime.settings import load_settings
+    from agentplat.store.renewal import Renewal
 
-
-async def start_worker(database_url: str, project: Path, **variables: str) -> asyncio.subprocess.Process:
-    """A keeper with its worker, in a session of its own, that ends with this process."""
-    return await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "agentplat.runtime.cli",
-        "worker",
-        env={
-            **os.environ,
-            "AGENTPLAT_DATABASE_URL": database_url,
-            "AGENTPLAT_PROJECT": str(project),
-            PARENT_VARIABLE: "1",
-            **variables,
-        },
-        stdin=asyncio.subprocess.DEVNULL,
-        start_new_session=True,
+    is_owned = OWNED_VARIABLE in os.environ
+    if is_owned:
+        die_with_pipe(sys.stdin.fileno())
+    settings = load_settings(database_url=database_url)
+    configure_logs(settings.log)
+    if database_url is not None:
+        os.environ["AGENTPLAT_DATABASE_URL"] = database_url
+    if concurrency is not None:
+        os.environ["AGENTPLAT_WORKER__CONCURRENCY"] = str(concurrency)
+    keeper = Keeper(
+        [sys.executable, "-P", "-m", "agentplat.runtime.worker_main"],
+        lambda: Renewal(settings.database_url),
+        KeeperOptions(
+            lease_seconds=settings.worker.lease_seconds,
+            renew_seconds=settings.worker.renew_seconds,
+            drain_seconds=settings.worker.drain_seconds,
+            starts=_KEEPS_FAILING if is_owned else None,
+        ),
     )
+    signal.signal(signal.SIGTERM, keeper.stop)
+    signal.signal(signal.SIGINT, keeper.stop)
+    raise typer.Exit(keeper.serve())
 
 
-async def stop_worker(process: asyncio.subprocess.Process) -> None:
-    """Let it drain; what does not end in time ends with this process."""
-    if process.returncode is None:
-        process.send_signal(signal.SIGTERM)
-        await process.wait()
-
-
-async def _serve(settings: Any, *, with_worker: bool) -> None:
+async def _serve(settings: Settings, *, with_worker: bool) -> None:
+    """Serve until a signal says stop, or until something that belongs to it ends."""
     from agentplat.runtime.app import open_platform
-    from agentplat.runtime.serve import compose, require_loopback, uvicorn_server
+    from agentplat.runtime.cli.own_worker import OwnWorker
+    from agentplat.runtime.logs import configure_logs
+    from agentplat.runtime.serve import bound, compose, make_server, require_loopback
     from agentplat.runtime.sweeper import sweep_forever
 
+    configure_logs(settings.log)
     require_loopback(settings.host)
+    socket, address = bound(settings.host, settings.port)
     async with open_platform(settings) as platform:
-        server = uvicorn_server(
-            compose(platform.registries, platform.client(development=True)), settings.host, settings.port
-        )
+        server = make_server(compose(platform.registries, platform.client(development=True)))
+        _stop_on_signals(server)
         platform.plugins.observers.process_started("api")
-        background = [asyncio.create_task(sweep_forever(platform.store), name="sweeper")]
-        keeper = await start_worker(absolute_url(settings), settings.project) if with_worker else None
-        if with_worker:
-            background.append(asyncio.create_task(_reload(platform, keeper), name="reload"))
-            _greet(settings)
+        own = await OwnWorker.start(settings) if with_worker else None
+        parts = [asyncio.create_task(server.serve([socket])), asyncio.create_task(sweep_forever(platform.store))]
+        if own is not None:
+            parts.append(asyncio.create_task(_watch(own)))
+        if settings.reload:
+            parts.append(asyncio.create_task(platform.follow(_tell)))
+        _tell(f"agentplat is at {address}. Project: {settings.project}. Ctrl-C stops it.", *platform.faults)
         try:
-            await server.serve()
+            ended, _ = await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
+            server.should_exit = True
+            await parts[0]
         finally:
-            for task in background:
-                task.cancel()
-            if keeper is not None:
-                await stop_worker(keeper)
+            for part in parts:
+                part.cancel()
+            if own is not None:
+                await own.stop()
+        for part in ended:
+            part.result()
 
 
-def absolute_url(settings: Any) -> str:
-    """The database's URL as a process in another folder would have to say it."""
-    file = settings.sqlite_file
-    return f"sqlite:///{file}" if file is not None else str(settings.database_url)
+def _stop_on_signals(server: Any) -> None:
+    """The first one lets open requests end, the second one does not."""
+
+    def stop() -> None:
+        server.force_exit = server.should_exit
+        server.should_exit = True
+
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(signum, stop)
 
 
-def _greet(settings: Any) -> None:
-    typer.echo(f"agentplat is at http://{settings.host}:{settings.port} (docs: /docs). Ctrl-C stops it.", err=True)
+async def _watch(own: OwnWorker) -> None:
+    while True:
+        own.check()
+        await asyncio.sleep(_LOOK)
 
 
-async def _reload(platform: Any, keeper: Any) -> None:
-    """Read the project again when its files change; the worker starts anew, and goes on where it was."""
-    from watchfiles import awatch
-
-    folder: Path = platform.settings.project
-    watched = [folder / name for name in ("agents", "tools", "workflows", "agents.yaml", "tools.yaml")]
-    async for _ in awatch(folder, watch_filter=lambda _, path: any(Path(path).is_relative_to(w) for w in watched)):
-        platform.reload()
-        typer.echo("The project's files changed; they were read again.", err=True)
-        keeper.send_signal(signal.SIGHUP)
+def _tell(*lines: str) -> None:
+    for line in lines:
+        typer.echo(line, err=True)

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated, Any
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Annotated, TypeVar
 from uuid import UUID
 
 import typer
 
-from agentplat.domain.errors import InputRejected
-from agentplat.runtime.cli.options import DatabaseUrl, Json, Url
-from agentplat.runtime.cli.run import connected
+from agentplat import InputRejected, TaskFilter, TaskState
+from agentplat.runtime.cli.options import DatabaseUrl, Json, command_group
+from agentplat_cli.options import Url
 
-app = typer.Typer(
-    add_completion=False,
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    help="List, show, cancel and retry tasks.",
-)
+if TYPE_CHECKING:
+    from agentplat_cli.session import Tasks
+
+app = command_group("List, show, cancel and retry tasks.")
 
 TaskArgument = Annotated[str, typer.Argument(help="The task's id.")]
+T = TypeVar("T")
 
 
 @app.command("list")
@@ -32,21 +32,19 @@ def list_tasks(
     json_lines: Json = False,
 ) -> None:
     """The newest tasks first."""
-    from agentplat.contracts.interface import TaskFilter
-    from agentplat.domain.task import TaskState
-    from agentplat.runtime.cli.output import Printer, cost_text, task_json
+    from agentplat_cli.output import Printer, cost_text, task_json
 
     if status is not None and status not in tuple(TaskState):
         raise InputRejected("--status", [("", f"is {status!r}, not one of {', '.join(TaskState)}")])
     wanted = TaskFilter(status=TaskState(status) if status else None, type=type, limit=limit)
-    tasks = asyncio.run(_call(url, database_url, lambda client: client.tasks(wanted)))
+    found = _call(url, database_url, lambda tasks: tasks.tasks(wanted))
     printer = Printer(json_lines=json_lines)
     if json_lines:
-        for task in tasks:
+        for task in found:
             printer.line(task_json(task))
         return
-    rows = [(t.id, t.type, t.status.value, f"{t.created_at:%Y-%m-%d %H:%M:%S}", cost_text(t.usage.cost)) for t in tasks]
-    printer.table(("id", "type", "status", "created (UTC)", "cost"), rows, "No task yet. `agentplat run` makes one.")
+    rows = [(t.id, t.status.value, f"{t.created_at:%Y-%m-%d %H:%M:%S}", cost_text(t.usage.cost), t.type) for t in found]
+    printer.table(("id", "status", "created (UTC)", "cost", "type"), rows, "No task yet. `agentplat run` makes one.")
 
 
 @app.command()
@@ -58,32 +56,31 @@ def show(
     json_lines: Json = False,
 ) -> None:
     """One task with its steps."""
-    from agentplat.runtime.cli.output import Printer
+    from agentplat_cli.output import Printer
 
-    printer = Printer(json_lines=json_lines)
+    printer, task_id = Printer(json_lines=json_lines), _id(task)
     if journal:
-        for event in asyncio.run(_call(url, database_url, lambda client: client.journal(_id(task)))):
-            printer.event(event)
-        return
-    printer.task(asyncio.run(_call(url, database_url, lambda client: client.task(_id(task)))))
+        printer.journal(_call(url, database_url, lambda tasks: tasks.journal(task_id)))
+    else:
+        printer.task(_call(url, database_url, lambda tasks: tasks.task(task_id)))
 
 
 @app.command()
 def cancel(task: TaskArgument, url: Url = None, database_url: DatabaseUrl = None, json_lines: Json = False) -> None:
     """Cancel a task: at once if it has not started, otherwise its worker ends what runs."""
-    _print(asyncio.run(_call(url, database_url, lambda client: client.cancel(_id(task)))), json_lines)
+    from agentplat_cli.output import Printer
+
+    task_id = _id(task)
+    Printer(json_lines=json_lines).task(_call(url, database_url, lambda tasks: tasks.cancel(task_id)))
 
 
 @app.command()
 def retry(task: TaskArgument, url: Url = None, database_url: DatabaseUrl = None, json_lines: Json = False) -> None:
-    """Submit a task that has ended once more, as a new task."""
-    _print(asyncio.run(_call(url, database_url, lambda client: client.retry(_id(task)))), json_lines)
+    """Submit a task that has ended once more, as a new task, for the next worker."""
+    from agentplat_cli.output import Printer
 
-
-def _print(task: Any, json_lines: bool) -> None:
-    from agentplat.runtime.cli.output import Printer
-
-    Printer(json_lines=json_lines).task(task)
+    task_id = _id(task)
+    Printer(json_lines=json_lines).task(_call(url, database_url, lambda tasks: tasks.retry(task_id)))
 
 
 def _id(text: str) -> UUID:
@@ -93,6 +90,11 @@ def _id(text: str) -> UUID:
         raise InputRejected("The task's id", [("", f"{text!r} is not a UUID")]) from None
 
 
-async def _call(url: str | None, database_url: str | None, call: Any) -> Any:
-    async with connected(url, database_url, works=False) as client:
-        return await call(client)
+def _call(url: str | None, database_url: str | None, call: Callable[[Tasks], Awaitable[T]]) -> T:
+    from agentplat_cli.session import connected
+
+    async def called() -> T:
+        async with connected(url, database_url, works=False) as session:
+            return await call(session.tasks)
+
+    return asyncio.run(called())

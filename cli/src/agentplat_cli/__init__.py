@@ -1,0 +1,1 @@
+"""The commands of agentplat for people at a terminal: run, tasks, workflows, demo."""

@@ -1,0 +1,26 @@
+"""What agentplat-cli offers to agentplat."""
+
+from __future__ import annotations
+
+from agentplat import CommandSpec, hookimpl
+
+API_LEVEL = 1
+
+
+@hookimpl
+def agentplat_commands() -> list[CommandSpec]:
+    """The commands that submit, watch and show."""
+    return [
+        CommandSpec(
+            name="demo",
+            help="Run the demonstration over your documents, and show what came of it.",
+            target="agentplat_cli.demo:demo",
+        ),
+        CommandSpec(
+            name="run",
+            help="Submit a task, wait for it, and print what came of it.",
+            target="agentplat_cli.run:run",
+        ),
+        CommandSpec(name="tasks", help="List, show, cancel and retry tasks.", target="agentplat_cli.tasks:app"),
+        CommandSpec(name="workflows", help="List, validate and draw workflows.", target="agentplat_cli.workflows:app"),
+    ]

@@ -1,0 +1,186 @@
+"""Tasks of a running server, over its REST interface."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, Self
+from uuid import UUID, uuid4
+
+import httpx
+
+from agentplat import (
+    AgentplatError,
+    ConflictError,
+    Failure,
+    InputRejected,
+    JournalView,
+    NotFound,
+    StepView,
+    Submission,
+    TaskFilter,
+    TaskState,
+    TaskView,
+    UnavailableError,
+    Usage,
+    UsageError,
+    WorkflowStateView,
+)
+
+_TIMEOUT = 30.0
+
+
+class RemoteTasks:
+    """Offers what the Client offers for tasks. An async context manager."""
+
+    def __init__(self, url: str) -> None:
+        """`url` is the server's address; a path in it is kept."""
+        try:
+            parsed = httpx.URL(url)
+        except (httpx.InvalidURL, ValueError):
+            parsed = httpx.URL()
+        if parsed.scheme not in ("http", "https") or not parsed.host:
+            raise InputRejected("--url", [("", f"{url!r} is not of the form http://host:port")])
+        self._url = url
+        # No proxy from the environment: the server is on this machine, or stands behind a proxy of its own.
+        self._http = httpx.AsyncClient(base_url=parsed, timeout=_TIMEOUT, trust_env=False)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._http.aclose()
+
+    async def submit(self, submission: Submission) -> TaskView:
+        body = {
+            "type": submission.type,
+            "input": submission.input,
+            "user_id": submission.user,
+            "tenant_id": submission.tenant,
+        }
+        # Were the answer lost, a repetition would find the same task.
+        headers = {"Idempotency-Key": submission.idempotency_key or str(uuid4())}
+        return _task(await self._ask("POST", "tasks", json=body, headers=headers))
+
+    async def task(self, task_id: UUID) -> TaskView:
+        return _task(await self._ask("GET", f"tasks/{task_id}"))
+
+    async def tasks(self, filter: TaskFilter) -> Sequence[TaskView]:
+        wanted = {"limit": str(filter.limit), "status_filter": filter.status, "type": filter.type}
+        given = {name: value for name, value in wanted.items() if value is not None}
+        return [_task(task) for task in await self._ask("GET", "tasks", params=given)]
+
+    async def journal(self, task_id: UUID, after: int = 0) -> Sequence[JournalView]:
+        events = await self._ask("GET", f"v1/tasks/{task_id}/journal", params={"after": str(after)})
+        return [
+            JournalView(seq=event["seq"], at=_time(event["at"]), kind=event["kind"], content=event["content"])
+            for event in events
+        ]
+
+    async def cancel(self, task_id: UUID) -> TaskView:
+        return _task(await self._ask("POST", f"v1/tasks/{task_id}:cancel"))
+
+    async def retry(self, task_id: UUID) -> TaskView:
+        return _task(await self._ask("POST", f"v1/tasks/{task_id}:retry"))
+
+    async def _ask(self, method: str, path: str, **request: Any) -> Any:
+        try:
+            answer = await self._http.request(method, path, **request)
+        except httpx.TransportError as error:
+            reason = str(error) or type(error).__name__
+            raise UnavailableError(f"{self._url} does not answer: {reason}.") from None
+        try:
+            body = answer.json()
+        except ValueError:
+            body = None
+        if answer.is_success and body is not None:
+            return body
+        if isinstance(body, Mapping) and isinstance(body.get("detail"), str):
+            raise _error(answer.status_code, str(body.get("error_code") or "error"), body["detail"])
+        raise AgentplatError(
+            f"{self._url} answers {method} /{path} with {answer.status_code}, and not as agentplat does. "
+            "Is it the address of agentplat's REST interface?"
+        )
+
+
+def _error(status: int, code: str, detail: str) -> AgentplatError:
+    """The error that the server had, with its code and its words."""
+    kinds: dict[int, type[AgentplatError]] = {404: NotFound, 409: ConflictError, 503: UnavailableError}
+    error = kinds.get(status, UsageError if status < 500 else AgentplatError)(detail)
+    error.code = code
+    return error
+
+
+def _task(value: Mapping[str, Any]) -> TaskView:
+    state = value["workflow_state"]
+    return TaskView(
+        id=UUID(value["id"]),
+        type=value["type"],
+        status=TaskState(value["status"]),
+        input=value["input"],
+        output=value["output"],
+        failure=_failure(value["failure"]),
+        created_at=_time(value["created_at"]),
+        updated_at=_time(value["updated_at"]),
+        tenant=value["tenant_id"],
+        user_hash=value["user_id_hash"],
+        trace_id=value["generation_id"],
+        usage=_usage(value),
+        cancel_requested=value["cancel_requested"],
+        reason=value["reason"],
+        retry_of=UUID(value["retry_of"]) if value["retry_of"] else None,
+        steps=tuple(map(_step, value["subtasks"])),
+        workflow_state=None if state is None else _workflow_state(state),
+    )
+
+
+def _step(value: Mapping[str, Any]) -> StepView:
+    return StepView(
+        id=UUID(value["id"]),
+        task_id=UUID(value["parent_task_id"]),
+        path=value["name"],
+        kind=value["kind"],
+        target=value["agent_type"],
+        iteration=value["iteration"],
+        attempt=value["attempt"],
+        status=TaskState(value["status"]),
+        input=value["input"],
+        output=value["output"],
+        failure=_failure(value["failure"]),
+        usage=_usage(value),
+        created_at=_time(value["created_at"]),
+        updated_at=_time(value["updated_at"]),
+    )
+
+
+def _workflow_state(value: Mapping[str, Any]) -> WorkflowStateView:
+    return WorkflowStateView(
+        id=UUID(value["id"]),
+        task_id=UUID(value["parent_task_id"]),
+        workflow=value["workflow_type"],
+        iteration=value["current_iteration"],
+        max_iterations=value["max_iterations"],
+        current=value["current_state"],
+        outputs=value["state_data"],
+        tenant=value["tenant_id"],
+        created_at=_time(value["created_at"]),
+        updated_at=_time(value["updated_at"]),
+    )
+
+
+def _usage(value: Mapping[str, Any]) -> Usage:
+    cost = value["total_cost"]
+    return Usage(
+        model=value["model_used"],
+        input_tokens=value["input_tokens"],
+        output_tokens=value["output_tokens"],
+        cost=None if cost is None else round(cost * 1_000_000),
+    )
+
+
+def _failure(value: Mapping[str, Any] | None) -> Failure | None:
+    return None if value is None else Failure.from_json(value)
+
+
+def _time(text: str) -> datetime:
+    return datetime.fromisoformat(text)

@@ -1,0 +1,116 @@
+"""The way to tasks: the database of this folder, with a worker of its own where one is needed, or a running server."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+from uuid import UUID
+
+from agentplat import JournalView, Submission, TaskFilter, TaskView, UnavailableError
+
+if TYPE_CHECKING:
+    from agentplat.runtime.app import Platform
+    from agentplat.runtime.cli.own_worker import OwnWorker
+    from agentplat.runtime.settings import Settings
+
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 0.5
+_PATIENCE = 30.0  # seconds for which a database or a server may be away while a task is waited for
+
+
+class Tasks(Protocol):
+    """What of the Client is used here; a server offers the same."""
+
+    async def submit(self, submission: Submission) -> TaskView: ...
+
+    async def task(self, task_id: UUID) -> TaskView: ...
+
+    async def tasks(self, filter: TaskFilter) -> Sequence[TaskView]: ...
+
+    async def journal(self, task_id: UUID, after: int = 0) -> Sequence[JournalView]: ...
+
+    async def cancel(self, task_id: UUID) -> TaskView: ...
+
+    async def retry(self, task_id: UUID) -> TaskView: ...
+
+
+@dataclass(frozen=True)
+class Session:
+    """An open way to tasks. `own` is the worker that belongs to it, if there is one."""
+
+    tasks: Tasks
+    own: OwnWorker | None = None
+    platform: Platform | None = None
+
+    async def finished(
+        self,
+        task: TaskView,
+        changed: Callable[[TaskView], None],
+        happened: Callable[[JournalView], None] | None = None,
+    ) -> TaskView:
+        """The task, once it has ended; `changed` and `happened` are told meanwhile.
+
+        UnavailableError when the database or the server stays away, or as soon as the own worker has ended.
+        """
+        pause, seq, away = _FIRST_PAUSE, 0, 0.0
+        while True:
+            if self.own is not None:
+                self.own.check()
+            try:
+                task = await self.tasks.task(task.id)
+                events = await self.tasks.journal(task.id, seq) if happened is not None else ()
+            except UnavailableError:
+                if away > _PATIENCE:
+                    raise
+                events, away = (), away + pause
+            else:
+                away = 0.0
+            for event in events:
+                assert happened is not None
+                happened(event)
+                seq = event.seq
+            if task.status.is_terminal:
+                return task
+            changed(task)
+            await asyncio.sleep(pause)
+            pause = min(pause * 1.2, _LONGEST_PAUSE)
+
+
+@asynccontextmanager
+async def connected(url: str | None, database_url: str | None, *, works: bool, **flags: Any) -> AsyncIterator[Session]:
+    """A session with the server at `url`, or with the database; with `works`, a worker is there for that time."""
+    if url is not None:
+        from agentplat_cli.remote import RemoteTasks
+
+        async with RemoteTasks(url) as remote:
+            yield Session(remote)
+        return
+    from agentplat.runtime.cli.own_worker import OwnWorker
+
+    settings = quiet_settings(database_url=database_url, **flags)
+    # First of all: it takes its time to start, and meanwhile this process gets ready too.
+    own = await OwnWorker.start(settings) if works else None
+    try:
+        from agentplat.runtime.app import open_platform
+        from agentplat.runtime.logs import configure_logs
+
+        configure_logs(settings.log)
+        async with open_platform(settings) as platform:
+            yield Session(platform.client(), own, platform)
+    finally:
+        if own is not None:
+            await own.stop()
+
+
+def quiet_settings(**flags: Any) -> Settings:
+    """The settings, with logs of errors only, unless the environment asks for more."""
+    from agentplat.runtime.settings import load_settings
+
+    settings = load_settings(**flags)
+    level = os.environ.get("AGENTPLAT_LOG__LEVEL")
+    return (
+        settings if level else settings.model_copy(update={"log": settings.log.model_copy(update={"level": "error"})})
+    )
