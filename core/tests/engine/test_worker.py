@@ -9,6 +9,7 @@ from agentplat.domain.events import StepSucceeded
 from agentplat.domain.failure import FailureCode
 from agentplat.domain.ids import StepPath, TaskId
 from agentplat.domain.task import Lease, TaskState
+from agentplat.engine.definitions import Definitions, Pinned
 
 from .harness import Engine, Given, Script, leases_lost, until
 
@@ -379,4 +380,19 @@ async def test_the_journal_refuses_a_write_that_does_not_continue_it(engine: Eng
         [Write(lease=Lease(stored.id, stored.fence, None), first_seq=stored.last_seq + 2, events=[event])]
     )
     assert isinstance(result, Lost)
+    assert worker.state == "running"
+
+
+async def test_a_fault_of_ours_hands_the_task_back_and_says_so(engine: Engine) -> None:
+    class Broken(Definitions):
+        async def pinned(self, type: str, hash: str | None) -> Pinned:
+            raise SystemError("the definitions are broken")
+
+    engine.definitions = Broken(engine.store)
+    worker = engine.start_worker()
+    task_id = await engine.submit("agent:one")
+    task = await engine.until(task_id, lambda t: t.reason is not None)
+
+    assert task.status is TaskState.PENDING
+    assert "SystemError" in (task.reason or "")
     assert worker.state == "running"

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from agentplat import telemetry
 from agentplat.contracts.store import Claim, Store, WorkerRow
-from agentplat.domain.errors import AgentplatError, LeaseLost, StoreUnavailable, UsageError
+from agentplat.domain.errors import LeaseLost, StoreUnavailable, UsageError
 from agentplat.domain.ids import TaskId, WorkerId
 from agentplat.domain.json import JsonObject
 from agentplat.engine.catalog import Catalog, missing
@@ -165,49 +165,63 @@ class Worker:
         task.add_done_callback(self._tasks.discard)
 
     async def _own(self, claim: Claim) -> None:
-        catalog = self._catalog()
         task_id = claim.lease.task_id
         try:
-            reason = None
-            try:
-                pinned = await self._definitions.pinned(claim.type, claim.definition)
-                reason = missing(catalog, pinned.workflow, pinned.agents)
-                workflow = pinned.workflow
-            except UsageError as error:
-                reason, workflow = f"this worker cannot read its workflow: {error.detail}", None
-            if workflow is None or reason is not None:
-                telemetry.log.warning(telemetry.TASK_LEFT, task_id=str(task_id), reason=reason)
-                await TaskOwner.hand_back(claim, self._writer, reason or "")
-                return
-            owner = TaskOwner(
-                claim,
-                workflow,
-                rules=CatalogRules(catalog, self._expressions),
-                store=self._store,
-                writer=self._writer,
-                run_body=self._run_body,
-                watch=self._watch,
-            )
-            self._owners[task_id] = owner
-            telemetry.TASKS_OWNED.set(len(self._owners))
-            if self._state is WorkerState.DRAINING:
-                owner.drain()
-            ending = await owner.drive()
-            telemetry.TASKS_CLOSED.labels(ending).inc()
+            ending = await self._drive(claim)
         except LeaseLost:
-            telemetry.TASKS_CLOSED.labels("lost").inc()
-        except AgentplatError as error:
-            telemetry.log.error(telemetry.TASK_LEFT, task_id=str(task_id), reason=error.detail)
+            ending = "lost"
+        except Exception as error:  # noqa: BLE001  # a fault of ours must not keep the task for ever
+            telemetry.log.exception(telemetry.TASK_BROKE, task_id=str(task_id))
+            ending = await self._leave(claim, f"agentplat failed on it ({type(error).__name__}); see the worker's log")
         finally:
             self._owners.pop(task_id, None)
             telemetry.TASKS_OWNED.set(len(self._owners))
             self._freed.set()
+        telemetry.TASKS_CLOSED.labels(ending).inc()
+
+    async def _drive(self, claim: Claim) -> str:
+        """How the claim ended. A task that cannot be worked on here is left to others."""
+        catalog = self._catalog()
+        try:
+            pinned = await self._definitions.pinned(claim.type, claim.definition)
+        except UsageError as error:
+            return await self._leave(claim, f"this worker cannot read its workflow: {error.detail}")
+        reason = missing(catalog, pinned.workflow, pinned.agents)
+        if reason is not None:
+            return await self._leave(claim, reason)
+        owner = TaskOwner(
+            claim,
+            pinned.workflow,
+            rules=CatalogRules(catalog, self._expressions),
+            store=self._store,
+            writer=self._writer,
+            run_body=self._run_body,
+            watch=self._watch,
+        )
+        self._owners[claim.lease.task_id] = owner
+        telemetry.TASKS_OWNED.set(len(self._owners))
+        if self._state is WorkerState.DRAINING:
+            owner.drain()
+        return await owner.drive()
+
+    async def _leave(self, claim: Claim, reason: str) -> str:
+        telemetry.log.warning(telemetry.TASK_LEFT, task_id=str(claim.lease.task_id), reason=reason)
+        try:
+            await TaskOwner.hand_back(claim, self._writer, reason)
+        except LeaseLost:
+            return "lost"
+        return "released"
 
     async def _deliver(self) -> None:
         """Tell owners that their inbox has something."""
         if not self._owners:
             return
-        for task_id in await self._store.woken(self._id):
+        try:
+            woken = await self._store.woken(self._id)
+        except StoreUnavailable as error:
+            telemetry.log.warning(telemetry.STORE_AWAY, detail=error.detail)
+            return
+        for task_id in woken:
             owner = self._owners.get(task_id)
             if owner is not None:
                 owner.nudge()
