@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
 import time
+import urllib.request
 from collections import Counter
 from collections.abc import Callable
 from contextlib import closing
@@ -86,6 +88,7 @@ class Workers:
     def start(self) -> Keeper:
         """A keeper with its worker."""
         log = self.folder / f"worker-{len(self.started)}.log"
+        port = free_port()
         environment = {
             **os.environ,
             "AGENTPLAT_DATABASE_URL": self.database_url,
@@ -94,6 +97,7 @@ class Workers:
             "AGENTPLAT_WORKER__LEASE_SECONDS": str(self.lease_seconds),
             "AGENTPLAT_WORKER__RENEW_SECONDS": str(self.lease_seconds / 4),
             "AGENTPLAT_WORKER__POLL_SECONDS": "0.05",
+            "AGENTPLAT_WORKER__METRICS_PORT": str(port),
             "MARKS": str(self.marks),
         }
         with log.open("wb") as output:
@@ -106,7 +110,7 @@ class Workers:
                 start_new_session=True,
             )
         self.started.append(process)
-        return Keeper(process, log)
+        return Keeper(process, log, port)
 
     def executions(self, task_id: object) -> Counter[str]:
         """How often each step of the task was begun, as the steps themselves say."""
@@ -125,6 +129,12 @@ class Workers:
 class Keeper:
     process: subprocess.Popen[bytes]
     log: Path
+    metrics_port: int
+
+    def metric(self, name: str) -> float:
+        """The value of a metric of the worker that runs now."""
+        page = urllib.request.urlopen(f"http://127.0.0.1:{self.metrics_port}/metrics").read().decode()
+        return next(float(line.split()[1]) for line in page.splitlines() if line.startswith(f"{name} "))
 
     @property
     def worker(self) -> int:
@@ -172,6 +182,11 @@ def _is_writable(file: str) -> bool:
             return False
         connection.execute("ROLLBACK")
     return True
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        return int(listening.getsockname()[1])
 
 
 def children(pid: int) -> list[int]:

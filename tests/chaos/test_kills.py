@@ -137,6 +137,7 @@ async def test_a_stopped_worker_loses_its_lease_and_its_stale_write_is_refused(
 
     send(stale, signal.SIGCONT)
     refused = wait_for(lambda: first.events("lease_lost"))
+    assert first.metric("agentplat_leases_lost_total") == 1
     send(first.process.pid, signal.SIGCONT)
 
     assert refused[0]["task_id"] == str(task_id)

@@ -26,6 +26,7 @@ STEP_BROKE = "step_broke"
 PROGRESS = "progress"
 WORKER_STATE = "worker_state"
 WORKERS_SWEPT = "workers_swept"
+PLUGIN_REJECTED = "plugin_rejected"
 OUTPUT_REJECTED = "output_rejected"
 WORKFLOW_KEPT = "workflow_kept_last_good_version"
 

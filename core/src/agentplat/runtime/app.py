@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from importlib import import_module
 from typing import Any
 
+from agentplat import telemetry
 from agentplat.contracts.interface import Description
 from agentplat.contracts.store import Store
 from agentplat.domain.errors import SettingsInvalid
@@ -15,6 +16,7 @@ from agentplat.domain.json import JsonValue
 from agentplat.engine.client.identity import user_hasher
 from agentplat.engine.client.local import LocalClient
 from agentplat.engine.definitions import Definitions
+from agentplat.plugins.discovery import PluginState
 from agentplat.plugins.host import Plugins, load_plugins
 from agentplat.plugins.project.generation import Project, load_project
 from agentplat.plugins.project.sources import written_files
@@ -101,6 +103,9 @@ def _target(path: str) -> Any:
 async def open_platform(settings: Settings) -> AsyncIterator[Platform]:
     """A platform with an open store. SQLite is migrated on the way; PostgreSQL must be current (SchemaOutdated)."""
     plugins = load_plugins(settings.selection)
+    for record in plugins.records:
+        if record.state is PluginState.REJECTED:
+            telemetry.log.warning(telemetry.PLUGIN_REJECTED, plugin=record.name, reason=record.reason)
     store = open_store(settings.database_url)
     platform = Platform(settings, plugins, store)
     if settings.sqlite_file is not None:

@@ -79,6 +79,9 @@ class WorkerSettings(Section):
     step_deadline_seconds: float = Field(
         900, gt=0, description="A step that runs longer than this costs its worker process its life."
     )
+    metrics_port: int | None = Field(
+        None, ge=1, le=65535, description="Where a worker serves its metrics, on 127.0.0.1. Default: nowhere."
+    )
     drain_seconds: float = Field(25, ge=0, description="How long running steps may take to end after SIGTERM.")
 
 
