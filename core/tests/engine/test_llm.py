@@ -113,6 +113,11 @@ async def test_a_price_that_the_provider_does_not_know_is_looked_up_and_may_stay
     assert asked == [("scripted:script", 7)]
 
 
+async def test_a_price_that_was_agreed_stands_in_place_of_what_the_provider_says() -> None:
+    world = StepHarness(model=ScriptedModel(["x"], usage=Usage(input_tokens=7, cost=3)), pricing=lambda *_: 42)
+    assert (await world.agent_context().llm.complete("x")).usage.cost == 42
+
+
 async def test_a_model_may_use_tools_before_it_answers() -> None:
     world = harness(asks_for("add", a=1, b=2), "three")
     reply = await world.agent_context().llm.complete("1+2?", tools=["add"])

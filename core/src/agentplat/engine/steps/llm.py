@@ -161,7 +161,8 @@ class RecordedLlm:
 
     def _priced(self, usage: Usage) -> Usage:
         named = replace(usage, model=self.model)
-        return named if usage.cost is not None else replace(named, cost=self._pricing(self.model, named))
+        agreed = self._pricing(self.model, named)
+        return named if agreed is None else replace(named, cost=agreed)
 
     async def _reach(self, request: ModelRequest) -> ModelReply:
         timeout = min(CALL_TIMEOUT, self._remaining())
