@@ -205,8 +205,8 @@ FAULTS = (
     Fault("the document's input is ignored", "value = given if step.input is None else", "value = given if True else"),
     Fault(
         "an expression sees the first execution of a step",
-        "        steps[path.step] = {",
-        "        steps[path.step] = steps.get(path.step) or {",
+        "{path.step: path for path in block.settled}.values()",
+        "{path.step: path for path in reversed(block.settled)}.values()",
     ),
     Fault("a strategy is asked too early", "elif not open_children or _is_eager(state, block, rules):", "else:"),
     Fault(
@@ -216,7 +216,7 @@ FAULTS = (
     ),
     Fault(
         "what is through does not stop the rest",
-        "if isinstance(decision, Finish | Fail) and _open_children(state, block):",
+        "if isinstance(decision, Finish | Fail) and state.open_children(block):",
         "if False:",
     ),
     Fault(

@@ -38,13 +38,15 @@ from agentplat.domain.events import (
 )
 from agentplat.domain.failure import Failure, FailureCode
 from agentplat.domain.ids import ExecutionId, StepPath
+from agentplat.domain.interpreter import MAX_EXECUTIONS
 from agentplat.domain.json import JsonObject, JsonValue
 from agentplat.domain.usage import Usage
 from agentplat.domain.workflow import AgentCall, Block, SignalWait, Step, TimerWait, ToolCall, Workflow
 
-from .rules import FakeRules
+from .rules import STRATEGIES, FakeRules
 
 ROOT = StepPath()
+NAMES = {"single", *(strategy.name for strategy in STRATEGIES)}
 OPEN = ("running", "cancelling", "interrupted", "backing_off", "waiting")
 
 
@@ -98,9 +100,11 @@ class BlockEntry:
 
 
 def most_children(block: Block) -> int:
-    """The most executions that a block of one of the strategies in `rules` can start."""
+    """The most executions that a block can start, which for the strategies in `rules` is known."""
     if "lottery" in block.strategy:
         return 4 + len(block.steps) + 1  # it starts no more once there are five; all and one more at a time
+    if block.strategy not in NAMES:
+        return MAX_EXECUTIONS
     return len(block.steps) * (block.max_iterations if block.strategy == "iterative_refinement" else 1)
 
 

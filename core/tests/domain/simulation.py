@@ -92,10 +92,18 @@ REAL = Core(lambda workflow: state.State(workflow=workflow), state.evolve, inter
 class Simulation:
     """One task from its submission on. `run` lives it to its end; `replay` reads it again from what was kept."""
 
-    def __init__(self, workflow: Workflow, tape: bytes = b"", *, core: Core = REAL, storms: bytes = b"") -> None:
+    def __init__(
+        self,
+        workflow: Workflow,
+        tape: bytes = b"",
+        *,
+        core: Core = REAL,
+        storms: bytes = b"",
+        rules: FakeRules | None = None,
+    ) -> None:
         self.core = core
         self.workflow = workflow
-        self.rules = FakeRules()
+        self.rules = rules or FakeRules()
         self.tape = Tape(tape)
         self.storms = Tape(storms)  # crashes besides those of the tape
         # Outcomes are four events for each of at most five tries; what else happens makes all begin again at worst.

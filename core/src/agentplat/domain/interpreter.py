@@ -36,8 +36,11 @@ from agentplat.domain.state import BlockState, Execution, Phase, State
 from agentplat.domain.strategy import BlockView, Decision, Fail, Finish, Settled, Start, Strategy, Wait, checked
 from agentplat.domain.workflow import SINGLE, AgentCall, Block, SignalWait, Step, TimerWait, ToolCall
 
-MAX_EXECUTIONS = 10_000
-"""Executions that one block may start; a strategy without an end fails its block there."""
+MAX_EXECUTIONS = 1_000
+"""Executions that one block may start; a strategy without an end fails its block there.
+
+Each is looked at for every later decision, so the work grows with the square; if all are skipped it is done in one go.
+"""
 
 
 class Rules(Protocol):
@@ -119,7 +122,7 @@ def _decide_block(state: State, block: BlockState, rules: Rules) -> Iterator[Com
     if own_failure is not None or _surroundings_stop(state, block.path):
         yield from _wind_down(state, block, own_failure)
         return
-    open_children = _open_children(state, block)
+    open_children = state.open_children(block)
     if closing and open_children:
         yield from _cancel(state, open_children)
         return
@@ -132,10 +135,14 @@ def _decide_block(state: State, block: BlockState, rules: Rules) -> Iterator[Com
 
 def _is_eager(state: State, block: BlockState, rules: Rules) -> bool:
     node = _block_node(state, block.path)
-    if node.strategy == SINGLE:
-        return False
     # Without a newly settled child the view is the one that the strategy answered with Wait before.
-    return bool(block.settled) and bool(rules.strategy(node.strategy).consult_always)
+    if node.strategy == SINGLE or not block.settled:
+        return False
+    try:
+        return bool(rules.strategy(node.strategy).consult_always)
+    # Foreign code. What is wrong with it is said when nothing is open any more and it has to be asked.
+    except Exception:  # noqa: BLE001
+        return False
 
 
 def _failure_of(state: State, block: BlockState) -> Failure | None:
@@ -163,7 +170,7 @@ def _surroundings_stop(state: State, path: StepPath) -> bool:
 
 
 def _wind_down(state: State, block: BlockState, failure: Failure | None) -> Iterator[Command]:
-    open_children = _open_children(state, block)
+    open_children = state.open_children(block)
     if open_children:
         yield from _cancel(state, open_children)
     elif failure is not None and state.stop is None:
@@ -181,15 +188,6 @@ def _cancel(state: State, open_children: list[StepPath]) -> Iterator[Command]:
             yield CancelStep(path=path)
         else:
             yield SettleStep(path=path, attempt=execution.attempt, cancelled=True)
-
-
-def _open_children(state: State, block: BlockState) -> list[StepPath]:
-    return [path for path in block.children if _is_open(state, path)]
-
-
-def _is_open(state: State, path: StepPath) -> bool:
-    node = state.executions.get(path) or state.blocks.get(path)
-    return node is not None and node.phase.is_open
 
 
 def _retry_of(state: State, execution: Execution) -> ScheduleRetry | None:
@@ -252,7 +250,7 @@ def _consult(state: State, block: BlockState, rules: Rules) -> Iterator[Command]
     node = _block_node(state, block.path)
     decision = _ask_safely(state, block, node, rules)
     closing = block.phase is Phase.CANCELLING
-    if isinstance(decision, Finish | Fail) and _open_children(state, block):
+    if isinstance(decision, Finish | Fail) and state.open_children(block):
         # What is under way is cancelled first; then the strategy is asked again.
         yield StopBlock(path=block.path)
         return
@@ -264,7 +262,7 @@ def _consult(state: State, block: BlockState, rules: Rules) -> Iterator[Command]
         case Start() | Wait() if closing:
             yield _fail(block, f"strategy {node.strategy!r} finished its block and then asked for more")
         case Wait():
-            if not _open_children(state, block):
+            if not state.open_children(block):
                 yield _fail(block, f"strategy {node.strategy!r} waits, but nothing of its block is under way")
         case Start():
             yield from _start(state, block, node, decision, rules)
@@ -304,7 +302,7 @@ def _ask(state: State, block: BlockState, node: Block, rules: Rules) -> Decision
     if node.strategy == SINGLE:
         if not block.settled:
             return Start(node.steps[0].name, input=block.input)
-        return Finish(_output_of(state, block.settled[-1]))
+        return Finish(state.output_of(block.settled[-1]))
 
     def converged(output: JsonValue) -> bool:
         if node.until is not None:
@@ -315,7 +313,7 @@ def _ask(state: State, block: BlockState, node: Block, rules: Rules) -> Decision
         steps=tuple(step.name for step in node.steps),
         input=block.input,
         settled=tuple(_settled(state, path) for path in block.settled),
-        open=tuple(path.step for path in _open_children(state, block)),
+        open=tuple(path.step for path in state.open_children(block)),
         max_iterations=node.max_iterations,
         options=node.options,
         converged=converged,
@@ -330,29 +328,24 @@ def _settled(state: State, path: StepPath) -> Settled:
         step=path.step,
         number=path.number,
         status="skipped" if skipped else "succeeded",
-        output=_output_of(state, path),
+        output=state.output_of(path),
     )
-
-
-def _output_of(state: State, path: StepPath) -> JsonValue:
-    node = state.executions.get(path) or state.blocks.get(path)
-    return None if node is None else node.output
 
 
 def _start(state: State, block: BlockState, node: Block, decision: Start, rules: Rules) -> Iterator[Command]:
     counts = {step.name: 0 for step in node.steps}
     for path in block.children:
         counts[path.step] += 1
+    scope = _scope(state, block)
     for name in decision.steps:
         counts[name] += 1
         path = block.path.child(name, counts[name])
-        yield _start_child(state, block, path, node.step(name), decision.input, rules)
+        yield _start_child(path, node.step(name), decision.input, {**scope, "iteration": path.number}, rules)
 
 
 def _start_child(
-    state: State, block: BlockState, path: StepPath, step: Step | Block, given: JsonValue, rules: Rules
+    path: StepPath, step: Step | Block, given: JsonValue, scope: Mapping[str, JsonValue], rules: Rules
 ) -> Command:
-    scope = _scope(state, block, iteration=path.number)
     try:
         if step.when is not None and not rules.truth(step.when, scope):
             return SkipStep(path=path, reason=f"its condition is false: {step.when}")
@@ -372,17 +365,15 @@ def _start_child(
             assert_never(step.body)
 
 
-def _scope(state: State, block: BlockState, iteration: int | None = None) -> dict[str, JsonValue]:
+def _scope(state: State, block: BlockState) -> dict[str, JsonValue]:
     """What an expression may name. `steps` has the latest settled execution of each step of the block."""
-    steps: dict[str, JsonValue] = {}
-    for path in block.settled:
-        settled = _settled(state, path)
-        steps[path.step] = {"output": settled.output, "status": settled.status, "iteration": path.number}
+    latest = {path.step: _settled(state, path) for path in {path.step: path for path in block.settled}.values()}
+    steps = {step: {"output": s.output, "status": s.status, "iteration": s.number} for step, s in latest.items()}
     created_at = state.submitted_at.isoformat() if state.submitted_at else None
     return {
         "input": state.input,
         "steps": steps,
-        "iteration": iteration if iteration is not None else max((p.number for p in block.settled), default=1),
+        "iteration": max((path.number for path in block.settled), default=1),
         "signals": {signal.name: signal.payload for signal in state.signals},
         "task": {"id": state.id, "tenant": state.tenant, "created_at": created_at},
     }

@@ -121,6 +121,13 @@ class State:
         """Whether a body runs."""
         return any(execution.phase.has_body for execution in self.executions.values())
 
+    def open_children(self, block: BlockState) -> list[StepPath]:
+        """What is open directly below `block`, in the order in which it was started."""
+        return [path for path in block.children if (self.executions.get(path) or self.blocks[path]).phase.is_open]
+
+    def output_of(self, path: StepPath) -> JsonValue:
+        return (self.executions.get(path) or self.blocks[path]).output
+
     def node(self, path: StepPath) -> Step | Block:
         """What the document says of the step that `path` is an execution of."""
         node: Step | Block = self.workflow.root
