@@ -26,7 +26,7 @@ endif
 BIN := .venv/bin
 bootstrap := $(filter .uv/%,$(UV))
 
-.PHONY: help setup demo test test-pythons format format-check lint types layers architecture public-api docs docs-write \
+.PHONY: help setup demo test chaos test-pythons format format-check lint types layers architecture public-api docs docs-write \
 	wheels validate build constraints clean
 
 help: ## List these commands
@@ -44,6 +44,9 @@ demo: $(bootstrap) ## Run the main workflow over real documents (TOPIC="..." DOC
 
 test: setup ## Install, then run the whole suite on SQLite and PostgreSQL
 	$(BIN)/pytest -n $(WORKERS) --dist worksteal $(ARGS)
+
+chaos: setup ## Kill real workers, 20 times on each database (RUNS=, SEED=)
+	AGENTPLAT_CHAOS_RUNS=$(or $(RUNS),20) $(if $(SEED),AGENTPLAT_CHAOS_SEED=$(SEED)) $(BIN)/pytest tests/chaos $(ARGS)
 
 test-pythons: $(bootstrap) ## Run the suite on every Python from 3.11 to 3.13 that this machine has
 	@.ci/test-pythons $(UV) $(WORKERS) $(ARGS)
