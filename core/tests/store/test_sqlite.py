@@ -3,6 +3,7 @@ import sqlite3
 import subprocess
 import sys
 from collections import Counter
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from agentplat.domain.errors import SettingsInvalid, StoreUnavailable
 from agentplat.store.address import Address
 from agentplat.store.connect import open_store
 from agentplat.store.sqlite import Sqlite, refuse_network_file_system
+from agentplat.store.statements import statement
 
 from .making import new_task, submitted
 
@@ -149,3 +151,24 @@ async def test_many_processes_share_one_file(sqlite_url: str) -> None:
     claimed_ids = Counter(line for output, _ in printed for line in output.decode().split())
     assert claimed_ids == {str(task.id): 1 for task in tasks}
     await store.close()
+
+
+@pytest.mark.parametrize(
+    ("name", "index"),
+    [
+        ("claim", "ix_queue_claim"),
+        ("claim_suspect", "ix_queue_suspect"),
+        ("fire_timers", "ix_queue_timer"),
+        ("lock_owned", "ix_queue_worker"),
+        ("return_owned", "ix_queue_worker"),
+    ],
+)
+def test_statements_on_the_queue_use_their_indexes(sqlite_url: str, name: str, index: str) -> None:
+    text = statement(name, "sqlite")
+    names = ("worker_id", "claim_id", "queue", "limit", "dead", "blame")
+    with closing(sqlite3.connect(file_of(sqlite_url))) as connection:
+        plan = connection.execute(f"explain query plan {text}", dict.fromkeys(names, 1)).fetchall()
+    lines = [line for *_, line in plan]
+    assert any(f"INDEX {index}" in line for line in lines), lines
+    assert not any(line.startswith("SCAN q") for line in lines), lines
+    assert name == "lock_owned" or not any("TEMP B-TREE" in line for line in lines), lines

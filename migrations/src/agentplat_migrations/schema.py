@@ -27,8 +27,7 @@ def upgrade(url: str) -> None:
     Any number of processes may do so at once: one does it, in one transaction, the others wait and find it done.
     """
     with changing(url) as connection:
-        if connection.dialect.name == "postgresql":
-            connection.execute(CreateSchema(SCHEMA, if_not_exists=True))
+        make_schema(connection)
         try:
             command.upgrade(config(connection), "head")
         except CommandError as error:
@@ -64,6 +63,12 @@ def config(connection: Connection | None = None) -> Config:
     settings.set_main_option("script_location", str(_ENVIRONMENT))
     settings.attributes["connection"] = connection
     return settings
+
+
+def make_schema(connection: Connection) -> None:
+    """Make the schema of our tables, where there are schemas: Alembic's own table is in it, so no revision can."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(CreateSchema(SCHEMA, if_not_exists=True))
 
 
 def wanted(connection: Connection) -> MetaData:

@@ -30,6 +30,9 @@ def connect_options(application: str, statement_timeout_ms: int = _STATEMENT_TIM
         "statement_timeout": statement_timeout_ms,
         "idle_in_transaction_session_timeout": _IDLE_IN_TRANSACTION_MS,
         "timezone": "UTC",
+        # Every statement of ours walks an index to a few rows. Without fresh statistics the planner would rather
+        # collect and sort all that is claimable, at every claim.
+        "enable_bitmapscan": "off",
     }
     return {
         "application_name": application,

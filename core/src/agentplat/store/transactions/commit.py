@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import bindparam, delete, func, insert, select, tuple_, update
+from sqlalchemy import bindparam, delete, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from agentplat.contracts.store import Committed, End, Keep, Lost, Park, Release, Write, WriteResult
@@ -226,6 +226,9 @@ _END = (
 )
 
 
+_TAKE = delete(inbox).where(inbox.c.task_id == bindparam("task"), inbox.c.id == bindparam("taken"))
+
+
 async def _touch_tasks(
     transaction: Transaction, accepted: Sequence[_Accepted], ended: Sequence[_Accepted], at: datetime
 ) -> None:
@@ -310,9 +313,9 @@ def _call_values(item: _Accepted) -> Iterable[dict[str, Any]]:
 async def _empty_inboxes(transaction: Transaction, accepted: Sequence[_Accepted], ended: Sequence[_Accepted]) -> None:
     if ended:
         await transaction.connection.execute(delete(inbox).where(inbox.c.task_id.in_([item.task_id for item in ended])))
-    taken = [(item.task_id, taken) for item in accepted for taken in item.write.taken]
+    taken = [{"task": item.task_id, "taken": taken} for item in accepted for taken in item.write.taken]
     if taken:
-        await transaction.connection.execute(delete(inbox).where(tuple_(inbox.c.task_id, inbox.c.id).in_(taken)))
+        await transaction.connection.execute(_TAKE, taken)
 
 
 def _audit_values(item: _Accepted) -> dict[str, Any]:

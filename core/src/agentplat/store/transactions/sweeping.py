@@ -15,6 +15,7 @@ from agentplat.store.tables import POISON_LIMIT, queue, workers
 from agentplat.store.transactions.prepared import dialect_of, prepared
 
 _BATCH = 1000
+_POISONED = 50  # few: so many of them come at once hardly ever, and the index stays the cheapest way to them
 
 
 async def return_expired(transaction: Transaction) -> tuple[WorkerId, int] | None:
@@ -51,8 +52,8 @@ async def wake_due(transaction: Transaction) -> int:
 
 async def poisoned(transaction: Transaction) -> Sequence[Lease]:
     """Leases of tasks that crashed too often: nobody owns them, and nobody can claim them."""
-    statement = select(queue.c.task_id, queue.c.fence).where(queue.c.crashes >= POISON_LIMIT).limit(_BATCH)
-    rows = await transaction.connection.execute(statement)
+    statement = select(queue.c.task_id, queue.c.fence).where(queue.c.crashes >= POISON_LIMIT)
+    rows = await transaction.connection.execute(statement.order_by(queue.c.task_id).limit(_POISONED))
     return [Lease(TaskId(row.task_id), row.fence, None) for row in rows]
 
 

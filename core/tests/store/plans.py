@@ -1,0 +1,138 @@
+"""What PostgreSQL makes of the statements that the store really sends."""
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, LiteralString, cast
+
+import psycopg
+from agentplat_migrations.schema import upgrade
+from sqlalchemy import event
+
+from agentplat.contracts.store import Store
+from agentplat.store.address import Address
+from agentplat.store.postgres import Postgres, connect_options
+from agentplat.store.sql_store import SqlStore
+from agentplat.store.statements import statement
+
+MANY = 30_000
+"""So many tasks that reading all of them is never the better plan."""
+
+FILL = f"""
+with made as (
+    select n, ('01900000-0000-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid as id, timestamptz '2026-01-01' as at,
+           n % 100 = 0 as ready, n % 100 = 1 as parked, n % 100 = 2 as suspect, n % 100 = 3 as owned
+    from generate_series(1, {MANY}) as n
+), filled_queue as (
+    insert into agentplat.queue (task_id, tenant_id, queue, priority, run_at, ready, wake, worker_id, claim_id, fence,
+                                 under_way, suspect, crashes)
+    select id, 'north', 'default', n % 3, case when ready or suspect or parked then at end, ready or suspect, false,
+           case when owned then ('01900000-0000-4000-8000-' || lpad(to_hex(n % 50), 12, '0'))::uuid end,
+           case when owned then id end, 1, false, suspect, 0
+    from made where n > {MANY} / 2
+), filled_journal as (
+    insert into agentplat.journal (task_id, seq, tenant_id, fence, at, kind, content)
+    select id, seq, 'north', 1, at, 'task_submitted', '{{"type": "agent:x", "input": {{}}}}'
+    from made, generate_series(1, 3) as seq
+), filled_audit as (
+    insert into agentplat.audit (tenant_id, at, actor, action, task_id, content)
+    select 'north', at, 'api', 'task_submitted', id, '{{}}' from made
+), filled_inbox as (
+    insert into agentplat.inbox (task_id, number, id, tenant_id, kind, key, name, payload, at)
+    select id, number, id, 'north', 'signal', 'key' || number, 'go', 'null'::jsonb, at
+    from made, generate_series(1, 3) as number where n > {MANY} / 2 and (owned or ready)
+    union all select id, 4, id, 'north', 'signal', 'key4', 'go', 'null'::jsonb, at from made where n <= 5000
+), filled_submissions as (
+    insert into agentplat.submissions (tenant_id, key, task_id, created_at)
+    select 'north', 'key' || n, id, at from made
+), filled_definitions as (
+    insert into agentplat.definitions (hash, tenant_id, name, document, created_at)
+    select 'hash' || n, 'north', 'name' || n, '{{}}', at from made where n < 5000
+), filled_calls as (
+    insert into agentplat.calls (task_id, path, try_number, number, tenant_id, kind, name, status, content,
+                                 input_tokens, output_tokens, fence, at)
+    select id, 'step', 1, 1, 'north', 'model', 'm', 'finished', '{{}}', 0, 0, 1, at from made
+)
+insert into agentplat.tasks (id, tenant_id, type, status, input, user_hash, trace_id, input_tokens, output_tokens,
+                             created_at, updated_at, finished_at)
+select id, 'tenant' || n % 200, 'agent:' || n % 200, case when n > {MANY} / 2 then 'open' else 'done' end, '{{}}',
+       'user' || n % 1000, '0', 0, 0, at, at + n * interval '1 second', case when n > {MANY} / 2 then null else at end
+from made
+"""
+
+
+def filled_and_analyzed(url: str) -> None:
+    """A database with many tasks, whose statistics are fresh."""
+    _fill(url, "analyze")
+
+
+def filled_without_statistics(url: str) -> None:
+    """A database with many tasks of which the planner knows nothing."""
+    _fill(url)
+
+
+def _fill(url: str, *statements: LiteralString) -> None:
+    upgrade(url)
+    with psycopg.connect(Address.parse(url).libpq, autocommit=True) as connection:
+        for name in ("tasks", "queue", "journal", "calls", "audit", "inbox", "submissions", "definitions"):
+            connection.execute(f"alter table agentplat.{name} set (autovacuum_enabled = off)".encode())
+        connection.execute(FILL.encode())
+        for each in statements:
+            connection.execute(each)
+
+
+class Plans:
+    """Records the statements of a store, and explains them."""
+
+    def __init__(self, store: Store, url: str) -> None:
+        database = cast(Postgres, cast(SqlStore, store)._database)
+        self._engine = database._engine.sync_engine
+        self._connection = psycopg.connect(Address.parse(url).libpq, autocommit=True, **connect_options("plans"))
+
+    def close(self) -> None:
+        self._connection.close()
+
+    @contextmanager
+    def recorded(self) -> Iterator[list[str]]:
+        """The plans of what was sent in the block, each the text of EXPLAIN with its statement."""
+        sent: list[tuple[str, Any]] = []
+
+        def remember(_c: object, _cursor: object, text: str, parameters: Any, _x: object, many: bool) -> None:
+            sent.append((text, parameters[0] if many else parameters))
+
+        plans: list[str] = []
+        event.listen(self._engine, "before_cursor_execute", remember)
+        try:
+            yield plans
+        finally:
+            event.remove(self._engine, "before_cursor_execute", remember)
+        plans += [self._explained(text, parameters) for text, parameters in sent]
+
+    def generic(self, name: str, *arguments: str) -> str:
+        """The plan of `sql/<name>.sql` made without looking at its parameters, as a prepared statement gets it.
+
+        `arguments` are SQL, in the order in which the parameters first appear.
+        """
+        text = statement(name, "postgresql")
+        names = list(dict.fromkeys(re.findall(r"(?<!:):([a-z_]+)", text)))
+        for number, parameter in enumerate(names, 1):
+            text = re.sub(rf"(?<!:):{parameter}\b", f"${number}", text)
+        with self._connection.transaction(force_rollback=True):
+            self._connection.execute("set local plan_cache_mode = force_generic_plan")
+            self._connection.execute(f"prepare asked as {text}".encode())
+            plan = self._rows(f"explain execute asked({', '.join(arguments)})")
+            self._connection.execute("deallocate asked")
+        return f"{text}\n\n{plan}"
+
+    def _explained(self, text: str, parameters: Any) -> str:
+        with self._connection.transaction(force_rollback=True):
+            return f"{text}\n\n{self._rows(f'explain {text}', parameters)}"
+
+    def _rows(self, text: str, parameters: Any = None) -> str:
+        return "\n".join(row[0] for row in self._connection.execute(text.encode(), parameters))
+
+
+def scans(plans: Sequence[str], *, allowed: Sequence[str] = ()) -> list[str]:
+    """The plans that read a whole table which grows with the tasks."""
+    grows = {"tasks", "queue", "journal", "calls", "audit", "inbox", "submissions", "definitions"} - set(allowed)
+    return [plan for plan in plans if any(f"Seq Scan on {name}" in plan for name in grows)]

@@ -1,0 +1,159 @@
+"""Which indexes PostgreSQL uses, with many tasks, whether or not its statistics are fresh."""
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import closing
+from typing import Any
+from uuid import UUID
+
+import pytest
+from agentplat_testkit.databases import PostgresDatabases
+
+from agentplat.contracts.interface import TaskFilter
+from agentplat.contracts.store import CallRow, Definition, End, Park, Release, Store
+from agentplat.domain.ids import TaskId, WorkerId
+from agentplat.domain.task import TaskState
+from agentplat.domain.usage import Usage
+from agentplat.store.connect import open_store
+
+from .making import block, new_task, signal, started, working, writing
+from .plans import MANY, Plans, filled_and_analyzed, filled_without_statistics, scans
+
+TASK = TaskId(UUID(f"01900000-0000-7000-8000-{MANY - 97:012x}"))  # one that a worker owns
+OWNER = WorkerId(UUID(f"01900000-0000-4000-8000-{(MANY - 97) % 50:012x}"))
+SOME = "array['01900000-0000-7000-8000-000000007000', '01900000-0000-7000-8000-000000007001']::uuid[]"
+ONE = "'01900000-0000-4000-8000-000000000003'::uuid"
+
+
+@pytest.fixture(params=[filled_and_analyzed, filled_without_statistics], ids=["analyzed", "no statistics"])
+async def filled_url(request: pytest.FixtureRequest, postgres_databases: PostgresDatabases) -> AsyncIterator[str]:
+    with postgres_databases.fresh(request.param) as url:
+        yield url
+
+
+@pytest.fixture
+async def store(filled_url: str) -> AsyncIterator[Store]:
+    store = open_store(filled_url)
+    await store.open()
+    yield store
+    await store.close()
+
+
+@pytest.fixture
+def plans(store: Store, filled_url: str) -> Iterator[Plans]:
+    with closing(Plans(store, filled_url)) as plans:
+        yield plans
+
+
+async def test_a_claim_reads_only_what_is_claimable(plans: Plans, store: Store) -> None:
+    worker_id = await working(store)
+    with plans.recorded() as found:
+        assert len(await store.claim(worker_id, 5)) == 5
+        assert await store.claim_suspect(worker_id)
+    assert not scans(found)
+    assert [
+        sum(f"Index Scan using {name}" in plan for plan in found) for name in ("ix_queue_claim", "ix_queue_suspect")
+    ] == [1, 1]
+    assert not any("Sort" in plan for plan in found if "ix_queue_claim" in plan)
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "index"),
+    [
+        ("claim", [ONE, "'default'", "5", ONE], "Index Scan using ix_queue_claim"),
+        ("claim_suspect", [ONE, "'default'", "1", ONE], "Index Scan using ix_queue_suspect"),
+        ("lock_tasks", [SOME], "pk_queue"),
+        ("lock_owned", [ONE], "ix_queue_worker"),
+        ("return_owned", ["true", ONE, ONE], "ix_queue_worker"),
+        ("wake_task", ["true", ONE], "pk_queue"),
+        ("fire_timers", ["1000"], "ix_queue_timer"),
+    ],
+)
+def test_a_prepared_statement_keeps_its_index(plans: Plans, name: str, arguments: list[str], index: str) -> None:
+    plan = plans.generic(name, *arguments)
+    assert index in plan
+    assert not scans([plan])
+
+
+async def test_a_sweep_reads_what_is_due_and_no_more(plans: Plans, store: Store) -> None:
+    worker_id = await working(store, -1.0)
+    with plans.recorded() as found:
+        assert list((await store.sweep()).workers) == [worker_id]
+    assert not scans(found, allowed=["inbox"])  # it holds only what is unread
+    for name in ("ix_queue_worker", "ix_queue_timer", "ix_queue_poisoned"):
+        assert any(name in plan for plan in found), name
+
+
+async def test_a_commit_reads_its_own_tasks_only(plans: Plans, store: Store) -> None:
+    worker_id = await working(store)
+    claims = await store.claim(worker_id, 5)
+    call = CallRow(path="p", try_number=1, number=1, kind="tool", name="t", status="started", content={})
+    ended = End(status=TaskState.DONE, output={}, failure=None)
+    closings: list[Any] = [None, Park(wake_after=1.0), Release(), ended]
+    writes = [
+        writing(claim.lease, 4, started(), closing=closing, calls=[call], taken=[TASK], under_way=True)
+        for claim, closing in zip(claims, closings, strict=False)
+    ]
+    writes.append(writing(claims[4].lease, 4, block(), usage=Usage(input_tokens=1)))
+    with plans.recorded() as found:
+        results = await store.commit(writes)
+    assert {type(result).__name__ for result in results} == {"Committed"}
+    assert len(found) >= 10
+    assert not scans(found)
+
+
+async def test_what_is_about_one_task_reads_that_task_only(plans: Plans, store: Store) -> None:
+    with plans.recorded() as found:
+        row = await store.task(TASK)
+        assert row.worker_id == OWNER
+        await store.journal(TASK, after=1, limit=10)
+        await store.journals([TASK])
+        await store.calls(TASK, "step", 1)
+        await store.tell(signal(TASK))
+        await store.woken(OWNER)
+        await store.submit([new_task(idempotency_key="k")], [Definition(hash="h", name="n", version=None, document={})])
+        await store.definition("h")
+    assert not scans(found)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "index"),
+    [
+        (TaskFilter(), "pk_tasks"),
+        (TaskFilter(before=TASK), "pk_tasks"),
+        (TaskFilter(tenant="tenant7"), "ix_tasks_tenant"),
+        (TaskFilter(user_hash="user7"), "ix_tasks_user"),
+        (TaskFilter(type="agent:7"), "ix_tasks_type"),
+        (TaskFilter(status=TaskState.CANCELLED), "ix_tasks_status"),
+        (TaskFilter(status=TaskState.DONE, before=TASK), "tasks"),
+    ],
+    ids=repr,
+)
+async def test_a_list_reads_about_as_many_tasks_as_it_shows(
+    plans: Plans, store: Store, wanted: TaskFilter, index: str
+) -> None:
+    with plans.recorded() as found:
+        await store.tasks(wanted)
+    assert not scans(found)
+    assert index in found[0]
+
+
+@pytest.mark.parametrize("state", [TaskState.PENDING, TaskState.RUNNING, TaskState.WAITING])
+async def test_a_list_of_open_tasks_does_not_read_the_finished_ones(
+    plans: Plans, store: Store, state: TaskState
+) -> None:
+    with plans.recorded() as found:
+        assert await store.tasks(TaskFilter(status=state, limit=20))
+    assert not scans(found, allowed=["queue"])  # narrow, and all of it is open
+
+
+async def test_readers_of_changes_and_of_the_audit_begin_at_their_place(plans: Plans, store: Store) -> None:
+    [newest] = await store.changes(None, 1)
+    with plans.recorded() as found:
+        await store.changes(None, 1)
+        await store.changes((newest.updated_at, newest.id), 100)
+        await store.audit(50)
+        await store.costs(user_hash="user7")
+        await store.costs(tenant="tenant7")
+    assert not scans(found)
+    assert sum("ix_tasks_updated" in plan for plan in found) == 2
+    assert any("pk_audit" in plan for plan in found)

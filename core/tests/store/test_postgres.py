@@ -1,0 +1,112 @@
+import asyncio
+import signal as signals
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+from agentplat_migrations.schema import upgrade
+from agentplat_testkit.postgres import PostgresServer
+
+from agentplat.contracts.interface import TaskFilter
+from agentplat.contracts.store import Committed, Store
+from agentplat.domain.errors import StoreUnavailable
+from agentplat.store.address import Address
+from agentplat.store.connect import open_store
+from agentplat.store.postgres import Postgres
+from agentplat.store.renewal import Renewal
+
+from .making import block, claimed, new_task, submitted, working, writing
+from .rows_held import holding
+
+
+@pytest.fixture
+def server() -> Iterator[PostgresServer]:
+    """One of its own, to be stopped and started."""
+    with PostgresServer(durable=True) as server:
+        upgrade(server.url())
+        yield server
+
+
+async def test_connections_say_who_they_are_and_do_not_hang_for_ever(postgres_url: str) -> None:
+    database = Postgres(Address.parse(postgres_url), application="agentplat-test")
+    wanted = {
+        "application_name": "agentplat-test",
+        "statement_timeout": "20s",
+        "idle_in_transaction_session_timeout": "5s",
+        "timezone": "UTC",
+        "transaction_isolation": "read committed",
+    }
+    async with database.writing() as connection:
+        found = {name: (await connection.exec_driver_sql(f"show {name}")).scalar() for name in wanted}
+        raw = (await connection.get_raw_connection()).driver_connection
+        assert raw is not None
+        options = raw.info.get_parameters()
+    assert found == wanted
+    assert (options["connect_timeout"], options["tcp_user_timeout"], options["keepalives_idle"]) == ("5", "10000", "5")
+    await database.close()
+
+
+async def test_a_server_that_crashed_and_came_back_is_used_again(server: PostgresServer) -> None:
+    store = open_store(server.url())
+    await store.open()
+    await asyncio.gather(*(submitted(store) for _ in range(8)))  # so that several connections are open
+    server.stop(signals.SIGQUIT)
+    server.start()
+    await asyncio.gather(*(submitted(store) for _ in range(8)))
+    assert len(await store.tasks(TaskFilter())) == 16
+    await store.close()
+
+
+async def test_a_server_that_is_away_is_unavailable_until_it_is_back(server: PostgresServer) -> None:
+    store = open_store(server.url())
+    claim = await claimed(store)
+    assert claim.lease.worker_id is not None
+    renewal = Renewal(server.url())
+    assert renewal.renew(claim.lease.worker_id, 60.0)
+    server.stop(signals.SIGQUIT)
+    for attempt in (store.ping(), store.commit([writing(claim.lease, 3, block())]), submitted(store), store.sweep()):
+        with pytest.raises(StoreUnavailable):
+            await attempt
+    with pytest.raises(StoreUnavailable):
+        renewal.renew(claim.lease.worker_id, 60.0)
+    server.start()
+    assert renewal.renew(claim.lease.worker_id, 60.0)
+    [result] = await store.commit([writing(claim.lease, 3, block())])
+    assert isinstance(result, Committed)
+    renewal.close()
+    await store.close()
+
+
+async def test_a_connection_that_the_server_ends_is_replaced_and_nobody_notices(
+    store_on_postgres: Store, postgres_url: str
+) -> None:
+    store = store_on_postgres
+    await asyncio.gather(*(submitted(store) for _ in range(5)))
+    ended = "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'agentplat'"
+    async with await psycopg.AsyncConnection.connect(Address.parse(postgres_url).libpq) as connection:
+        await connection.execute(ended)
+    await asyncio.gather(*(submitted(store) for _ in range(5)))
+    assert len(await store.tasks(TaskFilter())) == 10
+
+
+async def test_the_victim_of_a_deadlock_is_tried_again(store_on_postgres: Store, postgres_url: str) -> None:
+    store = store_on_postgres
+    first, second = await claimed(store), await claimed(store)
+    hold = "select 1 from agentplat.queue where task_id = %s for update"
+    async with holding(postgres_url, hold, second.lease.task_id) as held:
+        await held.holder.execute("set deadlock_timeout = '1h'")  # the other side is to find it
+        commit = await held.behind(store.commit([writing(claim.lease, 3, block()) for claim in (first, second)]))
+        await held.holder.execute(hold, [first.lease.task_id])  # against the order that everybody else keeps
+        assert not commit.done()
+        await held.release()
+        results = await commit
+    assert all(isinstance(result, Committed) for result in results)
+
+
+async def test_more_callers_than_connections_take_turns(postgres_url: str) -> None:
+    store = open_store(postgres_url, pool_size=2)
+    await store.submit([new_task() for _ in range(20)])
+    worker_id = await working(store)
+    claims = await asyncio.gather(*(store.claim(worker_id, 1) for _ in range(20)))
+    assert sum(len(each) for each in claims) == 20
+    await store.close()
