@@ -1,0 +1,1 @@
+"""The coordination strategy `two_sides`."""

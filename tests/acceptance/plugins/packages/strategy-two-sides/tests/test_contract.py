@@ -1,0 +1,5 @@
+from agentplat_testkit import StrategyContract
+
+
+class TestTwoSides(StrategyContract):
+    plugin, name = "strategy-two-sides", "two_sides"
