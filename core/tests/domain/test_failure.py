@@ -11,7 +11,7 @@ from .values import failures
 
 
 @given(failures())
-@tried()
+@tried(0.25)
 def test_a_failure_survives_being_kept(failure: Failure) -> None:
     assert failure == Failure.from_json(json.loads(json.dumps(failure.to_json())))
 

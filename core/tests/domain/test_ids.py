@@ -7,19 +7,19 @@ from .values import names, paths
 
 
 @given(paths())
-@tried()
+@tried(0.25)
 def test_a_path_survives_its_text(path: StepPath) -> None:
     assert path == StepPath.parse(str(path))
 
 
 @given(paths(), paths())
-@tried()
+@tried(0.25)
 def test_two_paths_never_share_a_text(one: StepPath, other: StepPath) -> None:
     assert (one == other) == (str(one) == str(other))
 
 
 @given(paths(), names())
-@tried(0.5)
+@tried(0.2)
 def test_a_child_knows_its_parent_its_step_and_its_number(path: StepPath, step: str) -> None:
     child = path.child(step, 3)
 

@@ -20,7 +20,7 @@ def nested(levels: int) -> object:
 
 
 @given(json_values())
-@tried()
+@tried(0.25)
 def test_json_can_be_kept(value: object) -> None:
     assert unstorable(value) is None
 
@@ -74,7 +74,7 @@ def test_a_value_that_contains_itself_is_too_deep() -> None:
 
 
 @given(st.text(st.characters()))
-@tried()
+@tried(0.25)
 def test_storable_text_keeps_what_can_be_kept_and_marks_the_rest(text: str) -> None:
     kept = storable_text(text)
 

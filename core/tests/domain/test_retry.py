@@ -121,7 +121,7 @@ durations = st.timedeltas(min_value=timedelta(0))
     st.integers(1, 10**9),
     st.builds(asked, st.floats()),
 )
-@tried(2)
+@tried()
 def test_no_policy_however_large_overflows(policy: RetryPolicy, tries: int, failure: Failure) -> None:
     delay = delay_after(policy, tries, failure)
 

@@ -10,7 +10,7 @@ from .values import usages
 
 
 @given(st.lists(usages(), max_size=6))
-@tried()
+@tried(0.25)
 def test_a_total_is_known_only_if_every_part_is(parts: list[Usage]) -> None:
     total = Usage.total(parts)
 
@@ -34,14 +34,14 @@ def test_a_total_names_the_last_model_that_is_known() -> None:
 
 
 @given(usages(), usages(), usages())
-@tried(0.5)
+@tried(0.2)
 def test_it_does_not_matter_how_a_sum_is_grouped(a: Usage, b: Usage, c: Usage) -> None:
     assert (a + b) + c == a + (b + c)
     assert a == a + NO_USAGE == NO_USAGE + a or a.model == ""  # an empty name is no name
 
 
 @given(usages())
-@tried(0.5)
+@tried(0.2)
 def test_usage_survives_being_kept(usage: Usage) -> None:
     assert usage == Usage.from_json(json.loads(json.dumps(usage.to_json())))
 
