@@ -49,6 +49,7 @@ class Printer:
         self._out = Console(highlight=False, soft_wrap=True)
         self._notes = Console(stderr=True, highlight=False, soft_wrap=True)
         self._status: Status | None = None
+        self._reason: str | None = None
 
     def line(self, value: Mapping[str, Any]) -> None:
         """One JSON object on a line of its own."""
@@ -76,7 +77,10 @@ class Printer:
             self._status = None
 
     def update(self, task: TaskView) -> None:
-        """The progress shows where the task is now."""
+        """The progress shows where the task is now; why nobody works on it is said once, wherever it is read."""
+        if task.reason is not None and task.reason != self._reason:
+            self.note("It waits:", plain(task.reason))
+            self._reason = task.reason
         if self._status is not None:
             self._status.update(plain(_where(task)))
 
@@ -107,6 +111,8 @@ class Printer:
             return
         colour = _COLOURS.get(task.status.value, "")
         self.say(Text(task.status.value, style=f"bold {colour}"), plain(task.type), str(task.id))
+        if task.reason is not None:
+            self.say(plain(f"it waits: {task.reason}", "yellow"))
         if task.failure is not None:
             self.say(Text(task.failure.code.value, style="red"), plain(task.failure.message))
         for step in task.steps:
