@@ -38,5 +38,5 @@ def configure_logs(settings: LogSettings) -> None:
     root = logging.getLogger()
     root.handlers[:] = [output]
     root.setLevel(settings.level.upper())
-    for noisy in ("httpx", "httpcore", "aiosqlite"):
+    for noisy in ("httpx", "httpcore", "aiosqlite", "alembic", "uvicorn"):
         logging.getLogger(noisy).setLevel(logging.WARNING)

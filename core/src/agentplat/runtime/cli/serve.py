@@ -95,7 +95,7 @@ async def _serve(settings: Settings, *, with_worker: bool) -> None:
             parts.append(asyncio.create_task(_watch(own)))
         if settings.reload:
             parts.append(asyncio.create_task(platform.follow(_tell)))
-        _tell(f"agentplat is at {address}. Project: {settings.project}. Ctrl-C stops it.", *platform.faults)
+        _tell(f"agentplat is at {address} (Ctrl-C stops it). Project: {settings.project}", *platform.faults)
         try:
             ended, _ = await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
             server.should_exit = True
