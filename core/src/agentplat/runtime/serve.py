@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
+import re
 import socket
 from importlib import import_module
 from typing import Any
-from urllib.parse import urlsplit
 
 from agentplat.contracts.interface import Client
 from agentplat.domain.errors import SettingsInvalid
 from agentplat.plugins.registry import Registries
 
-_LOCAL_NAMES = ("localhost", "127.0.0.1", "[::1]")
+_LOCAL_HOST = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(:\d+)?", re.IGNORECASE)
+_LOCAL_ORIGIN = re.compile(rf"https?://{_LOCAL_HOST.pattern}", re.IGNORECASE)
 _KEEP_ALIVE_SECONDS = 30
 _GRACE_SECONDS = 5
 
@@ -53,18 +54,12 @@ class LocalOnly:
 
 def _foreign(headers: dict[str, str]) -> str | None:
     host = headers.get("host", "")
-    if _without_port(host) not in _LOCAL_NAMES:
+    if not _LOCAL_HOST.fullmatch(host):
         return f"Host {host!r}"
     origin = headers.get("origin")
-    if origin is not None and _without_port(urlsplit(origin).netloc) not in _LOCAL_NAMES:
+    if origin is not None and not _LOCAL_ORIGIN.fullmatch(origin):
         return f"Origin {origin!r}"
     return None
-
-
-def _without_port(netloc: str) -> str:
-    if netloc.startswith("["):
-        return netloc.partition("]")[0].lower() + "]"
-    return netloc.partition(":")[0].lower()
 
 
 async def _refuse(scope: Any, receive: Any, send: Any, foreign: str) -> None:
@@ -129,6 +124,8 @@ def bound(host: str, port: int) -> tuple[socket.socket, str]:
         raise SettingsInvalid(
             f"Port {port} of {host} cannot be bound: {error.strerror}. Choose another: --port."
         ) from None
+    # asyncio sets it on its own sockets only; without it each answer waits 40 ms for the client's acknowledgement.
+    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     name = f"[{host}]" if family is socket.AF_INET6 else host
     return listening, f"http://{name}:{listening.getsockname()[1]}"
 
