@@ -58,10 +58,12 @@ async def submit(
 
 
 def _faults(submission: Submission) -> list[tuple[str, str]]:
-    texts: dict[str, str | None] = {
+    inner_tenant = submission.input.get("tenant_id")
+    texts = {
         "/type": submission.type,
         "/user_id": submission.user,
         "/tenant_id": submission.tenant,
+        "/input/tenant_id": inner_tenant if isinstance(inner_tenant, str) else None,
         "/idempotency_key": submission.idempotency_key,
     }
     wrong = [(pointer, "is longer than 255 characters") for pointer, text in texts.items() if text and len(text) > 255]
