@@ -38,8 +38,8 @@ def _bounded(scope: Scope, receive: Receive) -> Receive:
 
     async def bounded() -> Message:
         nonlocal received
-        if too_large and b"expect" in headers:
-            raise _too_large()  # it waits for a word before it sends
+        if too_large and b"expect" in headers:  # it waits for a word before it sends
+            raise _too_large({"Connection": "close"})
         message = await receive()
         received += len(message.get("body", b""))
         if not too_large and received <= MAX_BODY:
@@ -47,14 +47,14 @@ def _bounded(scope: Scope, receive: Receive) -> Receive:
         while message.get("more_body", False) and received <= _READ_AWAY:
             message = await receive()
             received += len(message.get("body", b""))
-        raise _too_large()
+        raise _too_large({"Connection": "close"} if message.get("more_body", False) else None)
 
     return bounded
 
 
-def _too_large() -> Refused:
+def _too_large(headers: dict[str, str] | None) -> Refused:
     detail = f"The body is larger than {MAX_BODY} bytes. Send less, or a reference to where the rest is."
-    return Refused(413, "body_too_large", detail)
+    return Refused(413, "body_too_large", detail, headers)
 
 
 class StrictJson(APIRoute):

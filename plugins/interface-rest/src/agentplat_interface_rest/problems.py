@@ -64,8 +64,8 @@ _DETAILS = {
 class Refused(HTTPException):
     """What HTTP itself forbids, with a code for programs."""
 
-    def __init__(self, status: int, code: str, detail: str) -> None:
-        super().__init__(status, detail)
+    def __init__(self, status: int, code: str, detail: str, headers: dict[str, str] | None = None) -> None:
+        super().__init__(status, detail, headers)
         self.code = code
 
 
