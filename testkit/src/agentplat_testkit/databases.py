@@ -90,9 +90,7 @@ class SqliteDatabases:
             migrate(_sqlite_url(path))
             left_open = path.with_name(f"{path.name}-wal")
             if left_open.exists() and left_open.stat().st_size:
-                raise RuntimeError(
-                    f"{migrate!r} left a connection open: part of the template is not in its file."
-                )
+                raise RuntimeError(f"{migrate!r} left a connection open: part of the template is not in its file.")
             self._templates[migrate] = path
         return self._templates[migrate]
 

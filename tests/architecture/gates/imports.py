@@ -152,7 +152,13 @@ def named_plugins(root: Path) -> list[str]:
     """Plugins that the core names: in its code and in the texts that it shows, not in its documentation."""
     folders = [path.parent.name for path in root.glob("plugins/*/pyproject.toml")]
     names = [f"agentplat-{name}" for name in folders] + [f"agentplat_{name.replace('-', '_')}" for name in folders]
-    names += ["agentplat_cli", "agentplat_migrations", "agentplat_templates", "agentplat_testkit", "agentplat_workflows"]
+    names += [
+        "agentplat_cli",
+        "agentplat_migrations",
+        "agentplat_templates",
+        "agentplat_testkit",
+        "agentplat_workflows",
+    ]
     found = []
     for source in sources(root, CORE):
         documentation = _docstrings(source.tree)
