@@ -1,4 +1,4 @@
-"""The names of spans, metrics and log events, and nothing that exports them."""
+"""The names of spans, metrics and log events; of what exports them, only a page for a scraper."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import structlog
 from opentelemetry import trace
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import Counter, Gauge, Histogram, start_http_server
 
 log = structlog.get_logger("agentplat")
 
@@ -70,3 +70,8 @@ def span(name: str, trace_id: str, parent_span: str | None, **attributes: str) -
     parent = trace.set_span_in_context(NonRecordingSpan(context))
     with tracer.start_as_current_span(name, context=parent, attributes=dict(attributes)):
         yield
+
+
+def serve_metrics(port: int) -> None:
+    """Serve this process's metrics to scrapers on this machine, in a thread, as long as the process lives."""
+    start_http_server(port, addr="127.0.0.1")

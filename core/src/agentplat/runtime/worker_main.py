@@ -7,8 +7,7 @@ import signal
 import sys
 from uuid import UUID
 
-from prometheus_client import start_http_server
-
+from agentplat import telemetry
 from agentplat.domain.errors import AgentplatError, SchemaOutdated, UsageError
 from agentplat.domain.ids import WorkerId
 from agentplat.runtime.app import Platform, open_platform
@@ -46,7 +45,7 @@ async def work(platform: Platform, worker_id: WorkerId, lifeline: Lifeline) -> N
     loop.add_signal_handler(signal.SIGTERM, worker.stop)
     platform.plugins.observers.process_started("worker")
     if settings.metrics_port is not None:
-        start_http_server(settings.metrics_port, addr="127.0.0.1")
+        telemetry.serve_metrics(settings.metrics_port)
     beside = [asyncio.create_task(sweep_forever(platform.store), name="sweeper")]
     if platform.settings.reload:
         beside.append(asyncio.create_task(platform.follow(), name="reload"))
