@@ -13,7 +13,7 @@ def agentplat_commands() -> list[CommandSpec]:
     return [
         CommandSpec(
             name="demo",
-            help="Run the demonstration over your documents, and show what came of it.",
+            help="Show what agentplat does, over your documents; needs no key.",
             target="agentplat_cli.demo:demo",
         ),
         CommandSpec(

@@ -3,22 +3,12 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated
 
 import typer
 
-app = typer.Typer(
-    add_completion=False,
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    help="Upgrade the database, or say how it stands.",
-)
+from agentplat.runtime.cli.options import DatabaseUrl, Json, command_group
 
-DatabaseUrl = Annotated[
-    str | None,
-    typer.Option("--database-url", help="sqlite:///path or postgresql://... Default: the project's setting."),
-]
-Json = Annotated[bool, typer.Option("--json", help="One JSON object, for programs.")]
+app = command_group("Upgrade the database, or say how it stands.")
 
 
 @app.command()

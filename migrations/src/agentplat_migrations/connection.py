@@ -25,7 +25,7 @@ def changing(url: str) -> Iterator[Connection]:
     address = Address.parse(url)
     if address.file is not None:
         refuse_network_file_system(address.file)
-        address.file.absolute().parent.mkdir(parents=True, exist_ok=True)
+        address.file.absolute().parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with _transaction(_engine(address, "BEGIN IMMEDIATE", pragmas())) as connection:
         if address.dialect == "postgresql":
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ADVISORY_KEY})

@@ -13,7 +13,7 @@ def agentplat_migrations() -> list[MigrationSpec]:
     return [
         MigrationSpec(
             name="core",
-            upgrade="agentplat_migrations.schema:upgrade",
+            upgrade="agentplat_migrations.at_start:upgrade",
             current="agentplat_migrations.schema:current",
         )
     ]
