@@ -85,6 +85,31 @@ async def test_a_database_that_was_removed_is_not_made_anew(sqlite_url: str) -> 
     await store.close()
 
 
+async def test_a_file_that_was_moved_away_is_written_by_nobody_until_it_is_back(sqlite_url: str) -> None:
+    store = open_store(sqlite_url)
+    await store.open()
+    kept = await submitted(store)
+    file = file_of(sqlite_url)
+    file.rename(file.with_suffix(".away"))
+    for call in (lambda: store.task(kept), lambda: submitted(store), store.ping):
+        with pytest.raises(StoreUnavailable, match="is gone"):
+            await call()
+    file.with_suffix(".away").rename(file)
+    assert [row.id for row in await store.tasks(TaskFilter())] == [kept]
+    await store.close()
+
+
+async def test_a_file_that_was_replaced_is_not_taken_for_the_one_that_was_opened(sqlite_url: str) -> None:
+    store = open_store(sqlite_url)
+    await store.open()
+    file = file_of(sqlite_url)
+    file.with_suffix(".new").write_bytes(file.read_bytes())
+    file.with_suffix(".new").replace(file)
+    with pytest.raises(StoreUnavailable, match="replaced"):
+        await submitted(store)
+    await store.close()
+
+
 async def test_a_write_waits_for_another_process_and_is_then_kept(sqlite_url: str) -> None:
     store = open_store(sqlite_url)
     other = sqlite3.connect(file_of(sqlite_url), isolation_level=None)

@@ -6,7 +6,7 @@ import asyncio
 import sqlite3
 import sys
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -42,18 +42,35 @@ class Sqlite(Database):
         self._writer = _engine(file, "BEGIN IMMEDIATE", size=1)
         self._reader = _engine(file, "BEGIN", size=_READERS, query_only=True)
         self._writing = asyncio.Lock()
+        self._opened: tuple[int, int] | None = None
 
-    def reading(self) -> AbstractAsyncContextManager[AsyncConnection]:
-        return self._reader.connect()
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[AsyncConnection]:
+        self._check_file()
+        async with self._reader.connect() as connection:
+            yield connection
 
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[AsyncConnection]:
+        self._check_file()
         async with self._writing, self._writer.begin() as connection:
             yield connection
 
     async def open(self) -> None:
         refuse_network_file_system(self._file)
         await asyncio.to_thread(_try, self._file)
+        self._check_file()
+
+    def _check_file(self) -> None:
+        """Open connections go on with a file that was removed or replaced, and what they write is lost with it."""
+        try:
+            found = self._file.stat()
+        except OSError as error:
+            raise StoreUnavailable(f"The SQLite database {self._file} is gone: {error.strerror}.") from error
+        if self._opened is None:
+            self._opened = (found.st_dev, found.st_ino)
+        if self._opened != (found.st_dev, found.st_ino):
+            raise StoreUnavailable(f"The SQLite database {self._file} was replaced by another file. Start again.")
 
     async def close(self) -> None:
         await self._reader.dispose()
