@@ -86,7 +86,7 @@ docs-write: setup ## Write the generated parts of the documentation anew
 	AGENTPLAT_WRITE_DOCS=1 $(BIN)/pytest -q tests/docs/test_generated.py
 
 wheels: setup ## Build every wheel and install each into an empty environment
-	$(BIN)/pytest tests/wheels -m wheels $(ARGS)
+	$(BIN)/pytest tests/wheels tests/acceptance/plugins -m wheels --dist loadfile $(ARGS)
 
 validate: format-check lint types layers test ## What contributors run: format, lint, types, layers, tests
 

@@ -85,10 +85,10 @@ class Workers:
     def marks(self) -> Path:
         return self.folder / "marks"
 
-    def start(self) -> Keeper:
+    def start(self, metrics_port: int | None = None) -> Keeper:
         """A keeper with its worker."""
         log = self.folder / f"worker-{len(self.started)}.log"
-        port = free_port()
+        port = metrics_port or free_port()
         environment = {
             **os.environ,
             "AGENTPLAT_DATABASE_URL": self.database_url,

@@ -4,6 +4,7 @@ import asyncio
 import os
 import random
 import signal
+import socket
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
@@ -174,3 +175,11 @@ def _is_dead(pid: int) -> bool:
     except OSError:
         return True
     return state in ("Z", "X")
+
+
+async def test_a_worker_that_cannot_start_gives_up_and_says_why(workers: Workers) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        keeper = workers.start(metrics_port=taken.getsockname()[1])
+
+        assert keeper.process.wait(60) == 2
+    assert "metrics_port" in keeper.log.read_text()

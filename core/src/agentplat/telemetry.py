@@ -10,6 +10,8 @@ from opentelemetry import trace
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags
 from prometheus_client import Counter, Gauge, Histogram, start_http_server
 
+from agentplat.domain.errors import SettingsInvalid
+
 log = structlog.get_logger("agentplat")
 
 # Log events.
@@ -74,4 +76,9 @@ def span(name: str, trace_id: str, parent_span: str | None, **attributes: str) -
 
 def serve_metrics(port: int) -> None:
     """Serve this process's metrics to scrapers on this machine, in a thread, as long as the process lives."""
-    start_http_server(port, addr="127.0.0.1")
+    try:
+        start_http_server(port, addr="127.0.0.1")
+    except OSError as error:
+        raise SettingsInvalid(
+            f"worker.metrics_port {port} cannot be bound: {error.strerror}. Choose another."
+        ) from error
