@@ -1,31 +1,29 @@
 """Links between the pages of the repository lead somewhere."""
 
 import re
-import subprocess
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from .pages import DOCS, ROOT, pages
+
 CODE = re.compile(r"```.*?```|`[^`\n]*`", re.DOTALL)
 LINK = re.compile(r"\]\(([^)\s]+)(?:\s+\"[^\"]*\")?\)")
 HEADING = re.compile(r"^#+\s+(.*)$", re.MULTILINE)
-
-
-def pages() -> list[Path]:
-    command = ["git", "-c", "safe.directory=*", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "*.md"]
-    listed = subprocess.run(command, cwd=ROOT, capture_output=True, check=True, text=True).stdout
-    return sorted(ROOT / name for name in listed.split("\0") if name and "{{" not in name and (ROOT / name).exists())
 
 
 def anchor(heading: str) -> str:
     return re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-")
 
 
+def links(page: Path) -> list[str]:
+    return LINK.findall(CODE.sub("", page.read_text(encoding="utf-8")))
+
+
 def broken_links(page: Path) -> list[str]:
     """The links of a page to files and headings that are not there."""
     found = []
-    for link in LINK.findall(CODE.sub("", page.read_text(encoding="utf-8"))):
+    for link in links(page):
         if re.match(r"[a-z]+:", link):
             continue  # on the web: not ours to check
         name, _, fragment = link.partition("#")
@@ -42,6 +40,17 @@ def broken_links(page: Path) -> list[str]:
 @pytest.mark.parametrize("page", pages(), ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_link_of_a_page_leads_somewhere(page: Path) -> None:
     assert broken_links(page) == []
+
+
+def test_every_page_of_the_documentation_is_reached_from_its_index() -> None:
+    reached: set[Path] = set()
+    ahead = [DOCS / "index.md"]
+    while ahead:
+        page = ahead.pop()
+        if page not in reached and page.suffix == ".md" and page.is_file():
+            reached.add(page)
+            ahead += [(page.parent / link.partition("#")[0]).resolve() for link in links(page)]
+    assert [page for page in pages() if page.is_relative_to(DOCS) and page not in reached] == []
 
 
 def test_a_broken_link_is_seen(tmp_path: Path) -> None:

@@ -1,0 +1,68 @@
+"""What the pages claim about the repository is there: tests, modules, keys."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from agentplat.language.compiler import LATER_WORKFLOW_KEYS, WORKFLOW_KEYS
+from agentplat.language.steps import BODIES, COMMON_KEYS, LATER_KEYS, RETRY_KEYS
+from agentplat.language.syntax import FILTERS, TESTS
+
+from .pages import DOCS, ROOT
+
+CODE = re.compile(r"`([^`\n]+)`")
+TEST = re.compile(r"^- `([\w/.-]+\.py)::(\w+)`$", re.MULTILINE)
+
+
+def code_in(page: Path) -> set[str]:
+    return set(CODE.findall(page.read_text(encoding="utf-8")))
+
+
+def missing_tests(page: Path, root: Path) -> list[str]:
+    """The tests that a page names and that are not there."""
+    found = []
+    for file, name in TEST.findall(page.read_text(encoding="utf-8")):
+        text = (root / file).read_text(encoding="utf-8") if (root / file).is_file() else ""
+        if f"def {name}(" not in text:
+            found.append(f"{file}::{name}")
+    return found
+
+
+def test_every_guarantee_names_tests_that_exist() -> None:
+    page = DOCS / "explanation" / "guarantees.md"
+    assert missing_tests(page, ROOT) == []
+    promises = page.read_text(encoding="utf-8").split("\n## ")[1:-2]
+    assert [text.splitlines()[0] for text in promises if not TEST.search(text)] == []
+
+
+def test_a_test_that_was_renamed_is_seen(tmp_path: Path) -> None:
+    (tmp_path / "a.md").write_text("- `t.py::test_old`\n- `t.py::test_new`\n- `gone.py::test_x`\n", encoding="utf-8")
+    (tmp_path / "t.py").write_text("def test_new() -> None: ...\n", encoding="utf-8")
+    assert missing_tests(tmp_path / "a.md", tmp_path) == ["t.py::test_old", "gone.py::test_x"]
+
+
+def test_the_reading_order_leads_through_every_file_of_the_core() -> None:
+    source = ROOT / "core" / "src" / "agentplat"
+    files = {
+        str(path.relative_to(source))
+        for path in source.rglob("*")
+        if path.suffix in {".py", ".sql"} and (path.name != "__init__.py" or path.parent == source)
+    }
+    named = {name for name in code_in(ROOT / "core" / "README.md") if name.endswith((".py", ".sql"))}
+    assert {name for name in files if name not in named and f"{Path(name).parent}/*.sql" not in named} == set()
+    assert {name for name in named if "*" not in name} - files == set()
+
+
+@pytest.mark.parametrize(
+    "known",
+    [
+        WORKFLOW_KEYS | COMMON_KEYS | set(BODIES) | RETRY_KEYS | {"duration", "signal", "wall_time"},
+        LATER_KEYS | LATER_WORKFLOW_KEYS,
+        FILTERS,
+        TESTS,
+    ],
+    ids=["keys", "later keys", "filters", "tests"],
+)
+def test_the_reference_of_workflows_has_every_word_of_the_language(known: set[str]) -> None:
+    assert known - code_in(DOCS / "reference" / "workflow.md") == set()
