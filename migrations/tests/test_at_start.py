@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from agentplat_migrations import at_start, schema
 from agentplat_migrations.connection import changing
 from sqlalchemy import text
 
-from agentplat.domain.errors import SchemaOutdated
+from agentplat.domain.errors import SchemaOutdated, StoreUnavailable
 from agentplat.store.tables import SCHEMA, VERSION_TABLE
 
 PROGRAM = """
@@ -42,3 +43,11 @@ def test_a_database_of_a_newer_version_is_refused(upgraded_url: str) -> None:
         connection.execute(text(f"UPDATE {prefix}{VERSION_TABLE} SET version_num = '9999'"))
     with pytest.raises(SchemaOutdated, match="9999"):
         at_start.upgrade(upgraded_url)
+
+
+def test_a_file_that_is_no_database_is_left_alone(tmp_path: Path) -> None:
+    file = tmp_path / "notes.txt"
+    file.write_text("Not a database. " * 100)
+    with pytest.raises(StoreUnavailable, match="not a database"):
+        at_start.upgrade(f"sqlite:///{file}")
+    assert file.read_text() == "Not a database. " * 100

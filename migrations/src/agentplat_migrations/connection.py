@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, text
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DatabaseError, OperationalError
 from sqlalchemy.pool import NullPool
 
 from agentplat.domain.errors import StoreUnavailable
@@ -48,7 +48,10 @@ def _transaction(engine: Engine) -> Iterator[Connection]:
     try:
         with engine.begin() as connection:
             yield connection
-    except OperationalError as error:
+    except DatabaseError as error:
+        # The class itself is what a file gives that is no database; its other kinds are faults of ours.
+        if type(error) not in (DatabaseError, OperationalError):
+            raise
         raise StoreUnavailable(f"The database does not answer: {str(error.orig).strip()}") from error
     finally:
         engine.dispose()
