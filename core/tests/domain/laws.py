@@ -331,7 +331,8 @@ class LawBook:
             law(event.input == entry.input, "every attempt has the same input")
         runs = isinstance(entry.step, Step) and isinstance(entry.step.body, AgentCall | ToolCall)
         law(runs, "only agents and tools have bodies")
-        entry.phase, entry.attempt, entry.delay, entry.fired, entry.since = "running", event.attempt, None, False, at
+        entry.phase, entry.attempt, entry.since = "running", event.attempt, at
+        entry.failure, entry.delay, entry.fired = None, None, False
 
     def _step_skipped(self, event: StepSkipped, at: datetime) -> None:
         entry = self._began(event.path, event, "skipped", at)

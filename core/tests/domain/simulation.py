@@ -347,12 +347,11 @@ class Simulation:
         for path, entry in self.laws.steps.items():
             execution = self.state.executions[path]
             law(execution.id == entry.id, "a step is known by its first id")
-            kept = (execution.attempt, execution.try_number, execution.output, execution.failure)
-            law(entry.phase != "succeeded" or kept[2:] == (entry.output, None), "an outcome is kept")
-            law(entry.phase != "failed" or execution.failure == entry.failure, "a failure is kept")
-            law(kept[:2] == (entry.attempt, entry.tries), "attempts and tries are counted")
-            timer = (execution.delay, execution.updated_at)
-            law(entry.phase not in ("backing_off", "waiting") or timer == (entry.delay, entry.since), "timers are kept")
+            law(entry.phase != "succeeded" or execution.output == entry.output, "an outcome is kept")
+            law(execution.failure == entry.failure, "a failure is kept until the next attempt")
+            tries = (execution.attempt, execution.try_number)
+            law(tries == (entry.attempt, entry.tries), "attempts and tries are counted")
+            law((execution.delay, execution.updated_at) == (entry.delay, entry.since), "timers are kept")
 
     def check_end(self) -> None:
         """A finished task emits nothing and changes no more; its journal tells the same story again."""

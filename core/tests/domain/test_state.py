@@ -7,7 +7,10 @@ from typing import Any
 import pytest
 
 from agentplat.domain.events import (
+    BlockCancelled,
+    BlockFailed,
     BlockFinished,
+    BlockStopping,
     CancelRequested,
     DeadlinePassed,
     Event,
@@ -18,6 +21,7 @@ from agentplat.domain.events import (
     StepFailed,
     StepSucceeded,
     TaskClaimed,
+    TaskSubmitted,
     TimerFired,
 )
 from agentplat.domain.failure import Failure, FailureCode
@@ -27,6 +31,7 @@ from agentplat.domain.usage import Usage
 from agentplat.domain.workflow import SignalWait, Step, TimerWait, single
 
 from .scenes import SLOW, WRONG, Scene, block, step
+from .simulation import START
 
 A, B = StepPath.parse("a"), StepPath.parse("b")
 ONE = block("sequential", step("a"))
@@ -207,6 +212,26 @@ def test_a_finished_task_changes_no_more() -> None:
 
     events: list[Any] = [*scene.journal, CancelRequested(reason="late"), BlockFinished(path=StepPath(), output=2)]
     assert not [event for event in events if changes(scene.state, event)]
+
+
+def test_a_closed_block_changes_no_more() -> None:
+    scene = Scene(block("sequential", block("sequential", step("b"), name="a"), step("c")))
+    scene.succeed("a/b", 1)
+
+    events: list[Any] = [
+        BlockFinished(path=A, output=2),
+        BlockFailed(path=A, failure=WRONG),
+        BlockStopping(path=A),
+        BlockCancelled(path=A),
+        BlockCancelled(path=B),
+    ]
+    assert not [event for event in events if changes(scene.state, event)]
+
+
+def test_the_task_keeps_what_was_submitted_and_when() -> None:
+    state = evolve(State(workflow=single("agent", "writer")), TaskSubmitted(type="agent:writer", input={"n": 1}), START)
+
+    assert (state.type, state.input, state.submitted_at) == ("agent:writer", {"n": 1}, START)
 
 
 def test_a_path_that_leads_nowhere_names_no_node() -> None:
