@@ -74,9 +74,12 @@ class Process:
         assert match is not None
         return match
 
+    def ask_to_stop(self) -> None:
+        self._process.send_signal(signal.SIGTERM)
+
     def stop(self) -> int:
         """Its exit code, after SIGTERM."""
-        self._process.send_signal(signal.SIGTERM)
+        self.ask_to_stop()
         try:
             return self._process.wait(_PATIENCE)
         except subprocess.TimeoutExpired:
@@ -162,6 +165,8 @@ def served(folder: Path, database_url: str, *, worked: bool = False, **variables
         try:
             yield server
         finally:
+            if worker is not None:
+                worker.ask_to_stop()
             server.stop()
     finally:
         if worker is not None:

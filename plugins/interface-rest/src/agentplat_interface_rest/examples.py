@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from agentplat_interface_rest.problems import problem_body
+from agentplat_interface_rest.problems import UNAVAILABLE, problem_body
 
 _TASK_ID = "01a20908-d67f-76ae-969d-267b07477882"
 _STEP_ID = "01a20908-d87c-7707-84ab-4099af1eac4f"
@@ -152,7 +152,7 @@ PROBLEMS: Mapping[int, tuple[str, str]] = {
     413: ("body_too_large", "The body is larger than 1048576 bytes. Send less, or a reference to where the rest is."),
     415: ("not_json", "The body has to be JSON, with the header Content-Type: application/json."),
     422: ("input_rejected", "The request does not fit: /input is not an object."),
-    503: ("store_unavailable", "The database does not answer: connection refused."),
+    503: ("store_unavailable", UNAVAILABLE),
 }
 """By status: code and detail."""
 

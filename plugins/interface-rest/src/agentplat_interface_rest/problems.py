@@ -60,6 +60,8 @@ _DETAILS = {
 }
 """Where nobody said more than the name of the status."""
 
+UNAVAILABLE = "The database does not answer, or not as this version needs. Try again in a moment; the log says more."
+
 
 class Refused(HTTPException):
     """What HTTP itself forbids, with a code for programs."""
@@ -111,6 +113,10 @@ async def _expected(request: Request, error: Exception) -> JSONResponse:
     status = next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
     if status == 500:
         return await _unexpected(request, error)
+    if isinstance(error, UnavailableError):
+        # What is known of it names hosts and files.
+        logger.warning("unavailable", extra={"reason": error.detail, "path": _path(request)})
+        return problem(status, error.code, UNAVAILABLE, _path(request))
     faults = error.faults if isinstance(error, InputRejected) else ()
     return problem(status, error.code, error.detail, _path(request), faults)
 
