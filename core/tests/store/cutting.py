@@ -9,6 +9,7 @@ from typing import Literal
 from sqlalchemy.engine import make_url
 
 Cut = Literal["before", "after"]
+_COMMIT = b"COMMIT\x00"  # as a statement, not as a part of READ COMMITTED
 
 
 class Relay:
@@ -32,7 +33,7 @@ class Relay:
         back = asyncio.create_task(_pass_on(from_server, to_client))
         with suppress(ConnectionError):
             while sent := await client.read(65536):
-                if self.cut is not None and b"COMMIT" in sent:
+                if self.cut is not None and _COMMIT in sent:
                     await self._cut(sent, from_server, to_server, back)
                     break
                 to_server.write(sent)

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Coroutine
 from contextlib import asynccontextmanager
-from typing import Any, TypeVar
+from typing import Any, LiteralString, TypeVar
 
 import psycopg
 
@@ -59,3 +59,21 @@ class Held:
 async def both(*tasks: Awaitable[Any]) -> list[Any]:
     async with asyncio.timeout(30):
         return list(await asyncio.gather(*tasks))
+
+
+async def deadlocks(url: str) -> int:
+    """How many there were in this database. Sessions report at their end, so every store must be closed."""
+    async with await psycopg.AsyncConnection.connect(Address.parse(url).libpq, autocommit=True) as observer:
+
+        async def number(question: LiteralString) -> int:
+            row = await (await observer.execute(question)).fetchone()
+            assert row is not None
+            return int(row[0])
+
+        others = "select count(*) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()"
+        async with asyncio.timeout(30):
+            while True:
+                if not await number(others):
+                    break
+                await asyncio.sleep(0.005)
+        return await number("select deadlocks from pg_stat_database where datname = current_database()")

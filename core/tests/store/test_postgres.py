@@ -16,7 +16,7 @@ from agentplat.store.postgres import Postgres
 from agentplat.store.renewal import Renewal
 
 from .making import block, claimed, new_task, submitted, working, writing
-from .rows_held import holding
+from .rows_held import deadlocks, holding
 
 
 @pytest.fixture
@@ -101,6 +101,8 @@ async def test_the_victim_of_a_deadlock_is_tried_again(store_on_postgres: Store,
         await held.release()
         results = await commit
     assert all(isinstance(result, Committed) for result in results)
+    await store.close()
+    assert await deadlocks(postgres_url) == 1
 
 
 async def test_more_callers_than_connections_take_turns(postgres_url: str) -> None:

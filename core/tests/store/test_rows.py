@@ -34,30 +34,28 @@ SENSELESS_TASKS = [
 ]
 
 
-@pytest.mark.parametrize("values", SENSELESS_QUEUE_ROWS)
-async def test_a_queue_row_that_makes_no_sense_is_refused(store: Store, database_url: str, values: str) -> None:
+REFUSED = (psycopg.errors.IntegrityError, sqlite3.IntegrityError)
+
+
+async def test_a_queue_row_that_makes_no_sense_is_refused(store: Store, database_url: str) -> None:
     await submitted(store)
     worker_id = await working(store)
-    with pytest.raises((psycopg.errors.CheckViolation, sqlite3.IntegrityError)):
-        execute(database_url, f"update agentplat.queue set {values}", worker_id=worker_id)
+    for values in SENSELESS_QUEUE_ROWS:
+        with pytest.raises(REFUSED, match="ck_queue"):
+            execute(database_url, f"update agentplat.queue set {values}", worker_id=worker_id)
 
 
-@pytest.mark.parametrize("values", SENSELESS_TASKS)
-async def test_a_task_that_makes_no_sense_is_refused(store: Store, database_url: str, values: str) -> None:
+async def test_a_task_that_makes_no_sense_is_refused(store: Store, database_url: str) -> None:
     await submitted(store)
-    with pytest.raises((psycopg.errors.CheckViolation, sqlite3.IntegrityError)):
-        execute(database_url, f"update agentplat.tasks set {values}")
+    for values in SENSELESS_TASKS:
+        with pytest.raises(REFUSED, match="ck_tasks"):
+            execute(database_url, f"update agentplat.tasks set {values}")
 
 
-@pytest.mark.parametrize(
-    "statement",
-    [
-        "insert into agentplat.journal select task_id, 0, tenant_id, fence, at, kind, content from agentplat.journal",
-        "insert into agentplat.journal select task_id, 1, tenant_id, fence, at, kind, content from agentplat.journal",
-        "insert into agentplat.queue select * from agentplat.queue",
-    ],
-)
-async def test_a_row_that_is_there_already_is_refused(store: Store, database_url: str, statement: str) -> None:
+async def test_a_row_that_is_there_already_is_refused(store: Store, database_url: str) -> None:
     await submitted(store)
-    with pytest.raises((psycopg.errors.IntegrityError, sqlite3.IntegrityError)):
-        execute(database_url, statement)
+    event = "task_id, {seq}, tenant_id, fence, at, kind, content from agentplat.journal"
+    rows = ["queue select * from agentplat.queue", *(f"journal select {event}".format(seq=seq) for seq in (0, 1))]
+    for row in rows:
+        with pytest.raises(REFUSED):
+            execute(database_url, f"insert into agentplat.{row}")

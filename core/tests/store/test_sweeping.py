@@ -21,7 +21,7 @@ from .making import (
     working,
     writing,
 )
-from .rows_held import both, holding
+from .rows_held import both, deadlocks, holding
 
 HOLD_QUEUE_ROW = "select 1 from agentplat.queue where task_id = %s for update"
 
@@ -199,6 +199,28 @@ async def test_batches_that_meet_in_another_order_do_not_deadlock(store_on_postg
         kept, refused, _ = await both(first, second, look)
     assert all(isinstance(result, Committed) for result in kept)
     assert all(isinstance(result, Lost) for result in refused)
+    await store.close()
+    assert await deadlocks(postgres_url) == 0
+
+
+async def test_a_sweeper_and_a_batch_of_the_same_worker_do_not_deadlock(
+    store_on_postgres: Store, postgres_url: str
+) -> None:
+    store = store_on_postgres
+    worker_id = await working(store)
+    # Claimed last, the oldest task's row lies behind the others: an update without an order comes to it last.
+    await store.submit([new_task(priority=priority) for priority in (-1, 0, 0)])
+    claims = [claim for _ in range(3) for claim in await store.claim(worker_id, 1)]
+    claims.sort(key=lambda claim: claim.lease.task_id)
+    batch = [writing(claim.lease, 2, block()) for claim in claims]
+    async with holding(postgres_url, HOLD_QUEUE_ROW, claims[0].lease.task_id) as held:
+        commit = await held.behind(store.commit(batch))
+        expire = await held.behind(store.expire_worker(worker_id))
+        await held.release()
+        results, _ = await both(commit, expire)
+    assert all(isinstance(result, Committed) for result in results)
+    await store.close()
+    assert await deadlocks(postgres_url) == 0
 
 
 # --- crashes and poison ------------------------------------------------------------------------------------
