@@ -8,9 +8,13 @@ import pytest
 from agentplat.language.compiler import LATER_WORKFLOW_KEYS, WORKFLOW_KEYS
 from agentplat.language.steps import BODIES, COMMON_KEYS, LATER_KEYS, RETRY_KEYS
 from agentplat.language.syntax import FILTERS, TESTS
+from agentplat.plugins.host import load_plugins
+from agentplat.runtime.cli.main import CORE_COMMANDS
 
-from .pages import DOCS, ROOT
+from .pages import DOCS, ROOT, blocks, pages
+from .terminal import commands
 
+OURS = [page for page in pages() if page.is_relative_to(DOCS) or page.parent == ROOT]
 CODE = re.compile(r"`([^`\n]+)`")
 TEST = re.compile(r"^- `([\w/.-]+\.py)::(\w+)`$", re.MULTILINE)
 
@@ -27,6 +31,23 @@ def missing_tests(page: Path, root: Path) -> list[str]:
         if f"def {name}(" not in text:
             found.append(f"{file}::{name}")
     return found
+
+
+def typed_in(page: Path) -> list[str]:
+    """Everything on a page that a reader may type: blocks for a shell, and code within sentences."""
+    shown = list(blocks(page))
+    typed = [command for block in shown if block.language == "console" for command, _ in commands(block.text)]
+    return [*typed, *(block.text for block in shown if block.language == "sh"), *code_in(page)]
+
+
+@pytest.mark.parametrize("page", OURS, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_command_that_a_page_names_is_there(page: Path) -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    targets = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
+    known = {*CORE_COMMANDS, *(spec.name for spec in load_plugins().registries.commands)}
+    text = "\n".join(typed_in(page))
+    assert set(re.findall(r"^make ([a-z-]+)", text, re.MULTILINE)) - targets == set()
+    assert set(re.findall(r"(?:^|[(|;] *|until |=\S+ )agentplat ([a-z]+)\b", text, re.MULTILINE)) - known == set()
 
 
 def test_every_guarantee_names_tests_that_exist() -> None:

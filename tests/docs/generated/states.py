@@ -57,7 +57,7 @@ def worker_words() -> str:
 
 def triggers() -> str:
     """What moves a task from state to state."""
-    return table(("what happens", "meaning"), _described(TaskTrigger, _TRIGGERS))
+    return table(("change", "meaning"), _described(TaskTrigger, _TRIGGERS))
 
 
 def journal_events() -> str:
