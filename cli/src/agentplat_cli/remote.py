@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 from uuid import UUID, uuid4
 
 import httpx
@@ -28,6 +28,7 @@ from agentplat import (
 )
 
 _TIMEOUT = 30.0
+T = TypeVar("T")
 
 
 class RemoteTasks:
@@ -60,30 +61,27 @@ class RemoteTasks:
         }
         # Were the answer lost, a repetition would find the same task.
         headers = {"Idempotency-Key": submission.idempotency_key or str(uuid4())}
-        return _task(await self._ask("POST", "tasks", json=body, headers=headers))
+        return await self._ask("POST", "tasks", _task, json=body, headers=headers)
 
     async def task(self, task_id: UUID) -> TaskView:
-        return _task(await self._ask("GET", f"tasks/{task_id}"))
+        return await self._ask("GET", f"tasks/{task_id}", _task)
 
     async def tasks(self, filter: TaskFilter) -> Sequence[TaskView]:
         wanted = {"limit": str(filter.limit), "status_filter": filter.status, "type": filter.type}
         given = {name: value for name, value in wanted.items() if value is not None}
-        return [_task(task) for task in await self._ask("GET", "tasks", params=given)]
+        return await self._ask("GET", "tasks", lambda tasks: [_task(task) for task in tasks], params=given)
 
     async def journal(self, task_id: UUID, after: int = 0) -> Sequence[JournalView]:
-        events = await self._ask("GET", f"v1/tasks/{task_id}/journal", params={"after": str(after)})
-        return [
-            JournalView(seq=event["seq"], at=_time(event["at"]), kind=event["kind"], content=event["content"])
-            for event in events
-        ]
+        return await self._ask("GET", f"v1/tasks/{task_id}/journal", _journal, params={"after": str(after)})
 
     async def cancel(self, task_id: UUID) -> TaskView:
-        return _task(await self._ask("POST", f"v1/tasks/{task_id}:cancel"))
+        return await self.task(await self._ask("POST", f"v1/tasks/{task_id}:cancel", _id))
 
     async def retry(self, task_id: UUID) -> TaskView:
-        return _task(await self._ask("POST", f"v1/tasks/{task_id}:retry"))
+        return await self.task(await self._ask("POST", f"v1/tasks/{task_id}:retry", _id))
 
-    async def _ask(self, method: str, path: str, **request: Any) -> Any:
+    async def _ask(self, method: str, path: str, read: Callable[[Any], T], **request: Any) -> T:
+        """What `read` makes of the answer."""
         try:
             answer = await self._http.request(method, path, **request)
         except httpx.TransportError as error:
@@ -91,16 +89,15 @@ class RemoteTasks:
             raise UnavailableError(f"{self._url} does not answer: {reason}.") from None
         try:
             body = answer.json()
-        except ValueError:
-            body = None
-        if answer.is_success and body is not None:
-            return body
-        if isinstance(body, Mapping) and isinstance(body.get("detail"), str):
-            raise _error(answer.status_code, str(body.get("error_code") or "error"), body["detail"])
-        raise AgentplatError(
-            f"{self._url} answers {method} /{path} with {answer.status_code}, and not as agentplat does. "
-            "Is it the address of agentplat's REST interface?"
-        )
+            if answer.is_success:
+                return read(body)
+            detail, code = body["detail"], body["error_code"]
+        except (LookupError, TypeError, ValueError):
+            raise AgentplatError(
+                f"{self._url} answers {method} /{path} with {answer.status_code}, and not as agentplat does. "
+                "Is it the address of agentplat's REST interface, of this version?"
+            ) from None
+        raise _error(answer.status_code, str(code), str(detail))
 
 
 def _error(status: int, code: str, detail: str) -> AgentplatError:
@@ -109,6 +106,17 @@ def _error(status: int, code: str, detail: str) -> AgentplatError:
     error = kinds.get(status, UsageError if status < 500 else AgentplatError)(detail)
     error.code = code
     return error
+
+
+def _id(value: Mapping[str, Any]) -> UUID:
+    return UUID(value["id"])
+
+
+def _journal(events: Sequence[Mapping[str, Any]]) -> list[JournalView]:
+    return [
+        JournalView(seq=event["seq"], at=_time(event["at"]), kind=event["kind"], content=event["content"])
+        for event in events
+    ]
 
 
 def _task(value: Mapping[str, Any]) -> TaskView:

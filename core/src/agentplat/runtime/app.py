@@ -36,6 +36,7 @@ class Platform:
         self.plugins = plugins
         self.store = store
         self.definitions = Definitions(store)
+        self._written = written_files(settings.project)
         self._project: Project = load_project(settings.project, plugins.registries)
 
     @property
@@ -45,16 +46,14 @@ class Platform:
 
     def reload(self) -> None:
         """Read the project's folder again. What is broken keeps out; tasks that run keep what they began with."""
+        self._written = written_files(self.settings.project)  # before they are read: what changes meanwhile is seen
         self._project = load_project(self.settings.project, self.plugins.registries, self._project)
 
     async def follow(self, told: Callable[..., None] = lambda *_: None) -> None:
         """Reload whenever a file of the project changes, for ever; `told` gets a line for each thing to know."""
-        seen = written_files(self.settings.project)
         while True:
             await asyncio.sleep(_LOOK)
-            now = written_files(self.settings.project)
-            if now != seen:
-                seen = now
+            if written_files(self.settings.project) != self._written:
                 self.reload()
                 told("The project's files changed and were read again.", *self.faults)
 

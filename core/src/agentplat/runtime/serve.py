@@ -121,9 +121,8 @@ def bound(host: str, port: int) -> tuple[socket.socket, str]:
     try:
         listening = socket.create_server((host, port), family=family)
     except OSError as error:
-        raise SettingsInvalid(
-            f"Port {port} of {host} cannot be bound: {error.strerror}. Choose another: --port."
-        ) from None
+        reason = str(error.strerror).partition(" (")[0]
+        raise SettingsInvalid(f"Port {port} of {host} cannot be bound: {reason}. Choose another: --port.") from None
     # asyncio sets it on its own sockets only; without it each answer waits 40 ms for the client's acknowledgement.
     listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     name = f"[{host}]" if family is socket.AF_INET6 else host

@@ -1,0 +1,109 @@
+"""`run` and `tasks` against a running server, and `tasks` on the same database without one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from .processes import Folder, Running
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Folder, Running]]:
+    """A folder with `dev` in it."""
+    path = tmp_path_factory.mktemp("served") / "here"
+    path.mkdir()
+    folder = Folder(path)
+    with folder.running("dev", "--port", "0") as running:
+        running.address()
+        yield folder, running
+
+
+@pytest.fixture
+def url(served: tuple[Folder, Running]) -> str:
+    return served[1].address()
+
+
+def test_a_task_is_run_there_and_not_here(url: str, folder: Folder) -> None:
+    given = ("--input", '{"topic": "How are leases fenced?"}', "--user", "ada@example.org", "--tenant", "acme")
+    ended = folder.call("run", "workflow:simple_sequential", *given, "--url", url, "--json", "--watch")
+
+    *events, task = ended.lines
+    assert (ended.code, ended.err) == (0, "")
+    assert [event["seq"] for event in events] == list(range(1, len(events) + 1))
+    assert (task["status"], task["tenant"]) == ("done", "acme")
+    assert task["user_hash"]
+    assert [step["path"] for step in task["steps"]] == ["conduct_research", "summarize_findings"]
+    assert task["workflow_state"]["current"] == "completed"
+    assert list(folder.path.iterdir()) == []
+
+
+def test_it_is_shown_alike_with_and_without_the_server(
+    url: str, served: tuple[Folder, Running], folder: Folder
+) -> None:
+    (task,) = folder.call("run", "tool:calculator", "--input", '{"expression": "1/0"}', "--url", url, "--json").lines
+    there = folder.call("tasks", "show", task["id"], "--url", url)
+    here = served[0].call("tasks", "show", task["id"])
+    assert there == here
+    assert there.out.startswith(f"error tool:calculator {task['id']}\ninvalid_input ")
+    journals = [Folder.call(served[0], "tasks", "show", task["id"], "--journal", *by) for by in ([], ["--url", url])]
+    assert journals[0] == journals[1]
+    assert "step_failed" in journals[0].out
+
+
+def test_tasks_are_listed_newest_first_and_by_status(url: str, folder: Folder) -> None:
+    made = [folder.call("run", "tool:calculator", "--input", '{"expression": "1"}', "--url", url, "--json").lines[-1]]
+    made += folder.call("run", "tool:calculator", "--input", '{"expression": "1/0"}', "--url", url, "--json").lines[-1:]
+    listed = folder.call("tasks", "list", "--url", url, "--json").lines
+    assert [task["id"] for task in listed[:2]] == [made[1]["id"], made[0]["id"]]
+    failed = folder.call("tasks", "list", "--status", "error", "--limit", "1", "--url", url)
+    heads, row = failed.out.splitlines()
+    assert heads.split() == ["id", "status", "created", "(UTC)", "cost", "type"]
+    assert row.startswith(f"{made[1]['id']}  error ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["run", "workflow:nobody"], 2, "Error (unknown_name): Workflow 'nobody' not found."),
+        (["run", "tool:calculator", "--input", '{"wrong": 1}'], 2, "/expression"),
+        (["tasks", "show", "nonsense"], 2, "'nonsense' is not a UUID"),
+        (["tasks", "show", "01a20916-608e-7216-9ca7-f3f923c66583"], 2, "Error (not_found)"),
+        (["tasks", "list", "--status", "broken"], 2, "not one of pending, running"),
+        (["tasks", "list", "--limit", "0"], 2, "limit"),
+    ],
+)
+def test_the_servers_words_are_shown(arguments: list[str], code: int, said: str, url: str, folder: Folder) -> None:
+    ended = folder.call(*arguments, "--url", url)
+    assert (ended.code, ended.out) == (code, "")
+    assert said in ended.err
+
+
+def test_a_task_that_nobody_works_on_is_cancelled_and_retried(folder: Folder) -> None:
+    with folder.running("api", "--port", "0") as api:
+        body = {"type": "tool:calculator", "input": {"expression": "6*7"}}
+        task = httpx.post(f"{api.address()}/tasks", json=body, trust_env=False, timeout=60).json()["id"]
+        cancelled = folder.call("tasks", "cancel", task, "--url", api.address(), "--json").lines[-1]
+        assert cancelled["status"] == "cancelled"
+        again = folder.call("tasks", "cancel", task, "--url", api.address())
+        assert (again.code, "Error (illegal_transition)" in again.err) == (2, True)
+
+        (retried,) = folder.call("tasks", "retry", task, "--url", api.address(), "--json").lines
+        assert (retried["status"], retried["retry_of"]) == ("pending", task)
+        unfinished = folder.call("tasks", "retry", retried["id"], "--url", api.address())
+        assert (unfinished.code, "Error (conflict)" in unfinished.err) == (1, True)
+
+    (here,) = folder.call("tasks", "cancel", retried["id"], "--json").lines
+    assert here["status"] == "cancelled"
+    (once_more,) = folder.call("tasks", "retry", retried["id"], "--json").lines
+    assert once_more["retry_of"] == retried["id"]
+
+
+def test_a_server_that_is_away_is_exit_code_1(folder: Folder) -> None:
+    ended = folder.call("tasks", "list", "--url", "http://127.0.0.1:1")
+    assert ended.code == 1
+    assert ended.err.startswith("Error (unavailable): http://127.0.0.1:1 does not answer: ")
+    assert list(Path(folder.path).iterdir()) == []
