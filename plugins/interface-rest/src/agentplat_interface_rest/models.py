@@ -58,7 +58,10 @@ class ToolTaskIn(Submitted):
 
 
 class TaskPatch(Incoming):
-    status: str | None = Field(default=None, description="`done`, `error` or `cancelled`: the task is ended by hand.")
+    # Not strict: JSON has no other way to say an enumeration than by its text.
+    status: TaskState | None = Field(
+        default=None, strict=False, description="`done`, `error` or `cancelled`: the task is ended by hand."
+    )
     output: dict[str, Any] | None = None
     error: str | None = Field(default=None, max_length=10_000)
 

@@ -11,6 +11,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.routing import compile_path
 
 from agentplat import (
     AgentplatError,
@@ -146,7 +147,17 @@ async def _http(request: Request, error: Exception) -> JSONResponse:
     detail = _DETAILS.get(error.status_code, error.detail) if type(error) is HTTPException else error.detail
     answer = problem(error.status_code, code, detail, _path(request))
     answer.headers.update(error.headers or {})
+    if error.status_code == 405:
+        answer.headers["Allow"] = _methods(request) or answer.headers["Allow"]
     return answer
+
+
+def _methods(request: Request) -> str:
+    """What the path knows by all its routes, where the framework names those of the first. Empty for its own paths."""
+    paths: dict[str, Any] = request.app.openapi()["paths"]
+    fitting = [template for template in paths if compile_path(template)[0].match(request.scope["path"])]
+    nearest = min(fitting, key=lambda template: template.count("{"), default="")
+    return ", ".join(method.upper() for method in paths.get(nearest, ()))
 
 
 async def _unexpected(request: Request, error: Exception) -> JSONResponse:
