@@ -141,8 +141,8 @@ class Printer:
 
 def _where(task: TaskView) -> str:
     state = task.workflow_state
-    where = f", {state.current}, iteration {state.iteration}" if state is not None else ""
-    return f"{task.type} is {task.status.value}{where}"
+    where = f", {state.current}, iteration {state.iteration}" if state is not None and state.iteration else ""
+    return f"{task.type} is {task.status.value}{where}" + (f": {task.reason}" if task.reason else "")
 
 
 def _as_text(value: object) -> str:

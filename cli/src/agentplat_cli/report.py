@@ -61,7 +61,7 @@ class Report:
         commands = [(command.format(id=task.id), why) for command, why in _NEXT]
         width = max(len(command) for command, _ in commands)
         for command, why in commands:
-            self._printer.say(plain(f"{command:{width}}", "cyan"), plain(why))
+            self._printer.say(plain(f"{command:{width}} ", "cyan"), plain(why))
 
     def _findings(self, output: Mapping[str, Any]) -> None:
         found = output.get("research_findings")

@@ -1,0 +1,34 @@
+"""The report of the demonstration, for a task that went another way than planned."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from agentplat_cli.output import Printer
+from agentplat_cli.report import Report
+
+from agentplat import Failure, FailureCode, TaskState, TaskView
+
+from .test_output import TASK
+
+
+def reported(task: TaskView, capsys: pytest.CaptureFixture[str]) -> str:
+    Report(Printer(json_lines=False)).ending(task)
+    return capsys.readouterr().out
+
+
+def test_a_task_that_failed_is_shown_with_its_reason(capsys: pytest.CaptureFixture[str]) -> None:
+    failure = Failure(code=FailureCode.UNAVAILABLE, message="The provider does not answer.")
+    shown = reported(replace(TASK, status=TaskState.ERROR, output=None, failure=failure), capsys)
+    assert "unavailable The provider does not answer." in shown
+    assert "Where to look next" in shown
+
+
+def test_an_output_of_another_form_is_shown_whole(capsys: pytest.CaptureFixture[str]) -> None:
+    shown = reported(TASK, capsys)
+    assert '"text": "Hello"' in shown
+
+
+def test_the_commands_name_the_task(capsys: pytest.CaptureFixture[str]) -> None:
+    assert f"agentplat tasks show {TASK.id} --journal" in reported(TASK, capsys)

@@ -1,0 +1,68 @@
+"""When the keeper starts no further worker."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+
+from agentplat.runtime.keeper import Keeper, KeeperOptions
+
+# What the keeper appends: the worker's id, the shared memory, the pipe.
+NEVER_WORKS = """
+import pathlib, sys
+marks = pathlib.Path(sys.argv[2])
+marks.write_text(marks.read_text() + "x")
+sys.exit(int(sys.argv[1]))
+"""
+WORKS_EVERY_SECOND_TIME = """
+import pathlib, sys
+from agentplat.runtime.lifeline import Lifeline
+marks = pathlib.Path(sys.argv[2])
+marks.write_text(marks.read_text() + "x")
+if len(marks.read_text()) == 5:
+    sys.exit(0)
+if len(marks.read_text()) % 2 == 0:
+    Lifeline(int(sys.argv[4])).registered()
+sys.exit(int(sys.argv[1]))
+"""
+
+
+class NoDatabase:
+    """Nothing was registered in one."""
+
+    def renew(self, worker_id: UUID, lease_seconds: float) -> bool:
+        return True
+
+    def expire(self, worker_id: UUID, blame: UUID | None = None) -> None: ...
+
+    def close(self) -> None: ...
+
+
+@pytest.fixture
+def marks(tmp_path: Path) -> Path:
+    file = tmp_path / "marks"
+    file.touch()
+    return file
+
+
+def kept(program: str, code: int, marks: Path, starts: int | None) -> tuple[int, int]:
+    """What the keeper returns, and how many workers it started."""
+    command = [sys.executable, "-c", program, str(code), str(marks)]
+    returned = Keeper(command, NoDatabase, KeeperOptions(starts=starts)).serve()
+    return returned, len(marks.read_text())
+
+
+@pytest.mark.parametrize("starts", [None, 3])
+def test_wrong_settings_are_not_tried_again(starts: int | None, marks: Path) -> None:
+    assert kept(NEVER_WORKS, 2, marks, starts) == (2, 1)
+
+
+def test_a_worker_that_never_comes_to_work_is_tried_as_often_as_told(marks: Path) -> None:
+    assert kept(NEVER_WORKS, 1, marks, 2) == (1, 2)
+
+
+def test_one_that_came_to_work_counts_anew(marks: Path) -> None:
+    assert kept(WORKS_EVERY_SECOND_TIME, 1, marks, 2) == (0, 5)
