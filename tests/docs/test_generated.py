@@ -12,6 +12,14 @@ WRITES = os.environ.get("AGENTPLAT_WRITE_DOCS") == "1"
 GENERATED = [page for page in pages() if list(used_in(page))]
 
 
+@pytest.fixture(autouse=True)
+def nothing_is_configured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is rendered follows from the code, not from the variables of this machine."""
+    for name in list(os.environ):
+        if name.startswith(("AGENTPLAT_", "OLLAMA_", "OPENAI_", "OPENROUTER_")):
+            monkeypatch.delenv(name)
+
+
 @pytest.mark.parametrize("page", GENERATED, ids=lambda page: str(page.relative_to(ROOT)))
 def test_a_generated_part_of_a_page_is_up_to_date(page: Path) -> None:
     if WRITES:
