@@ -24,6 +24,8 @@ class Feed:
         self.open = 0
         self.may_enter = asyncio.Event()
         self.may_enter.set()
+        self.may_leave = asyncio.Event()
+        self.may_leave.set()
         self.next: asyncio.Queue[TaskChange | Exception] = asyncio.Queue()
 
     @asynccontextmanager
@@ -34,6 +36,7 @@ class Feed:
         try:
             yield self._read()
         finally:
+            await self.may_leave.wait()
             self.open -= 1
 
     async def _read(self) -> AsyncIterator[TaskChange]:
@@ -89,6 +92,27 @@ async def test_one_reader_tells_everybody_and_stops_with_the_last(hub: Hub, feed
     assert (len(hub), feed.open) == (0, 0)
     async with hub.joined():
         assert feed.entered == 2
+
+
+async def test_who_comes_while_the_last_one_leaves_is_not_cut(hub: Hub, feed: Feed) -> None:
+    feed.may_leave.clear()
+    leaving = asyncio.create_task(stay_until(hub, gone := asyncio.Event()))
+    while not feed.entered:  # noqa: ASYNC110 - no event says so
+        await asyncio.sleep(0)
+    gone.set()
+    await asyncio.sleep(0)
+    async with hub.joined() as late:
+        feed.may_leave.set()
+        await leaving
+        sent = change()
+        feed.next.put_nowait(sent)
+        assert told(await late.next()) == sent.task.id
+        assert not late.cut.is_set()
+
+
+async def stay_until(hub: Hub, gone: asyncio.Event) -> None:
+    async with hub.joined():
+        await gone.wait()
 
 
 async def test_who_listens_while_the_feed_breaks_is_cut(hub: Hub, feed: Feed) -> None:

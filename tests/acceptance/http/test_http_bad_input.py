@@ -1,6 +1,7 @@
 """What cannot be used is refused with a problem document that says why. Nothing is kept of it, and nothing breaks."""
 
 import contextlib
+import gzip
 import json
 import socket
 from collections.abc import Iterator
@@ -269,6 +270,12 @@ def test_only_what_says_that_it_is_json_is_read(idle: Server, kind: str | None) 
     headers = {} if kind is None else {"Content-Type": kind}
     answer = idle.request("POST", "/tasks", data=b'{"type": "agent:echo"}', headers=headers)
     problem(answer, 415, "Content-Type: application/json")
+
+
+def test_a_packed_body_is_not_unpacked(idle: Server) -> None:
+    packed = gzip.compress(b" " * 50 * LIMIT)
+    headers = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
+    problem(idle.request("POST", "/tasks", data=packed, headers=headers), 422, "is not JSON")
 
 
 def test_a_form_is_no_json(idle: Server) -> None:

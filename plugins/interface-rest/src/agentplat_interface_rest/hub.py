@@ -89,8 +89,10 @@ class Hub:
                             connection.offer(message)
             except AgentplatError as error:
                 logger.warning("changes_interrupted", extra={"reason": error.detail})
-            finally:
                 self._cut_all()
+            except Exception:
+                self._cut_all()
+                raise
             await asyncio.sleep(_PAUSE)
 
     def _cut_all(self) -> None:
