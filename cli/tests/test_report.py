@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from agentplat_cli.output import Printer
@@ -30,5 +31,21 @@ def test_an_output_of_another_form_is_shown_whole(capsys: pytest.CaptureFixture[
     assert '"text": "Hello"' in shown
 
 
-def test_the_commands_name_the_task(capsys: pytest.CaptureFixture[str]) -> None:
-    assert f"agentplat tasks show {TASK.id} --journal" in reported(TASK, capsys)
+@pytest.mark.parametrize(
+    ("program", "called"),
+    [
+        (".venv/bin/agentplat", ".venv/bin/agentplat"),
+        ("/usr/bin/agentplat", "agentplat"),
+        ("cli/__main__.py", "agentplat"),
+    ],
+)
+def test_the_commands_can_be_copied(
+    program: str,
+    called: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", [program, "demo"])
+    assert f"\n{called} tasks show {TASK.id} --journal " in reported(TASK, capsys)

@@ -18,8 +18,10 @@ HEAVY = {
     "httpx",
     "httpx2",
     "pydantic",
+    "rich",
     "sqlalchemy",
     "starlette",
+    "typer",
     "uvicorn",
 }
 HELP = """

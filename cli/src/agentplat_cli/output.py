@@ -7,6 +7,7 @@ shown, not obeyed.
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -46,8 +47,9 @@ class Printer:
 
     def __init__(self, *, json_lines: bool) -> None:
         self._json = json_lines
-        self._out = Console(highlight=False, soft_wrap=True)
-        self._notes = Console(stderr=True, highlight=False, soft_wrap=True)
+        # As they are now: while plugins and projects are loaded, what they print goes elsewhere.
+        self._out = Console(file=sys.stdout, highlight=False, soft_wrap=True)
+        self._notes = Console(file=sys.stderr, highlight=False, soft_wrap=True)
         self._status: Status | None = None
         self._reason: str | None = None
 

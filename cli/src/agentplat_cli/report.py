@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator, Mapping
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from rich.text import Text
@@ -13,10 +15,10 @@ from agentplat import JournalView, StepView, TaskView
 from agentplat_cli.output import Printer, cost_text, plain
 
 _NEXT = (
-    ("agentplat tasks show {id} --journal", "everything that happened, in order"),
-    ("agentplat dev", "API and worker; the API is described at http://127.0.0.1:8000/docs"),
-    ("agentplat init FOLDER", "a project with an agent, a tool and a workflow of your own"),
-    ("AGENTPLAT_MODEL=PROVIDER:MODEL agentplat demo", "the same workflow with another model"),
+    ("{program} tasks show {id} --journal", "everything that happened, in order"),
+    ("{program} dev", "API and worker; the API is described at http://127.0.0.1:8000/docs"),
+    ("{program} init FOLDER", "a project with an agent, a tool and a workflow of your own"),
+    ("AGENTPLAT_MODEL=PROVIDER:MODEL {program} demo", "the same workflow with another model"),
     ("docs/", "in the repository: tutorial, guarantees, architecture"),
 )
 
@@ -58,7 +60,7 @@ class Report:
             plain(f"{cost_text(usage.cost)}; {usage.input_tokens} tokens in, {usage.output_tokens} out, {usage.model}")
         )
         self._head("Where to look next")
-        commands = [(command.format(id=task.id), why) for command, why in _NEXT]
+        commands = [(command.format(id=task.id, program=_program()), why) for command, why in _NEXT]
         width = max(len(command) for command, _ in commands)
         for command, why in commands:
             self._printer.say(plain(f"{command:{width}} ", "cyan"), plain(why))
@@ -89,6 +91,13 @@ class Report:
     def _head(self, text: str) -> None:
         self._printer.say("")
         self._printer.say(Text(text, style="bold"))
+
+
+def _program() -> str:
+    """How this program is called from here: one in a folder below is not found by its name alone."""
+    called = Path(sys.argv[0]).absolute()
+    below = called.name == "agentplat" and called.is_relative_to(Path.cwd())
+    return str(called.relative_to(Path.cwd())) if below else "agentplat"
 
 
 def _assessment(step: StepView) -> Iterator[str]:

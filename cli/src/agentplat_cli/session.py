@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, redirect_stdout
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 from uuid import UUID
@@ -98,8 +99,9 @@ async def connected(url: str | None, database_url: str | None, *, works: bool, *
         from agentplat.runtime.logs import configure_logs
 
         configure_logs(settings.log)
-        async with open_platform(settings) as platform:
-            yield Session(platform.client(), own, platform)
+        with redirect_stdout(sys.stderr):  # what foreign code prints is no result
+            async with open_platform(settings) as platform:
+                yield Session(platform.client(), own, platform)
     finally:
         if own is not None:
             await own.stop()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -79,7 +81,8 @@ def _registries() -> Registries:
     from agentplat.plugins.selection import project_folder, read_selection
 
     folder = project_folder(os.environ)
-    return load_project(folder, load_plugins(read_selection(folder, os.environ)).registries).registries
+    with redirect_stdout(sys.stderr):  # what foreign code prints is no result
+        return load_project(folder, load_plugins(read_selection(folder, os.environ)).registries).registries
 
 
 def _compiled(registries: Registries, file: Path) -> Any:

@@ -16,7 +16,7 @@ BROKEN = "agents/broken.py"
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A project with one broken file, and no installed plugins."""
     (tmp_path / "agents").mkdir()
-    (tmp_path / BROKEN).write_text("import agentplat\nraise OSError('[red]no[/red]')\n")
+    (tmp_path / BROKEN).write_text("print('Hello')\nraise OSError('[red]no[/red]')\n")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("AGENTPLAT_PLUGINS", "none")
     monkeypatch.delenv("AGENTPLAT_PROJECT", raising=False)

@@ -65,6 +65,15 @@ def test_programs_read_one_object_a_line_and_the_last_one_is_the_finished_task(f
     assert task["output"] == events[-1]["content"]["output"]
 
 
+def test_what_an_agent_prints_is_no_result(folder: Folder) -> None:
+    prints = "print('I was imported')\n" + SLEEPER.replace('Path("asleep").touch()', "print('I work', flush=True)")
+    write(folder.path / "agents" / "sleeper.py", prints)
+    (folder.path / "wake").touch()
+    ended = folder.call("run", "agent:sleeper", "--json")
+    assert (ended.code, ended.lines[-1]["status"]) == (0, "done")
+    assert "I work" in ended.err
+
+
 def test_a_failed_task_is_exit_code_1_with_its_reason(folder: Folder) -> None:
     ended = folder.call("run", "tool:calculator", "--input", '{"expression": "6*"}', "--watch")
     assert ended.code == 1

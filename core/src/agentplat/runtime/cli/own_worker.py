@@ -40,11 +40,14 @@ class OwnWorker:
         if settings.documents is not None:
             variables["AGENTPLAT_DOCUMENTS"] = str(settings.documents)
         command = [sys.executable, "-P", "-m", "agentplat.runtime.cli", "worker"]
-        return cls(
-            await asyncio.create_subprocess_exec(
-                *command, env={**os.environ, **variables}, stdin=asyncio.subprocess.PIPE, start_new_session=True
-            )
+        keeper = await asyncio.create_subprocess_exec(
+            *command,
+            env={**os.environ, **variables},
+            stdin=asyncio.subprocess.PIPE,
+            stdout=2,  # whatever an agent prints is no result of the command
+            start_new_session=True,
         )
+        return cls(keeper)
 
     def check(self) -> None:
         """UnavailableError when it has ended although nobody stopped it."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Iterator
+from contextlib import redirect_stdout
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -25,8 +27,9 @@ def plugins(json_lines: Json = False) -> None:
     from agentplat.plugins.selection import project_folder, read_selection
 
     folder = project_folder(os.environ)
-    installed = load_plugins(read_selection(folder, os.environ))
-    records = installed.records + load_project(folder, installed.registries).records
+    with redirect_stdout(sys.stderr):  # what foreign code prints is no result
+        installed = load_plugins(read_selection(folder, os.environ))
+        records = installed.records + load_project(folder, installed.registries).records
     width = max((len(record.name) for record in records), default=6)
     if not json_lines:
         typer.echo(f"{'plugin':{width}}  {'version':8}  {'state':8}  offers")
