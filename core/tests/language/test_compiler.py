@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from agentplat.domain.errors import WorkflowInvalid
 from agentplat.domain.retry import RetryPolicy
 from agentplat.domain.workflow import AgentCall, Block, SignalWait, Step, TimerWait, ToolCall, leaves
-from agentplat.language.compiler import definition_hash
+from agentplat.language.compiler import definition_hash, normalise
 from agentplat.language.tree import build
+from agentplat.language.yaml import load
 
 if TYPE_CHECKING:
     from .conftest import Compiler
@@ -347,3 +349,12 @@ def test_a_condition_may_be_written_as_a_constant(compiler: Compiler) -> None:
 )
 def test_a_wrong_input_schema_is_told_where_it_is_wrong(given: str, codes: list[str], compiler: Compiler) -> None:
     assert compiler.codes(f"name: w\ninput: {given}\nsteps: [{{agent: writer}}]\n") == codes
+
+
+def test_a_project_file_may_say_that_it_replaces_an_installed_workflow() -> None:
+    text = "name: demo\nreplaces: {}\nstrategy: sequential\nsteps:\n  - agent: research\n"
+    said, unsaid = (normalise(load(text.format(word), "demo.yaml")) for word in ("true", "false"))
+
+    assert definition_hash(said) == definition_hash(unsaid)
+    with pytest.raises(WorkflowInvalid, match=r"demo\.yaml:2:11: wrong_type"):
+        normalise(load(text.format("maybe"), "demo.yaml"))

@@ -218,3 +218,8 @@ def test_a_short_key_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
         load_settings()
 
     assert "short" not in caught.value.detail.replace("too_short", "")
+
+
+def test_a_folder_of_documents_that_is_not_there_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(SettingsInvalid, match=r"there is no folder .*misspelt"):
+        load_settings(tmp_path, documents=Path("misspelt"))

@@ -15,7 +15,7 @@ from agentplat.language.steps import BLOCK_KEYS, LATER_KEYS, Names, NormalForm, 
 from agentplat.language.tree import build
 from agentplat.language.yaml import Document
 
-WORKFLOW_KEYS = BLOCK_KEYS | {"name", "description", "version", "input", "defaults", "budget", "output"}
+WORKFLOW_KEYS = BLOCK_KEYS | {"name", "description", "version", "input", "defaults", "budget", "output", "replaces"}
 LATER_WORKFLOW_KEYS = LATER_KEYS | {"schedule"}
 
 
@@ -51,6 +51,10 @@ def _normal_form(document: Document, names: Names | None) -> NormalForm:
 def _read(node: Node, names: Names | None) -> NormalForm:
     if node["name"].value is None:
         node.refuse("missing_name", "a workflow needs a `name`")
+    if not isinstance(node["replaces"].value, bool | None):
+        node["replaces"].refuse(
+            "wrong_type", "`replaces` is true or false: whether this file stands for an installed one"
+        )
     form: NormalForm = {"name": node["name"].name()}
     said = {
         "description": node["description"].text() or None,

@@ -228,6 +228,8 @@ def _check_together(settings: Settings) -> None:
             f"worker.renew_seconds ({worker.renew_seconds:g}) must be at most half of worker.lease_seconds "
             f"({worker.lease_seconds:g}), so that one lost renewal does not lose the lease."
         )
+    if settings.documents is not None and settings.documents_folder is None:
+        raise SettingsInvalid(f"documents: there is no folder {settings.project / settings.documents}.")
 
 
 def _invalid(
