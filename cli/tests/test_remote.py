@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
-from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from uuid import UUID
 
 import pytest
@@ -22,37 +19,9 @@ from agentplat import (
     UsageError,
 )
 
+from .conftest import Answers
+
 TASK = UUID("01a20916-608e-7216-9ca7-f3f923c66582")
-Answers = Callable[[int, str], str]
-
-
-@pytest.fixture
-def answers() -> Iterator[Answers]:
-    """Makes a server that gives one answer to everything; returns its URL."""
-    servers: list[ThreadingHTTPServer] = []
-
-    def serve(status: int, body: str) -> str:
-        class Same(BaseHTTPRequestHandler):
-            def _answer(self) -> None:
-                self.rfile.read(int(self.headers.get("content-length") or 0))
-                self.send_response(status)
-                self.end_headers()
-                self.wfile.write(body.encode())
-
-            do_GET = do_POST = _answer  # noqa: N815 - http.server calls them so
-
-            def log_message(self, format: str, *args: object) -> None:
-                """Say nothing."""
-
-        server = ThreadingHTTPServer(("127.0.0.1", 0), Same)
-        servers.append(server)
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        return f"http://127.0.0.1:{server.server_port}"
-
-    yield serve
-    for server in servers:
-        server.shutdown()
-        server.server_close()
 
 
 def problem(code: str) -> str:
@@ -73,7 +42,7 @@ def problem(code: str) -> str:
 async def test_a_problem_document_is_the_error_that_the_server_had(
     status: int, code: str, kind: type[AgentplatError], answers: Answers
 ) -> None:
-    async with RemoteTasks(answers(status, problem(code))) as tasks:
+    async with RemoteTasks(answers((status, problem(code)))) as tasks:
         with pytest.raises(kind) as raised:
             await tasks.task(TASK)
     assert type(raised.value) is kind
@@ -85,7 +54,7 @@ async def test_a_problem_document_is_the_error_that_the_server_had(
     [(200, "<html>Welcome</html>"), (200, "[]"), (200, "{}"), (404, "not here"), (302, ""), (500, '{"detail": 1}')],
 )
 async def test_a_server_that_is_not_agentplat_is_told_from_one(status: int, body: str, answers: Answers) -> None:
-    async with RemoteTasks(answers(status, body)) as tasks:
+    async with RemoteTasks(answers((status, body))) as tasks:
         with pytest.raises(AgentplatError, match=f"with {status}, and not as agentplat does"):
             await tasks.task(TASK)
         with pytest.raises(AgentplatError, match="not as agentplat does"):
@@ -93,7 +62,7 @@ async def test_a_server_that_is_not_agentplat_is_told_from_one(status: int, body
 
 
 async def test_an_empty_list_is_a_list(answers: Answers) -> None:
-    async with RemoteTasks(answers(200, "[]")) as tasks:
+    async with RemoteTasks(answers((200, "[]"))) as tasks:
         assert await tasks.tasks(TaskFilter()) == []
 
 

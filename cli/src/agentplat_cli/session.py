@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, redirect_stdout
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from agentplat.runtime.settings import Settings
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 0.5
-_PATIENCE = 30.0  # seconds for which a database or a server may be away while a task is waited for
+PATIENCE = 30.0  # seconds for which a database or a server may be away while a task is waited for
 
 
 class Tasks(Protocol):
@@ -56,19 +57,19 @@ class Session:
 
         UnavailableError when the database or the server stays away, or as soon as the own worker has ended.
         """
-        pause, seq, away = _FIRST_PAUSE, 0, 0.0
+        pause, seq, answered = _FIRST_PAUSE, 0, time.monotonic()
         while True:
             if self.own is not None:
                 self.own.check()
+            events: Sequence[JournalView] = ()
             try:
                 task = await self.tasks.task(task.id)
-                events = await self.tasks.journal(task.id, seq) if happened is not None else ()
+                if happened is not None:
+                    events = await self.tasks.journal(task.id, seq)
+                answered = time.monotonic()
             except UnavailableError:
-                if away > _PATIENCE:
+                if time.monotonic() - answered > PATIENCE:
                     raise
-                events, away = (), away + pause
-            else:
-                away = 0.0
             for event in events:
                 assert happened is not None
                 happened(event)
