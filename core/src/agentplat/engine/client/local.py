@@ -80,7 +80,8 @@ class LocalClient:
         if not row.type.startswith("workflow:"):
             return task_view(row)
         pinned = await self._definitions.pinned(row.type, row.definition)
-        journal = await self._store.journal(row.id)
+        # Up to where the row was read, so that status and steps are of one moment.
+        journal = await self._store.journal(row.id, limit=row.last_seq)
         return task_view(row, fold(pinned.workflow, journal, row.id, row.tenant))
 
     async def tasks(self, filter: TaskFilter) -> Sequence[TaskView]:
