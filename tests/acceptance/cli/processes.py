@@ -21,6 +21,11 @@ _TELLING = ("AGENTPLAT_", "OPENAI_", "OPENROUTER_", "OLLAMA_", "VLLM_", "BRAVE_"
 _ADDRESS = re.compile(r"agentplat is at (http://\S+) ")
 
 
+def _heed_interrupts() -> None:
+    """As on a terminal: a suite that was started in the background hands on that SIGINT is ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @dataclass(frozen=True)
 class Ended:
     """A command that has ended."""
@@ -93,6 +98,7 @@ class Folder:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
+                preexec_fn=_heed_interrupts,  # noqa: PLW1509 - it makes one system call
             )
         try:
             yield Running(process, log)
