@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import logging
+from contextlib import AbstractContextManager, nullcontext
+from functools import cache
+from typing import Any
 
 import structlog
 from opentelemetry import trace
@@ -44,6 +46,12 @@ STEP_SECONDS = Histogram("agentplat_step_seconds", "How long attempts at steps t
 MODEL_TOKENS = Counter("agentplat_model_tokens", "Tokens of model calls.", ["model", "direction"])
 WORKERS_LOST = Counter("agentplat_workers_lost", "Workers whose lease ended without a word.")
 
+step_seconds = cache(STEP_SECONDS.labels)
+"""`STEP_SECONDS` of a kind: finding it anew costs more than counting."""
+
+steps_settled = cache(STEPS_SETTLED.labels)
+"""`STEPS_SETTLED` of a kind and an outcome."""
+
 tracer = trace.get_tracer("agentplat")
 
 # Spans and attributes, after OpenTelemetry's GenAI conventions, which are not stable yet.
@@ -57,21 +65,50 @@ ATTRIBUTE_TENANT = "agentplat.tenant"
 ATTRIBUTE_NAME = "gen_ai.agent.name"
 
 
-@contextmanager
-def span(name: str, trace_id: str, parent_span: str | None, **attributes: str) -> Iterator[None]:
-    """A span of the task's trace, whichever process began that trace.
+def about(**values: str) -> Any:
+    """The log, each line of which says these values too. Costs next to nothing until something is logged."""
+    return structlog.get_logger("agentplat", **values)
 
-    Without a parent's span id the trace's own first half stands for it, so that the trace id is kept.
+
+def is_logged(level: str) -> bool:
+    """Whether lines of that level are kept."""
+    return logging.getLogger().isEnabledFor(_LEVELS[level])
+
+
+_LEVELS = logging.getLevelNamesMapping() | {name.lower(): at for name, at in logging.getLevelNamesMapping().items()}
+
+
+def step_span(
+    kind: str, target: str, trace_id: str, parent_span: str | None, task_id: object, path: object
+) -> AbstractContextManager[object]:
+    """A span of the task's trace for one attempt of a step, whichever process began that trace.
+
+    Without a parent's span id the trace's own first half stands for it, so that the trace id is kept. Where nobody
+    collects spans there is none.
     """
+    if not _is_tracing():
+        return _NO_SPAN
     context = SpanContext(
         trace_id=int(trace_id, 16),
         span_id=int(parent_span or trace_id[:16], 16) or 1,
         is_remote=True,
         trace_flags=TraceFlags(TraceFlags.SAMPLED),
     )
-    parent = trace.set_span_in_context(NonRecordingSpan(context))
-    with tracer.start_as_current_span(name, context=parent, attributes=dict(attributes)):
-        yield
+    labels = {ATTRIBUTE_TASK_ID: str(task_id), ATTRIBUTE_STEP_PATH: str(path), ATTRIBUTE_NAME: target}
+    return tracer.start_as_current_span(
+        f"{SPAN_AGENT if kind == 'agent' else SPAN_TOOL} {target}",
+        context=trace.set_span_in_context(NonRecordingSpan(context)),
+        attributes=labels,
+    )
+
+
+_NO_SPAN = nullcontext()
+
+
+@cache
+def _is_tracing() -> bool:
+    """Whether a provider was set before the first step: asking costs more than all the rest of a span that is none."""
+    return not isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider)
 
 
 def serve_metrics(port: int) -> None:

@@ -151,7 +151,7 @@ class LawBook:
         """The block at `path` and those around it."""
         while True:
             yield self.blocks[path]
-            if not path.parts:
+            if not path:
                 return
             path = path.parent
 
@@ -440,11 +440,11 @@ class LawBook:
         self.signals.append(event)
 
     def _settle(self, path: StepPath) -> None:
-        if path.parts:
+        if path:
             self.blocks[path.parent].settled.append(path)
 
     def _doom(self, path: StepPath, failure: Failure) -> None:
-        if path.parts:
+        if path:
             parent = self.blocks[path.parent]
             parent.doom = parent.doom or failure
 

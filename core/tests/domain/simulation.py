@@ -343,6 +343,8 @@ class Simulation:
         law(blocks == {path: block.phase for path, block in self.laws.blocks.items()}, "blocks are where they are")
         law(list(self.state.signals) == self.laws.signals, "no signal is lost")
         law(self.state.usage == replace(self.laws.usage, model=self.state.usage.model), "usage is what outcomes used")
+        spent = Usage.total(execution.usage for execution in self.state.executions.values())
+        law(self.state.usage == replace(spent, model=self.state.usage.model), "the sum is that of its parts")
         law(self.state.is_under_way == bool(self.laws.open_steps("running", "cancelling")), "bodies are counted")
         for path, entry in self.laws.steps.items():
             execution = self.state.executions[path]

@@ -82,7 +82,7 @@ class Engine:
     workers: list[tuple[Worker, asyncio.Task[None]]] = field(default_factory=list)
 
     def start_worker(self, **options: Any) -> Worker:
-        bodies = Bodies(lambda: self.registries, self.settings, self.definitions)
+        bodies = Bodies(lambda: self.registries, self.settings)
         worker = Worker(
             self.store,
             lambda: self.registries,

@@ -12,6 +12,7 @@ from sqlalchemy import event
 from agentplat.contracts.store import Store
 from agentplat.store.address import Address
 from agentplat.store.postgres import Postgres, connect_options
+from agentplat.store.script import Script, columns_of, with_places
 from agentplat.store.sql_store import SqlStore
 from agentplat.store.statements import statement
 
@@ -86,7 +87,7 @@ class Plans:
 
     def __init__(self, store: Store, url: str) -> None:
         database = cast(Postgres, cast(SqlStore, store)._database)
-        self._engine = database._engine.sync_engine
+        self._database, self._engine = database, database._engine.sync_engine
         self._connection = psycopg.connect(Address.parse(url).libpq, autocommit=True, **connect_options("plans"))
 
     def close(self) -> None:
@@ -100,12 +101,25 @@ class Plans:
         def remember(_c: object, _cursor: object, text: str, parameters: Any, _x: object, many: bool) -> None:
             sent.append((text, parameters[0] if many else parameters))
 
+        def overheard(script: Script[Any]) -> Script[Any]:
+            asked = next(script)
+            while True:
+                sent.extend((with_places(each.name, "postgresql"), columns_of(each)) for each in asked.statements)
+                answers = yield asked
+                try:
+                    asked = script.send(answers)
+                except StopIteration as end:
+                    return end.value
+
         plans: list[str] = []
+        conduct = self._database.conduct
         event.listen(self._engine, "before_cursor_execute", remember)
+        self._database.conduct = lambda script: conduct(overheard(script))  # type: ignore[method-assign]
         try:
             yield plans
         finally:
             event.remove(self._engine, "before_cursor_execute", remember)
+            self._database.conduct = conduct  # type: ignore[method-assign]
         plans += [self._explained(text, parameters) for text, parameters in sent]
 
     def generic(self, name: str, *arguments: str) -> str:

@@ -22,6 +22,7 @@ from agentplat.domain.task import Lease, TaskState
 from agentplat.domain.usage import Usage
 from agentplat.store.address import Address
 from agentplat.store.postgres import Postgres
+from agentplat.store.script import Round
 from agentplat.store.sqlite import Sqlite
 from agentplat.store.transactions import claims, submission, sweeping, telling
 from agentplat.store.transactions.commit import commit
@@ -37,18 +38,33 @@ end = Write(
 new = NewTask(id=UUID(int=1), tenant="t", type="agent:x", input={}, trace_id="0", idempotency_key="k")
 item = InboxItem(id=UUID(int=2), task_id=lease.task_id, kind="cancel", key="c", name="", payload=None)
 works = {
-    "commit": lambda t: commit(t, [end]),
-    "submit": lambda t: submission.submit(t, [new], []),
     "tell": lambda t: telling.tell(t, item),
     "sweep": lambda t: sweeping.return_worker(t, lease.worker_id, dead=True, blame=lease.task_id),
 }
+scripts = {
+    "commit": lambda again: commit([end], again),
+    "submit": lambda again: submission.submit([new], [], again, far=True),
+}
 
-async def work(transaction):
-    await works[what](transaction)
+def die():
     print("about to commit", flush=True)
     os.kill(os.getpid(), signal.SIGKILL)
 
-asyncio.run(database.write(work))
+async def work(transaction):
+    await works[what](transaction)
+    die()
+
+def dying(script):
+    asked = next(script)
+    while not asked.last:
+        asked = script.send((yield asked))
+    yield Round(asked.statements)  # all of it, but not its end
+    die()
+
+if what in works:
+    asyncio.run(database.write(work))
+else:
+    asyncio.run(database.perform(lambda again: dying(scripts[what](again))))
 """
 
 

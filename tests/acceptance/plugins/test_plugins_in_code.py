@@ -60,7 +60,7 @@ async def finished(platform: Platform, registries: Registries, submission: Submi
         platform.store,
         lambda: registries,
         platform.definitions,
-        Bodies(lambda: registries, platform.settings, platform.definitions).run,
+        Bodies(lambda: registries, platform.settings).run,
         Watcher(platform.plugins.observers),
         options=WorkerOptions(poll_seconds=0.02),
         plugins={},

@@ -142,6 +142,9 @@ class Client(Protocol):
     async def task(self, task_id: UUID) -> TaskView:
         """The task with its steps and workflow state. NotFound for an unknown id."""
 
+    async def ended(self, task_id: UUID, seconds: float) -> TaskView:
+        """The task as soon as it has ended, or as it is after so many seconds. NotFound for an unknown id."""
+
     async def tasks(self, filter: TaskFilter) -> Sequence[TaskView]:
         """Newest first."""
 

@@ -6,17 +6,18 @@ database's. An implementation raises StoreUnavailable when the database does not
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
 from typing import Literal, Protocol, TypeAlias
 from uuid import UUID
 
 from agentplat.contracts.interface import CostSummary, TaskFilter
-from agentplat.domain.events import Event, Recorded
+from agentplat.domain.events import Event, Recorded, encode
 from agentplat.domain.failure import Failure
 from agentplat.domain.ids import TaskId, WorkerId
-from agentplat.domain.json import JsonObject, JsonValue
+from agentplat.domain.json import JsonObject, JsonValue, dumps
 from agentplat.domain.task import Lease, TaskState
 from agentplat.domain.usage import NO_USAGE, Usage
 
@@ -66,6 +67,8 @@ class Claim:
     parent_span: str | None
     submitted_at: datetime
     now: datetime  # the database's clock at the claim
+    journal: Sequence[Recorded]  # all of it
+    wake: bool = False  # the inbox has something
     suspect: bool = False  # its last worker died with a step under way: run it alone
 
 
@@ -140,6 +143,16 @@ class Write:
     usage: Usage | None = None  # the task's totals so far, when they changed
     under_way: bool = False  # whether a step is under way after this write
     closing: Closing = Keep()
+    _encoded: Sequence[tuple[str, str]] | None = field(default=None, init=False, repr=False, compare=False)
+
+    @property
+    def encoded(self) -> Sequence[tuple[str, str]]:
+        """Kind and JSON text of each event, made once. Raises TypeError or ValueError for what cannot be kept."""
+        if self._encoded is None:
+            texts = [(kind, dumps(content)) for kind, content in map(encode, self.events)]
+            object.__setattr__(self, "_encoded", texts)
+            return texts
+        return self._encoded
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,7 +198,7 @@ class Swept:
     returned: int = 0
     woken: int = 0
     poisoned: Sequence[Lease] = ()
-    next_expiry: float | None = None  # seconds until the earliest lease ends or timer is due
+    next_expiry: float | None = None  # seconds until the earliest lease ends, timer is due or delay is over
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -213,6 +226,15 @@ class TaskRow:
     last_seq: int  # of the journal
 
 
+class Hint(StrEnum):
+    """What there may be to look at. Nobody may depend on being told: the truth is always a look."""
+
+    WORK = "work"  # something may be claimable
+    TOLD = "told"  # an inbox has something
+    TIMER = "timer"  # something will be due that was not known before; said within the process only
+    CHANGED = "changed"  # a task was submitted, claimed, parked or ended
+
+
 class Store(Protocol):
     async def open(self) -> None:
         """Connect and check the schema. SQLite is migrated by the caller first; PostgreSQL must be current."""
@@ -220,6 +242,17 @@ class Store(Protocol):
     async def close(self) -> None: ...
 
     async def ping(self) -> None: ...
+
+    # hints
+    @property
+    def hears(self) -> bool:
+        """Whether hints of other processes arrive now, so that looking without one may be rare."""
+
+    def subscribe(self, hear: Callable[[Hint], None]) -> Callable[[], None]:
+        """`hear` is called, on the event loop, for each hint until what this returns is called. It must not block."""
+
+    async def listen(self) -> None:
+        """Pass on the hints of other processes, until cancelled. Returns at once where there is no way to hear them."""
 
     # submission
     async def submit(self, tasks: Sequence[NewTask], definitions: Sequence[Definition] = ()) -> Sequence[Submitted]:

@@ -6,9 +6,10 @@ signal received). The state of a task is a fold over them; folding never decides
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime
-from typing import TypeAlias, get_args
+from typing import Any, TypeAlias, get_args
 from uuid import UUID
 
 from agentplat.domain.failure import Failure
@@ -212,43 +213,41 @@ KINDS = tuple(_TYPE_OF)
 """The word under which each event is kept, in the order of the union."""
 
 
+_WRITTEN: Mapping[str, Callable[[Any], JsonValue]] = {
+    "path": str,
+    "execution_id": str,
+    "failure": Failure.to_json,
+    "usage": Usage.to_json,
+}
+"""How the values that are not JSON are kept, by the name of the field."""
+
+_READ: Mapping[str, Callable[[Any], object]] = {
+    "path": lambda value: StepPath.parse(str(value)),
+    "execution_id": lambda value: ExecutionId(UUID(str(value))),
+    "failure": lambda value: Failure.from_json(value) if isinstance(value, dict) else value,
+    "usage": lambda value: Usage.from_json(value) if isinstance(value, dict) else value,
+}
+_WRITERS = {cls: tuple((field.name, _WRITTEN.get(field.name)) for field in fields(cls)) for cls in _KIND_OF}
+_READERS = {kind: tuple((field.name, _READ.get(field.name)) for field in fields(cls)) for kind, cls in _TYPE_OF.items()}
+
+
 def encode(event: Event) -> tuple[str, dict[str, JsonValue]]:
-    """The kind and the JSON content under which an event is kept."""
+    """The kind and the JSON content under which an event is kept. What used nothing does not say so."""
+    cls = type(event)
     content: dict[str, JsonValue] = {}
-    for field in fields(event):
-        value = getattr(event, field.name)
-        match value:
-            case StepPath() | UUID():
-                content[field.name] = str(value)
-            case Failure() | Usage():
-                content[field.name] = value.to_json()
-            case _:
-                content[field.name] = value
-    return _KIND_OF[type(event)], content
+    for name, write in _WRITERS[cls]:
+        value = getattr(event, name)
+        if value is not NO_USAGE:
+            content[name] = value if write is None or value is None else write(value)
+    return _KIND_OF[cls], content
 
 
 def decode(kind: str, content: JsonObject) -> Event:
     """The event that `encode` gave. Raises KeyError for a kind that this version does not know."""
-    cls = _TYPE_OF[kind]
-    values: dict[str, object] = {}
-    for field in fields(cls):
-        if field.name in content:
-            values[field.name] = _field(field.name, content[field.name])
-    event: Event = cls(**values)
+    values: dict[str, Any] = {}
+    for name, read in _READERS[kind]:
+        if name in content:
+            value = content[name]
+            values[name] = value if read is None or value is None else read(value)
+    event: Event = _TYPE_OF[kind](**values)
     return event
-
-
-def _field(name: str, value: JsonValue) -> object:
-    if value is None:
-        return None
-    match name:
-        case "path":
-            return StepPath.parse(str(value))
-        case "execution_id":
-            return ExecutionId(UUID(str(value)))
-        case "failure" if isinstance(value, dict):
-            return Failure.from_json(value)
-        case "usage" if isinstance(value, dict):
-            return Usage.from_json(value)
-        case _:
-            return value

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NewType
 from uuid import UUID
 
@@ -16,29 +15,34 @@ ExecutionId = NewType("ExecutionId", UUID)
 """UUIDv7 of one execution of a step: what the HTTP API calls the id of a subtask."""
 
 
-@dataclass(frozen=True, slots=True)
-class StepPath:
-    """Names one execution: `polish#2/critique`. `#n` counts the executions of a step within its block, from 1."""
+class StepPath(tuple[tuple[str, int], ...]):
+    """Names one execution: `polish#2/critique`. `#n` counts the executions of a step within its block, from 1.
 
-    parts: tuple[tuple[str, int], ...] = ()
+    A tuple of step names and numbers from the root down; the empty one is the root block.
+    """
+
+    __slots__ = ()
 
     def child(self, step: str, number: int) -> StepPath:
-        return StepPath((*self.parts, (step, number)))
+        return StepPath((*self, (step, number)))
 
     @property
     def parent(self) -> StepPath:
-        return StepPath(self.parts[:-1])
+        return StepPath(self[:-1])
 
     @property
     def step(self) -> str:
-        return self.parts[-1][0] if self.parts else ""
+        return self[-1][0] if self else ""
 
     @property
     def number(self) -> int:
-        return self.parts[-1][1] if self.parts else 1
+        return self[-1][1] if self else 1
 
     def __str__(self) -> str:
-        return "/".join(name if number == 1 else f"{name}#{number}" for name, number in self.parts)
+        return "/".join([name if number == 1 else f"{name}#{number}" for name, number in self])
+
+    def __repr__(self) -> str:
+        return f"<{self}>"
 
     @staticmethod
     def parse(text: str) -> StepPath:
@@ -46,4 +50,4 @@ class StepPath:
         if not text:
             return StepPath()
         pieces = (part.partition("#") for part in text.split("/"))
-        return StepPath(tuple((name, int(number) if number else 1) for name, _, number in pieces))
+        return StepPath((name, int(number) if number else 1) for name, _, number in pieces)

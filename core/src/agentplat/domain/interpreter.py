@@ -7,6 +7,7 @@ was interrupted or failed is tried again, and when nothing else is open its stra
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Protocol, assert_never
 
@@ -33,7 +34,7 @@ from agentplat.domain.ids import StepPath
 from agentplat.domain.json import JsonObject, JsonValue, storable_text
 from agentplat.domain.retry import delay_after, least_delay
 from agentplat.domain.state import BlockState, Execution, Phase, State
-from agentplat.domain.strategy import BlockView, Decision, Fail, Finish, Settled, Start, Strategy, Wait, checked
+from agentplat.domain.strategy import BlockView, Decision, Fail, Finish, Start, Strategy, Wait, checked
 from agentplat.domain.workflow import SINGLE, AgentCall, Block, SignalWait, Step, TimerWait, ToolCall
 
 MAX_EXECUTIONS = 1_000
@@ -77,6 +78,8 @@ def decide(state: State, rules: Rules) -> tuple[Command, ...]:
         return (_finish(state, root, rules),)
     open_blocks = [block for block in state.blocks.values() if block.phase.is_open]
     commands = tuple(command for block in open_blocks for command in _decide_block(state, block, rules))
+    if len(commands) < 2:
+        return commands
     # What ends goes first, then one refusal, which ends its block: beside either nothing may begin, or it would
     # begin in a block that stops in the same breath.
     ending = tuple(command for command in commands if not isinstance(command, RefuseStep | _Beginning))
@@ -122,14 +125,14 @@ def _decide_block(state: State, block: BlockState, rules: Rules) -> Iterator[Com
     if own_failure is not None or _surroundings_stop(state, block.path):
         yield from _wind_down(state, block, own_failure)
         return
-    open_children = state.open_children(block)
-    if closing and open_children:
-        yield from _cancel(state, open_children)
+    if closing and block.open:
+        yield from _cancel(state, block)
         return
-    again = () if closing else [command for path in block.children for command in _try_again(state, path)]
+    unsettled = dict.fromkeys((*block.failed, *block.open)) if block.failed else block.open
+    again = () if closing else [command for path in unsettled for command in _try_again(state, path)]
     if again:
         yield from again
-    elif not open_children or _is_eager(state, block, rules):
+    elif not block.open or _is_eager(state, block, rules):
         yield from _consult(state, block, rules)
 
 
@@ -159,7 +162,7 @@ def _failure_of(state: State, block: BlockState) -> Failure | None:
 def _surroundings_stop(state: State, path: StepPath) -> bool:
     if state.stop is not None:
         return True
-    while path.parts:
+    while path:
         path = path.parent
         around = state.blocks.get(path)
         if around is None:
@@ -170,17 +173,16 @@ def _surroundings_stop(state: State, path: StepPath) -> bool:
 
 
 def _wind_down(state: State, block: BlockState, failure: Failure | None) -> Iterator[Command]:
-    open_children = state.open_children(block)
-    if open_children:
-        yield from _cancel(state, open_children)
+    if block.open:
+        yield from _cancel(state, block)
     elif failure is not None and state.stop is None:
         yield FailBlock(path=block.path, failure=failure)
     else:
         yield CancelBlock(path=block.path)
 
 
-def _cancel(state: State, open_children: list[StepPath]) -> Iterator[Command]:
-    for path in open_children:
+def _cancel(state: State, block: BlockState) -> Iterator[Command]:
+    for path in block.open:
         execution = state.executions.get(path)
         if execution is None or execution.phase is Phase.CANCELLING:
             continue  # a nested block winds itself down; a cancelling body gives its outcome
@@ -250,7 +252,7 @@ def _consult(state: State, block: BlockState, rules: Rules) -> Iterator[Command]
     node = _block_node(state, block.path)
     decision = _ask_safely(state, block, node, rules)
     closing = block.phase is Phase.CANCELLING
-    if isinstance(decision, Finish | Fail) and state.open_children(block):
+    if isinstance(decision, Finish | Fail) and block.open:
         # What is under way is cancelled first; then the strategy is asked again.
         yield StopBlock(path=block.path)
         return
@@ -262,7 +264,7 @@ def _consult(state: State, block: BlockState, rules: Rules) -> Iterator[Command]
         case Start() | Wait() if closing:
             yield _fail(block, f"strategy {node.strategy!r} finished its block and then asked for more")
         case Wait():
-            if not state.open_children(block):
+            if not block.open:
                 yield _fail(block, f"strategy {node.strategy!r} waits, but nothing of its block is under way")
         case Start():
             yield from _start(state, block, node, decision, rules)
@@ -271,12 +273,11 @@ def _consult(state: State, block: BlockState, rules: Rules) -> Iterator[Command]
 
 
 def _ask_safely(state: State, block: BlockState, node: Block, rules: Rules) -> Decision:
-    names = [step.name for step in node.steps]
     try:
         try:
-            decision = checked(_ask(state, block, node, rules), names)
+            decision = checked(_ask(state, block, node, rules), node.names)
         except StepError as error:
-            decision = checked(Fail(error.failure.message, error.failure.code, error.failure.details), names)
+            decision = checked(Fail(error.failure.message, error.failure.code, error.failure.details), node.names)
     # A strategy is foreign code: whatever it raises fails its block, and nothing else.
     except Exception as error:  # noqa: BLE001
         return Fail(f"strategy {node.strategy!r} failed: {_words_of(error)}")
@@ -302,7 +303,7 @@ def _ask(state: State, block: BlockState, node: Block, rules: Rules) -> Decision
     if node.strategy == SINGLE:
         if not block.settled:
             return Start(node.steps[0].name, input=block.input)
-        return Finish(state.output_of(block.settled[-1]))
+        return Finish(block.results[-1].output)
 
     def converged(output: JsonValue) -> bool:
         if node.until is not None:
@@ -310,10 +311,10 @@ def _ask(state: State, block: BlockState, node: Block, rules: Rules) -> Decision
         return node.convergence_check is not None and rules.check(node.convergence_check, output, node.options)
 
     view = BlockView(
-        steps=tuple(step.name for step in node.steps),
+        steps=node.names,
         input=block.input,
-        settled=tuple(_settled(state, path) for path in block.settled),
-        open=tuple(path.step for path in state.open_children(block)),
+        settled=block.results,
+        open=tuple([path.step for path in block.open]),
         max_iterations=node.max_iterations,
         options=node.options,
         converged=converged,
@@ -321,26 +322,15 @@ def _ask(state: State, block: BlockState, node: Block, rules: Rules) -> Decision
     return rules.strategy(node.strategy).decide(view)
 
 
-def _settled(state: State, path: StepPath) -> Settled:
-    execution = state.executions.get(path)
-    skipped = execution is not None and execution.phase is Phase.SKIPPED
-    return Settled(
-        step=path.step,
-        number=path.number,
-        status="skipped" if skipped else "succeeded",
-        output=state.output_of(path),
-    )
-
-
 def _start(state: State, block: BlockState, node: Block, decision: Start, rules: Rules) -> Iterator[Command]:
-    counts = {step.name: 0 for step in node.steps}
-    for path in block.children:
-        counts[path.step] += 1
-    scope = _scope(state, block)
+    counts = Counter([path.step for path in block.children])
+    scope: Mapping[str, JsonValue] | None = None
     for name in decision.steps:
         counts[name] += 1
-        path = block.path.child(name, counts[name])
-        yield _start_child(path, node.step(name), decision.input, {**scope, "iteration": path.number}, rules)
+        path, step = block.path.child(name, counts[name]), node.step(name)
+        if scope is None and (step.when is not None or step.input is not None):
+            scope = _scope(state, block)
+        yield _start_child(path, step, decision.input, {**(scope or {}), "iteration": path.number}, rules)
 
 
 def _start_child(
@@ -367,13 +357,13 @@ def _start_child(
 
 def _scope(state: State, block: BlockState) -> dict[str, JsonValue]:
     """What an expression may name. `steps` has the latest settled execution of each step of the block."""
-    latest = {path.step: _settled(state, path) for path in {path.step: path for path in block.settled}.values()}
+    latest = {result.step: result for result in block.results}
     steps = {step: {"output": s.output, "status": s.status, "iteration": s.number} for step, s in latest.items()}
     created_at = state.submitted_at.isoformat() if state.submitted_at else None
     return {
         "input": state.input,
         "steps": steps,
-        "iteration": max((path.number for path in block.settled), default=1),
+        "iteration": max((result.number for result in block.results), default=1),
         "signals": {signal.name: signal.payload for signal in state.signals},
         "task": {"id": state.id, "tenant": state.tenant, "created_at": created_at},
     }

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Mapping, Sequence
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 JsonValue: TypeAlias = "None | bool | int | float | str | Sequence[JsonValue] | Mapping[str, JsonValue]"
 JsonObject: TypeAlias = "Mapping[str, JsonValue]"
 
 MAX_DEPTH = 64
 MAX_INTEGER_DIGITS = 300
+_PLAIN_INTEGER = 2**63
+_WHOLE = 1e16
+"""From here on Python writes floats with an exponent; jsonb would give such a number back as an integer."""
+
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
@@ -21,6 +26,8 @@ def unstorable(value: object, pointer: str = "", depth: int = 0) -> tuple[str, s
     Refused: what is not JSON, NUL and lone surrogates in text (PostgreSQL cannot hold them), NaN and infinities,
     integers above 300 digits, more than 64 levels.
     """
+    if depth == 0 and _is_storable(value, MAX_DEPTH):
+        return None
     if depth > MAX_DEPTH:
         return pointer, f"is nested deeper than {MAX_DEPTH} levels"
     match value:
@@ -39,6 +46,29 @@ def unstorable(value: object, pointer: str = "", depth: int = 0) -> tuple[str, s
             return next((fault for fault in found if fault is not None), None)
         case _:
             return pointer, f"is of type {type(value).__name__}, which JSON cannot express"
+
+
+def _is_storable(value: Any, levels: int) -> bool:
+    """Whether all of `value` can certainly be kept: the answer for nearly every value, without looking for a place."""
+    cls = type(value)
+    if cls is str:
+        return _UNSTORABLE.search(value) is None
+    if value is None or cls is bool:
+        return True
+    if cls is int:
+        return bool(-_PLAIN_INTEGER < value < _PLAIN_INTEGER)
+    if cls is float:
+        return math.isfinite(value)
+    if levels == 0:
+        return False
+    if cls is dict:
+        for key, item in value.items():
+            if type(key) is not str or _UNSTORABLE.search(key) or not _is_storable(item, levels - 1):
+                return False
+        return True
+    if cls is list or cls is tuple:
+        return all(_is_storable(item, levels - 1) for item in value)
+    return False
 
 
 def storable_text(text: str) -> str:
@@ -62,3 +92,60 @@ def _unstorable_member(value: Mapping[object, object], pointer: str, depth: int)
         if fault is not None:
             return fault
     return None
+
+
+def dumps(value: JsonValue) -> str:
+    """The JSON text of `value`. Raises TypeError or ValueError for what one of the databases could not keep."""
+    text = _text(value)
+    if "\\u0000" in text and (fault := unstorable(value)) is not None:
+        raise ValueError(f"the value at {fault[0] or '/'} {fault[1]}")
+    text.encode()  # half of a surrogate pair is refused here, on both databases
+    return _text_with_whole_floats(value) if "e+" in text else text
+
+
+def normalised(value: JsonValue) -> JsonValue:
+    """`value` as it is read back: lists for tuples, dicts for mappings."""
+    kept: JsonValue = json.loads(dumps(value))
+    return kept
+
+
+def _plain(value: object) -> object:
+    match value:
+        case Mapping():
+            return dict(value)
+        case Sequence():
+            return list(value)
+        case _:
+            raise TypeError(f"a value of type {type(value).__name__} is not JSON")
+
+
+_text = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_plain).encode
+
+
+def _text_with_whole_floats(value: JsonValue) -> str:
+    """The same, floats of 17 and more digits written out: `1e+16` as `10000000000000000.0`."""
+    written: dict[str, str] = {}
+
+    def replaced(part: object) -> object:
+        match part:
+            case float() if abs(part) >= _WHOLE:
+                stand_in = f"{mark}{len(written)}"
+                written[f'"{stand_in}"'] = f"{part:.1f}"
+                return stand_in
+            case str():
+                return part
+            case Mapping():
+                return {key: replaced(item) for key, item in part.items()}
+            case Sequence():
+                return [replaced(item) for item in part]
+            case _:
+                return part
+
+    text = _text(value)
+    mark = "#"
+    while mark in text:
+        mark += "#"
+    text = _text(replaced(value))
+    for stand_in, number in written.items():
+        text = text.replace(stand_in, number)
+    return text

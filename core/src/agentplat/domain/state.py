@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import assert_never
+from typing import Any, Literal, TypeVar, assert_never
 
 from agentplat.domain.events import (
     BlockCancelled,
@@ -35,8 +35,11 @@ from agentplat.domain.events import (
 from agentplat.domain.failure import Failure, FailureCode
 from agentplat.domain.ids import ExecutionId, StepPath
 from agentplat.domain.json import JsonObject, JsonValue
+from agentplat.domain.strategy import Settled
 from agentplat.domain.usage import NO_USAGE, Usage
 from agentplat.domain.workflow import Block, Step, Workflow
+
+T = TypeVar("T")
 
 
 class Phase(StrEnum):
@@ -64,7 +67,7 @@ class Phase(StrEnum):
 _CLOSED = frozenset({Phase.SUCCEEDED, Phase.SKIPPED, Phase.FAILED, Phase.CANCELLED})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)  # no slots: see `replace`
 class Execution:
     """One execution of a step: all its attempts."""
 
@@ -85,19 +88,21 @@ class Execution:
     updated_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)  # no slots: see `replace`
 class BlockState:
     path: StepPath
     input: JsonValue
     phase: Phase = Phase.RUNNING
     children: tuple[StepPath, ...] = ()  # in the order in which they were started
+    open: Mapping[StepPath, None] = field(default_factory=dict)  # in the order in which they last became open
     settled: tuple[StepPath, ...] = ()  # in the order in which they succeeded or were skipped
+    results: tuple[Settled, ...] = ()  # the same, as strategies see them
     failed: tuple[StepPath, ...] = ()  # in the order in which they last failed
     output: JsonValue = None
     failure: Failure | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)  # no slots: see `replace`
 class State:
     workflow: Workflow
     type: str = ""
@@ -111,27 +116,18 @@ class State:
     id: str = ""
     tenant: str = ""
     submitted_at: datetime | None = None
-
-    @property
-    def usage(self) -> Usage:
-        return Usage.total(execution.usage for execution in self.executions.values())
+    usage: Usage = NO_USAGE  # of all executions
+    bodies: int = 0  # so many run
 
     @property
     def is_under_way(self) -> bool:
         """Whether a body runs."""
-        return any(execution.phase.has_body for execution in self.executions.values())
-
-    def open_children(self, block: BlockState) -> list[StepPath]:
-        """What is open directly below `block`, in the order in which it was started."""
-        return [path for path in block.children if (self.executions.get(path) or self.blocks[path]).phase.is_open]
-
-    def output_of(self, path: StepPath) -> JsonValue:
-        return (self.executions.get(path) or self.blocks[path]).output
+        return self.bodies > 0
 
     def node(self, path: StepPath) -> Step | Block:
         """What the document says of the step that `path` is an execution of."""
         node: Step | Block = self.workflow.root
-        for name, _ in path.parts:
+        for name, _ in path:
             if not isinstance(node, Block):
                 raise KeyError(f"{path} leads through a step that has no steps")
             node = node.step(name)
@@ -168,8 +164,11 @@ def _evolve(state: State, event: Event, at: datetime | None) -> State:
 
 
 def _interrupt(state: State) -> State:
+    if not state.bodies:
+        return state
     return replace(
         state,
+        bodies=0,
         executions={
             path: replace(execution, phase=Phase.INTERRUPTED) if execution.phase.has_body else execution
             for path, execution in state.executions.items()
@@ -189,8 +188,7 @@ def _evolve_block(
     state: State, event: BlockStarted | BlockFinished | BlockFailed | BlockStopping | BlockCancelled
 ) -> State:
     if isinstance(event, BlockStarted):
-        block = BlockState(path=event.path, input=event.input)
-        return _adopt(replace(state, blocks={**state.blocks, event.path: block}), event.path)
+        return _put_block(state, BlockState(path=event.path, input=event.input))
     block_state = state.blocks.get(event.path)
     if block_state is None or not block_state.phase.is_open:
         return state
@@ -205,7 +203,7 @@ def _evolve_block(
             closed = replace(block_state, phase=Phase.CANCELLED)
         case _:
             assert_never(event)
-    return _tell_parent(replace(state, blocks={**state.blocks, event.path: closed}), event.path, closed.phase)
+    return _put_block(state, closed)
 
 
 def _evolve_start(
@@ -236,10 +234,7 @@ def _evolve_start(
             state, execution = _answer_early(state, execution)
         case _:
             assert_never(event)
-    state = _put(state, execution)
-    if known is None:
-        state = _adopt(state, event.path)
-    return _tell_parent(state, event.path, execution.phase)
+    return _put(state, execution)
 
 
 def _answer_early(state: State, execution: Execution) -> tuple[State, Execution]:
@@ -306,29 +301,55 @@ def _close(
             closed = replace(execution, phase=Phase.CANCELLED)
         case _:
             assert_never(event)
-    return _tell_parent(_put(state, closed), event.path, closed.phase)
+    return _put(replace(state, usage=state.usage + event.usage), closed)
 
 
 def _put(state: State, execution: Execution) -> State:
-    return replace(state, executions={**state.executions, execution.path: execution})
+    """With this execution, of which state, block and sums are kept up to date, so that nothing is counted again."""
+    path, after = execution.path, execution.phase
+    known = state.executions.get(path)
+    before = known.phase if known is not None else None
+    bodies = state.bodies + after.has_body - (before is not None and before.has_body)
+    executions = {**state.executions, path: execution}
+    return replace(state, executions=executions, bodies=bodies, blocks=_told(state.blocks, before, execution))
 
 
-def _adopt(state: State, path: StepPath) -> State:
-    parent = state.blocks.get(path.parent) if path.parts else None
+def _put_block(state: State, block: BlockState) -> State:
+    known = state.blocks.get(block.path)
+    blocks = {**state.blocks, block.path: block}
+    return replace(state, blocks=_told(blocks, known.phase if known else None, block))
+
+
+def _told(
+    blocks: Mapping[StepPath, BlockState], before: Phase | None, child: Execution | BlockState
+) -> Mapping[StepPath, BlockState]:
+    """The block around `child` knows what is in it: what is open, and the order in which it settled, and failed."""
+    path, after = child.path, child.phase
+    parent = blocks.get(path.parent) if path and before is not after else None
     if parent is None:
-        return state
-    return replace(state, blocks={**state.blocks, parent.path: replace(parent, children=(*parent.children, path))})
+        return blocks
+    news: dict[str, object] = {}
+    if before is None:
+        news["children"] = (*parent.children, path)
+    if after.is_open and path not in parent.open:
+        news["open"] = {**parent.open, path: None}
+    elif not after.is_open and path in parent.open:
+        news["open"] = {other: None for other in parent.open if other != path}
+    if after in (Phase.SUCCEEDED, Phase.SKIPPED):
+        status: Literal["succeeded", "skipped"] = "skipped" if after is Phase.SKIPPED else "succeeded"
+        result = Settled(step=path.step, number=path.number, status=status, output=child.output)
+        news |= {"settled": (*parent.settled, path), "results": (*parent.results, result)}
+    elif after is Phase.FAILED:
+        news["failed"] = (*(earlier for earlier in parent.failed if earlier != path), path)
+    return {**blocks, parent.path: replace(parent, **news)} if news else blocks
 
 
-def _tell_parent(state: State, path: StepPath, phase: Phase) -> State:
-    """The block around `path` knows the order in which what is in it settled, and failed."""
-    parent = state.blocks.get(path.parent) if path.parts else None
-    if parent is None:
-        return state
-    if phase in (Phase.SUCCEEDED, Phase.SKIPPED):
-        told = replace(parent, settled=(*parent.settled, path))
-    elif phase is Phase.FAILED:
-        told = replace(parent, failed=(*(earlier for earlier in parent.failed if earlier != path), path))
-    else:
-        return state
-    return replace(state, blocks={**state.blocks, parent.path: told})
+def replace(value: T, **changes: Any) -> T:
+    """`value`, a dataclass without slots, with other members: what `dataclasses.replace` gives, without its checks.
+
+    Those cost most of it, and a step makes a dozen such values.
+    """
+    new = object.__new__(type(value))
+    new.__dict__.update(value.__dict__)
+    new.__dict__.update(changes)
+    return new

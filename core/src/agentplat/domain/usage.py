@@ -18,6 +18,8 @@ class Usage:
     cost: int | None = 0
 
     def __add__(self, other: Usage) -> Usage:
+        if other is NO_USAGE:
+            return self
         unknown = self.cost is None or other.cost is None
         return Usage(
             model=other.model or self.model,

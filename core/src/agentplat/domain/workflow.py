@@ -66,13 +66,19 @@ class Block:
     input: JsonValue = None
     when: str | None = None
     description: str = ""
+    names: tuple[str, ...] = field(init=False, repr=False, compare=False)  # of the steps
+    _by_name: Mapping[str, Step | Block] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "names", tuple(step.name for step in self.steps))
+        object.__setattr__(self, "_by_name", {step.name: step for step in reversed(self.steps)})
 
     def step(self, name: str) -> Step | Block:
         """The child of that name. Raises KeyError when there is none: a strategy named a step that it was not given."""
-        for step in self.steps:
-            if step.name == name:
-                return step
-        raise KeyError(f"block {self.name!r} has no step {name!r}; it has {[s.name for s in self.steps]}")
+        try:
+            return self._by_name[name]
+        except KeyError:
+            raise KeyError(f"block {self.name!r} has no step {name!r}; it has {list(self.names)}") from None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -53,7 +53,7 @@ class Definitions:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._by_file: dict[str, _Compiled] = {}
-        self._by_hash: OrderedDict[str, Pinned] = OrderedDict()
+        self._by_hash: OrderedDict[tuple[str, str | None], Pinned] = OrderedDict()
 
     def workflow(self, catalog: Catalog, name: str) -> Workflow:
         """The workflow of that name, as its file is now. UnknownName, or WorkflowInvalid with all diagnostics.
@@ -80,14 +80,17 @@ class Definitions:
 
     async def pinned(self, type: str, hash: str | None) -> Pinned:
         """What a task was pinned to. WorkflowInvalid when this version cannot read it."""
+        key = (type, hash)
+        known = self._by_hash.get(key)
+        if known is not None:
+            self._by_hash.move_to_end(key)
+            return known
         if hash is None:
-            return Pinned(workflow=single(*split_type(type)))
-        if hash in self._by_hash:
-            self._by_hash.move_to_end(hash)
-            return self._by_hash[hash]
-        definition = await patiently(lambda: self._store.definition(hash))
-        pinned = _read(type, definition.document)
-        self._by_hash[hash] = pinned
+            pinned = Pinned(workflow=single(*split_type(type)))
+        else:
+            definition = await patiently(lambda: self._store.definition(hash))
+            pinned = _read(type, definition.document)
+        self._by_hash[key] = pinned
         if len(self._by_hash) > _KEPT:
             self._by_hash.popitem(last=False)
         return pinned

@@ -15,10 +15,11 @@ from typing import TypeVar
 from agentplat import telemetry
 from agentplat.contracts.store import Committed, Keep, Lost, Rejected, Store, Write, WriteResult
 from agentplat.domain.errors import LeaseLost, StoreUnavailable
-from agentplat.domain.events import encode
 from agentplat.domain.ids import TaskId
 
-MAX_WRITES = 500
+MAX_WRITES = 128
+"""Enough to make a commit cheap, and few enough that a busy worker's next commit goes on beside it."""
+_AT_ONCE = 2
 MAX_BYTES = 8 * 1024 * 1024
 T = TypeVar("T")
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 2.0
@@ -54,49 +55,82 @@ class JournalWriter:
         self._store = store
         self._pending: deque[_Pending] = deque()
         self._arrived = asyncio.Event()
+        self._busy: set[TaskId] = set()  # a write of theirs is being committed
 
     async def write(self, write: Write) -> Committed:
-        """When and how `write` was committed. Raises LeaseLost, or WriteRejected; waits while the database is away."""
-        pending = _Pending(write, _size(write))
-        pending.done.add_done_callback(_seen)
+        """When and how `write` was committed. Raises LeaseLost, or WriteRejected; waits while the database is away.
+
+        A cancelled caller does not take its write back: whether it was committed would be unknown.
+        """
+        try:
+            size = _size(write)
+        except (TypeError, ValueError) as error:
+            raise WriteRejected(str(error)) from error
+        pending = _Pending(write, size)
         self._pending.append(pending)
         self._arrived.set()
-        # A cancelled caller does not take its write back: whether it was committed would be unknown.
-        return await asyncio.shield(pending.done)
+        return await pending.done
 
     async def serve(self) -> None:
         """Commit what arrives, until cancelled."""
-        while True:
-            await self._arrived.wait()
-            self._arrived.clear()
-            while self._pending:
-                await self._commit(self._take())
+        under_way: set[asyncio.Task[None]] = set()
+
+        def ended(commit: asyncio.Task[None]) -> None:
+            under_way.discard(commit)
+            self._arrived.set()
+
+        try:
+            while True:
+                await self._arrived.wait()
+                self._arrived.clear()
+                while len(under_way) < _AT_ONCE and (batch := self._take()):
+                    commit = asyncio.create_task(self._commit(batch))
+                    under_way.add(commit)
+                    commit.add_done_callback(ended)
+        finally:
+            for commit in under_way:
+                commit.cancel()
 
     def _take(self) -> list[list[_Pending]]:
         """The next batch, bounded in number and bytes, in groups that are one write each.
 
-        Of one task there is one write in a transaction, since each builds on the last. Recorded calls build on nothing,
-        so what is waiting behind them joins them.
+        Of one task there is one write in a transaction, and one transaction at a time, since each builds on the last.
+        Recorded calls build on nothing, so what is waiting behind them joins them.
         """
         groups: dict[TaskId, list[_Pending]] = {}
         later: deque[_Pending] = deque()
         size = 0
         while self._pending and len(groups) < MAX_WRITES and (not groups or size < MAX_BYTES):
             pending = self._pending.popleft()
-            group = groups.setdefault(pending.write.lease.task_id, [])
-            if group and not _is_open(group[-1].write):
+            task_id = pending.write.lease.task_id
+            group = groups.get(task_id)
+            if task_id in self._busy or (group is not None and not _is_open(group[-1].write)):
                 later.append(pending)
                 continue
+            if group is None:
+                group = groups[task_id] = []
             group.append(pending)
             size += pending.size
         later.extend(self._pending)
         self._pending = later
+        self._busy.update(groups)
         return list(groups.values())
 
     async def _commit(self, batch: list[list[_Pending]]) -> None:
+        try:
+            await self._commit_busy(batch)
+        finally:
+            self._busy.difference_update([group[0].write.lease.task_id for group in batch])
+
+    async def _commit_busy(self, batch: list[list[_Pending]]) -> None:
         writes = [_merged([pending.write for pending in group]) for group in batch]
         # The leases may still hold when the database is back; if not, the commit says so.
-        results = await patiently(lambda: self._store.commit(writes))
+        try:
+            results = await patiently(lambda: self._store.commit(writes))
+        except Exception as error:  # noqa: BLE001  # a fault of ours ends these tasks' turns, and must not end the writer
+            for pending in (pending for group in batch for pending in group if not pending.done.done()):
+                pending.done.set_exception(error)
+            return
         telemetry.COMMITS.inc()
         for group, result in zip(batch, results, strict=True):
             if isinstance(result, Lost):
@@ -114,13 +148,9 @@ def _is_open(write: Write) -> bool:
 
 
 def _merged(writes: list[Write]) -> Write:
+    if len(writes) == 1:
+        return writes[0]
     return replace(writes[-1], calls=[call for write in writes for call in write.calls])
-
-
-def _seen(done: asyncio.Future[Committed]) -> None:
-    """Mark the outcome as read: a caller that was cancelled meanwhile will not."""
-    if not done.cancelled():
-        done.exception()
 
 
 def _answer(pending: _Pending, result: WriteResult) -> None:
@@ -135,6 +165,5 @@ def _answer(pending: _Pending, result: WriteResult) -> None:
 
 def _size(write: Write) -> int:
     """About how many bytes the write brings: exact enough to keep a batch bounded."""
-    return sum(len(repr(encode(event)[1])) for event in write.events) + sum(
-        len(repr(call.content)) for call in write.calls
-    )
+    events = sum([len(text) for _, text in write.encoded])
+    return events + sum(len(repr(call.content)) for call in write.calls) if write.calls else events

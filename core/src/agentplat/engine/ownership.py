@@ -51,9 +51,10 @@ from agentplat.domain.json import JsonValue
 from agentplat.domain.state import Phase, State, evolve
 from agentplat.domain.task import TaskState
 from agentplat.domain.usage import NO_USAGE, Usage
-from agentplat.domain.workflow import Workflow
+from agentplat.engine.definitions import Pinned
 from agentplat.engine.history import fold, plan
 from agentplat.engine.journal import JournalWriter, WriteRejected, patiently
+from agentplat.engine.mailbox import Mailbox
 
 Ending: TypeAlias = Literal["ended", "parked", "released"]
 Outcome: TypeAlias = StepSucceeded | StepFailed | StepCancelled
@@ -70,22 +71,18 @@ class Recorder(Protocol):
         """Returns when the row is committed."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True)
 class BodyStart:
     """Everything that running one attempt of a step needs from its owner."""
 
     start: StartStep
-    task_id: TaskId
-    tenant: str
-    trace_id: str
-    parent_span: str | None
-    type: str
-    definition: str | None
+    claim: Claim
+    pinned: Pinned
     recorded: Sequence[CallRow]  # the step's calls so far, of all its tries
     record: Recorder
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class BodyEnd:
     output: JsonValue = None
     failure: Failure | None = None
@@ -106,7 +103,7 @@ class TaskOwner:
     def __init__(
         self,
         claim: Claim,
-        workflow: Workflow,
+        pinned: Pinned,
         *,
         rules: Rules,
         store: Store,
@@ -115,14 +112,15 @@ class TaskOwner:
         watch: Watch,
     ) -> None:
         self._claim = claim
-        self._workflow = workflow
+        self._pinned = pinned
+        self._workflow = pinned.workflow
         self._rules = rules
         self._store = store
         self._writer = writer
         self._run_body = run_body
         self._watch = watch
-        self._state = State(workflow=workflow)
-        self._mailbox: asyncio.Queue[Outcome | None] = asyncio.Queue()  # None: look into the inbox
+        self._state = State(workflow=pinned.workflow)
+        self._mailbox = Mailbox[Outcome | None]()  # None: look into the inbox
         self._bodies: dict[StepPath, asyncio.Task[None]] = {}
         self._timers: dict[StepPath, float] = {}  # path -> the loop's time at which it is due
         self._deadline: float | None = None
@@ -135,7 +133,7 @@ class TaskOwner:
 
     def nudge(self) -> None:
         """The inbox has something."""
-        self._mailbox.put_nowait(None)
+        self._mailbox.put(None)
 
     def drain(self) -> None:
         """Start nothing more; hand the task back when what runs has its outcome."""
@@ -162,8 +160,7 @@ class TaskOwner:
 
     async def _resume(self) -> tuple[list[Event], list[UUID]]:
         claim = self._claim
-        journal = await patiently(lambda: self._store.journal(self.task_id))
-        self._state = fold(self._workflow, journal, self.task_id, claim.tenant)
+        self._state = fold(self._workflow, claim.journal, self.task_id, claim.tenant)
         loop_now = asyncio.get_running_loop().time()
         for execution in self._state.executions.values():
             if execution.delay is not None and execution.phase in (Phase.BACKING_OFF, Phase.WAITING):
@@ -174,7 +171,7 @@ class TaskOwner:
             ends = claim.submitted_at + self._workflow.deadline
             self._deadline = loop_now + (ends - claim.now).total_seconds()
         claimed = TaskClaimed(fence=claim.lease.fence, worker=str(claim.lease.worker_id))
-        told, taken = await self._read_inbox()
+        told, taken = await self._read_inbox() if claim.wake else ([], [])
         return [claimed, *told, *self._fired()], taken
 
     async def _turn(self, facts: Sequence[Event], taken: Sequence[UUID]) -> Ending | None:
@@ -218,7 +215,7 @@ class TaskOwner:
                 first_seq=self._state.seq + 1,
                 events=events,
                 taken=taken,
-                usage=usage if usage != self._state.usage else None,
+                usage=usage if usage is not self._state.usage else None,
                 under_way=state.is_under_way,
                 closing=closing,
             )
@@ -285,15 +282,8 @@ class TaskOwner:
         return fired
 
     async def _next_facts(self) -> tuple[list[Event], list[UUID]]:
-        now = asyncio.get_running_loop().time()
         points = [*self._timers.values(), *([self._deadline] if self._deadline is not None else [])]
-        try:
-            async with asyncio.timeout(max(min(points) - now, 0.0) if points else None):
-                mail = [await self._mailbox.get()]
-        except TimeoutError:
-            mail = []
-        while not self._mailbox.empty():
-            mail.append(self._mailbox.get_nowait())
+        mail = await self._mailbox.taken(until=min(points, default=None))
         if self._lost is not None:
             raise self._lost
         outcomes = [outcome for outcome in mail if outcome is not None and self._is_current(outcome)]
@@ -310,8 +300,7 @@ class TaskOwner:
         return [_told(item) for item in items], [item.id for item in items]
 
     def _start(self, start: StartStep) -> None:
-        body = asyncio.create_task(self._body(start), name=f"{self.task_id}/{start.path}")
-        self._bodies[start.path] = body
+        self._bodies[start.path] = asyncio.create_task(self._body(start))
 
     async def _body(self, start: StartStep) -> None:
         path, attempt = start.path, start.attempt
@@ -330,7 +319,7 @@ class TaskOwner:
             outcome = StepFailed(path=path, attempt=attempt, failure=end.failure, usage=end.usage)
         else:
             outcome = StepSucceeded(path=path, attempt=attempt, output=end.output, usage=end.usage)
-        self._mailbox.put_nowait(outcome)
+        self._mailbox.put(outcome)
 
     async def _record(self, row: CallRow) -> None:
         try:
@@ -345,21 +334,10 @@ class TaskOwner:
             await asyncio.Event().wait()
 
     async def _body_start(self, start: StartStep) -> BodyStart:
-        first = start.attempt == 1
-        path = str(start.path)
-        calls = self._store.calls
-        recorded = () if first else await patiently(lambda: calls(self.task_id, path))
-        return BodyStart(
-            start=start,
-            task_id=self.task_id,
-            tenant=self._claim.tenant,
-            trace_id=self._claim.trace_id,
-            parent_span=self._claim.parent_span,
-            type=self._claim.type,
-            definition=self._claim.definition,
-            recorded=recorded,
-            record=self._record,
-        )
+        recorded: Sequence[CallRow] = ()
+        if start.attempt > 1:
+            recorded = await patiently(lambda: self._store.calls(self.task_id, str(start.path)))
+        return BodyStart(start, self._claim, self._pinned, recorded, self._record)
 
     def _cancel(self, path: StepPath) -> None:
         body = self._bodies.get(path)
@@ -373,7 +351,7 @@ class TaskOwner:
         if execution is None or execution.phase is not Phase.CANCELLING:
             return
         telemetry.log.warning(telemetry.STEP_ABANDONED, task_id=str(self.task_id), path=str(path))
-        self._mailbox.put_nowait(StepCancelled(path=path, attempt=execution.attempt))
+        self._mailbox.put(StepCancelled(path=path, attempt=execution.attempt))
 
     async def _end_bodies(self) -> None:
         running = [body for body in self._bodies.values() if not body.done()]

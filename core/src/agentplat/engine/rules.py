@@ -16,6 +16,7 @@ class CatalogRules:
     def __init__(self, catalog: Catalog, expressions: ExpressionEngine) -> None:
         self._catalog = catalog
         self._expressions = expressions
+        self._strategies: dict[str, Strategy] = {}
 
     def evaluate(self, template: JsonValue, scope: Mapping[str, JsonValue]) -> JsonValue:
         return self._expressions.render(template, scope)
@@ -24,7 +25,10 @@ class CatalogRules:
         return self._expressions.truth(expression, scope)
 
     def strategy(self, name: str) -> Strategy:
-        return self._catalog.strategy(name)
+        known = self._strategies.get(name)
+        if known is None:
+            known = self._strategies[name] = self._catalog.strategy(name)
+        return known
 
     def check(self, name: str, output: JsonValue, options: Mapping[str, JsonValue]) -> bool:
         return self._catalog.check(name)(output, options)

@@ -26,7 +26,7 @@ class Instances:
         with self._guard:
             same_name = self._made.setdefault((kind, spec.name), [])
             for known, instance in same_name:
-                if known == spec:
+                if known is spec or known == spec:
                     return cast("T", instance)  # one `kind` keeps one type
             made = make()
             same_name.append((spec, made))

@@ -6,13 +6,15 @@ import asyncio
 import os
 import time
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 
 from agentplat import telemetry
 from agentplat.contracts.agent import AgentSpec
+from agentplat.domain.ids import TaskId
 from agentplat.domain.json import JsonValue
 from agentplat.domain.usage import Usage
 from agentplat.domain.workflow import AgentCall
-from agentplat.engine.definitions import Definitions
+from agentplat.engine.definitions import Pinned
 from agentplat.engine.ownership import BodyEnd, BodyStart
 from agentplat.engine.steps.calls import CallLedger, RecordedCall
 from agentplat.engine.steps.capabilities import AgentEntry, ModelEntry, ToolEntry
@@ -21,6 +23,7 @@ from agentplat.plugins.registry import Registries
 from agentplat.runtime.lifeline import Lifeline
 from agentplat.runtime.settings import Settings
 
+_KEPT = 256
 _PATIENCE = 30.0  # seconds beyond a step's own timeout before its worker is given up
 
 
@@ -31,24 +34,35 @@ class InstalledCapabilities:
         self._registries = registries
         self._settings = settings
         self._pinned = pinned
+        self._agents: dict[str, AgentEntry] = {}
+        self._tools: dict[str, ToolEntry] = {}
 
     @property
     def project(self) -> str | None:
         return str(self._settings.project)
 
     def agent(self, name: str) -> AgentEntry:
+        known = self._agents.get(name)
+        if known is not None:
+            return known
         pinned = self._pinned.get(name)
         spec = pinned or self._registries.agents.spec(name)
         agent = self._registries.pinned_agent(spec) if pinned else self._registries.agent(name)
         config = {**self._settings.agents.get(name, {}), **spec.config}
-        return AgentEntry(agent=agent, spec=spec, config=config)
+        entry = self._agents[name] = AgentEntry(agent=agent, spec=spec, config=config)
+        return entry
 
     def tool(self, name: str) -> ToolEntry:
+        known = self._tools.get(name)
+        if known is not None:
+            return known
         settings: dict[str, JsonValue] = dict(self._settings.tools.get(name, {}))
         documents = self._settings.documents_folder
         if documents is not None:
             settings.setdefault("documents", str(documents))
-        return ToolEntry(tool=self._registries.tool(name), spec=self._registries.tools.spec(name), settings=settings)
+        tool, spec = self._registries.tool(name), self._registries.tools.spec(name)
+        entry = self._tools[name] = ToolEntry(tool=tool, spec=spec, settings=settings)
+        return entry
 
     def model(self, name: str | None) -> ModelEntry:
         named = name or self._settings.model
@@ -64,28 +78,26 @@ class Bodies:
         self,
         registries: Callable[[], Registries],
         settings: Settings,
-        definitions: Definitions,
         lifeline: Lifeline | None = None,
     ) -> None:
         self._registries = registries
         self._settings = settings
-        self._definitions = definitions
         self._lifeline = lifeline
+        self._generation: Registries | None = None  # of which the following is known
+        self._around: dict[int, tuple[Pinned, Surroundings]] = {}
 
     async def run(self, body: BodyStart) -> BodyEnd:
         """The outcome of one attempt. See `agentplat.engine.ownership.RunBody`."""
-        start = body.start
+        start, claim = body.start, body.claim
+        task_id, path = claim.lease.task_id, str(start.path)
         kind, target = ("agent", start.body.agent) if isinstance(start.body, AgentCall) else ("tool", start.body.tool)
-        log = telemetry.log.bind(
-            task_id=str(body.task_id), path=str(start.path), tenant=body.tenant, trace_id=body.trace_id
-        )
-        pinned = await self._definitions.pinned(body.type, body.definition)
+        log = telemetry.about(task_id=str(task_id), path=path, tenant=claim.tenant, trace_id=claim.trace_id)
 
         async def keep(call: RecordedCall) -> None:
             await body.record(call.to_row(start.path))
 
         ledger = CallLedger(
-            task_id=body.task_id,
+            task_id=task_id,
             path=start.path,
             try_number=start.try_number,
             sink=keep,
@@ -93,46 +105,44 @@ class Bodies:
             recorded=map(RecordedCall.from_row, body.recorded),
         )
         attempt = Attempt(
-            task_id=body.task_id,
-            tenant=body.tenant,
+            task_id=task_id,
+            tenant=claim.tenant,
             path=start.path,
             timeout=start.timeout,
             ledger=ledger,
             log=log,
             emit=lambda event, values: log.info(telemetry.PROGRESS, progress=event, **values),
         )
-        around = Surroundings(
-            capabilities=InstalledCapabilities(self._registries(), self._settings, pinned.agents),
-            pricing=self._price,
-        )
         begun = time.monotonic()
-        self._begin(body)
-        name = telemetry.SPAN_AGENT if kind == "agent" else telemetry.SPAN_TOOL
-        labels = {
-            telemetry.ATTRIBUTE_TASK_ID: str(body.task_id),
-            telemetry.ATTRIBUTE_STEP_PATH: str(start.path),
-            telemetry.ATTRIBUTE_NAME: target,
-        }
+        self._begin(task_id, path, start.timeout, begun)
         try:
-            with telemetry.span(f"{name} {target}", body.trace_id, body.parent_span, **labels):
-                outcome = await run_body(start.body, start.input, attempt, around)
+            with telemetry.step_span(kind, target, claim.trace_id, claim.parent_span, task_id, start.path):
+                outcome = await run_body(start.body, start.input, attempt, self._surroundings(body.pinned))
         except asyncio.CancelledError:
             return BodyEnd(cancelled=True, usage=ledger.usage)
         finally:
-            self._end(body)
-            telemetry.STEP_SECONDS.labels(kind).observe(time.monotonic() - begun)
-        telemetry.STEPS_SETTLED.labels(kind, outcome.failure.code.value if outcome.failure else "succeeded").inc()
+            if self._lifeline is not None:
+                self._lifeline.end(task_id, path)
+            telemetry.step_seconds(kind).observe(time.monotonic() - begun)
+        telemetry.steps_settled(kind, outcome.failure.code.value if outcome.failure else "succeeded").inc()
         return BodyEnd(output=outcome.output, failure=outcome.failure, usage=outcome.usage)
 
-    def _begin(self, body: BodyStart) -> None:
-        if self._lifeline is not None:
-            own = body.start.timeout.total_seconds() + _PATIENCE
-            limit = max(self._settings.worker.step_deadline_seconds, own)
-            self._lifeline.begin(body.task_id, str(body.start.path), time.monotonic() + limit)
+    def _surroundings(self, pinned: Pinned) -> Surroundings:
+        """Kept for each workflow, as long as the generation is current: making them costs more than most steps."""
+        registries = self._registries()
+        if registries is not self._generation or len(self._around) > _KEPT:
+            self._generation, self._around = registries, {}
+        known = self._around.get(id(pinned))
+        if known is None:
+            capabilities = InstalledCapabilities(registries, self._settings, pinned.agents)
+            known = pinned, Surroundings(capabilities=capabilities, pricing=self._price)
+            self._around[id(pinned)] = known  # with `pinned` itself, so that nothing else gets its id
+        return known[1]
 
-    def _end(self, body: BodyStart) -> None:
+    def _begin(self, task_id: TaskId, path: str, timeout: timedelta, now: float) -> None:
         if self._lifeline is not None:
-            self._lifeline.end(body.task_id, str(body.start.path))
+            limit = max(self._settings.worker.step_deadline_seconds, timeout.total_seconds() + _PATIENCE)
+            self._lifeline.begin(task_id, path, now + limit)
 
     def _price(self, model: str, usage: Usage) -> int | None:
         """What the project's settings say that it costs; None when they say nothing."""

@@ -7,6 +7,7 @@ It is memory and not a message, because a worker whose event loop is blocked sen
 from __future__ import annotations
 
 import ctypes
+import heapq
 import mmap
 import os
 import signal
@@ -19,6 +20,7 @@ from uuid import UUID
 _LAYOUT = struct.Struct("<Bd16s")
 _SIZE = mmap.PAGESIZE
 _PR_SET_PDEATHSIG = 1
+_NOBODY = UUID(int=0)
 
 
 class Lifeline:
@@ -32,26 +34,28 @@ class Lifeline:
         self.fd = fd
         self._memory = mmap.mmap(fd, _SIZE)
         self._deadlines: dict[tuple[UUID, str], float] = {}
+        self._order: list[tuple[float, UUID, str]] = []  # a heap, of those that have ended too
 
     # --- the worker's side ---
 
     def registered(self) -> None:
-        self._write(1, *self._earliest())
+        self._write(1, 0.0, _NOBODY)
 
     def begin(self, task_id: UUID, path: str, deadline: float) -> None:
         """A body starts; `deadline` is a time of the monotonic clock, which all processes share."""
         self._deadlines[task_id, path] = deadline
-        self._write(1, *self._earliest())
+        first = self._order[0] if self._order else None
+        heapq.heappush(self._order, (deadline, task_id, path))
+        if self._order[0] != first:
+            self._write(1, deadline, task_id)
 
     def end(self, task_id: UUID, path: str) -> None:
-        if self._deadlines.pop((task_id, path), None) is not None:
-            self._write(1, *self._earliest())
-
-    def _earliest(self) -> tuple[float, UUID]:
-        if not self._deadlines:
-            return 0.0, UUID(int=0)
-        key, deadline = min(self._deadlines.items(), key=lambda item: item[1])
-        return deadline, key[0]
+        self._deadlines.pop((task_id, path), None)
+        if self._order and self._order[0][1:] == (task_id, path):
+            while self._order and self._deadlines.get(self._order[0][1:]) != self._order[0][0]:
+                heapq.heappop(self._order)  # it ended while an earlier one was under way
+            deadline, task_id, _ = self._order[0] if self._order else (0.0, _NOBODY, "")
+            self._write(1, deadline, task_id)
 
     def _write(self, registered: int, deadline: float, task_id: UUID) -> None:
         _LAYOUT.pack_into(self._memory, 0, registered, deadline, task_id.bytes)

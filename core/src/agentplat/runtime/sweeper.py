@@ -3,26 +3,33 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 
 from agentplat import telemetry
-from agentplat.contracts.store import Store
+from agentplat.contracts.store import Hint, Store
 from agentplat.domain.errors import UnavailableError
 from agentplat.engine.client.steering import end_poisoned
 
-_LONGEST = 1.0  # seconds: a timer that was set a moment ago by another process is not known here
+_LONGEST = 10.0  # seconds: every process sweeps for its own timers, and for those of processes that are gone
 _SHORTEST = 0.05
+_JITTER = 0.05  # many sweepers must not all come for one dead worker in the same moment
 
 
 async def sweep_forever(store: Store) -> None:
-    """Sweep until cancelled. A database that is away is waited for."""
+    """Sweep until cancelled: whenever something is due, and now and then. A database that is away is waited for."""
+    sooner = asyncio.Event()
+    store.subscribe(lambda hint: sooner.set() if hint is Hint.TIMER else None)
     while True:
+        sooner.clear()
         pause = _LONGEST
         try:
             pause = await sweep_once(store)
         except UnavailableError as error:
             telemetry.log.warning(telemetry.STORE_AWAY, detail=error.detail)
-        await asyncio.sleep(pause * random.uniform(0.8, 1.2))  # noqa: S311
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(pause + _JITTER * random.random()):  # noqa: S311
+                await sooner.wait()
 
 
 async def sweep_once(store: Store) -> float:

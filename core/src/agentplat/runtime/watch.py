@@ -29,22 +29,9 @@ class Watcher:
         self._observers = observers
 
     def __call__(self, claim: Claim, state: State, events: Sequence[Event], committed: Committed) -> None:
-        log = telemetry.log.bind(task_id=str(claim.lease.task_id), tenant=claim.tenant, trace_id=claim.trace_id)
-        changed = False
-        for event in events:
-            match event:
-                case TaskClaimed():
-                    changed = True
-                    log.info(telemetry.TASK_CLAIMED, type=claim.type, fence=event.fence)
-                case StepSucceeded() | StepFailed() | StepCancelled():
-                    code = event.failure.code.value if isinstance(event, StepFailed) else None
-                    log.info(telemetry.STEP_SETTLED, path=str(event.path), attempt=event.attempt, failure=code)
-                case TaskFinished():
-                    changed = True
-                    code = event.failure.code.value if event.failure else None
-                    log.info(telemetry.TASK_CLOSED, type=claim.type, status=event.status, failure=code)
-                case _:
-                    continue
+        changed = any(isinstance(event, TaskClaimed | TaskFinished) for event in events)
+        if telemetry.is_logged("info"):
+            _log(claim, events)
         if self._observers.watches_tasks and changed:
             self._observers.task_changed(TaskChange(task=_view(claim, state, committed), seq=state.seq))
         if self._observers.watches_steps:
@@ -55,6 +42,22 @@ class Watcher:
             if isinstance(event, StepStarted | StepSucceeded | StepFailed | StepCancelled):
                 execution = state.executions[event.path]
                 self._observers.step_changed(step_view(claim.lease.task_id, state, execution, committed.at))
+
+
+def _log(claim: Claim, events: Sequence[Event]) -> None:
+    log = telemetry.about(task_id=str(claim.lease.task_id), tenant=claim.tenant, trace_id=claim.trace_id)
+    for event in events:
+        match event:
+            case TaskClaimed():
+                log.info(telemetry.TASK_CLAIMED, type=claim.type, fence=event.fence)
+            case StepSucceeded() | StepFailed() | StepCancelled():
+                code = event.failure.code.value if isinstance(event, StepFailed) else None
+                log.info(telemetry.STEP_SETTLED, path=str(event.path), attempt=event.attempt, failure=code)
+            case TaskFinished():
+                code = event.failure.code.value if event.failure else None
+                log.info(telemetry.TASK_CLOSED, type=claim.type, status=event.status, failure=code)
+            case _:
+                continue
 
 
 def _view(claim: Claim, state: State, committed: Committed) -> TaskView:

@@ -13,12 +13,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from agentplat import telemetry
-from agentplat.contracts.store import Claim, Store, WorkerRow
+from agentplat.contracts.store import Claim, Hint, Store, WorkerRow
 from agentplat.domain.errors import LeaseLost, StoreUnavailable, UsageError
 from agentplat.domain.ids import TaskId, WorkerId
 from agentplat.domain.json import JsonObject
 from agentplat.engine.catalog import Catalog, missing
-from agentplat.engine.definitions import Definitions
+from agentplat.engine.definitions import Definitions, Pinned
 from agentplat.engine.journal import JournalWriter, patiently
 from agentplat.engine.ownership import RunBody, TaskOwner, Watch
 from agentplat.engine.rules import CatalogRules
@@ -26,6 +26,7 @@ from agentplat.language.expressions import ExpressionEngine
 from agentplat.runtime.worker_state import WORKER_TRANSITIONS, WorkerEvent, WorkerState
 
 VERSION = "0.1.0"
+_RARELY = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,8 +68,12 @@ class Worker:
         self._tasks: set[asyncio.Task[None]] = set()
         self._writer = JournalWriter(store)
         self._expressions = ExpressionEngine()
+        self._generation: Catalog | None = None  # of which the following is known
+        self._rules: CatalogRules | None = None
+        self._lacks: dict[tuple[str, str | None], str | None] = {}
         self._stop = asyncio.Event()
-        self._freed = asyncio.Event()
+        self._news = asyncio.Event()  # a hint, a free slot, or the end
+        self._told = False  # an inbox may have something
 
     @property
     def state(self) -> WorkerState:
@@ -77,7 +82,7 @@ class Worker:
     def stop(self) -> None:
         """Drain, then stop. May be called again, and from a signal handler of the loop."""
         self._stop.set()
-        self._freed.set()
+        self._news.set()
 
     async def serve(self) -> None:
         """Work until told to stop. What still runs after `drain_seconds` is handed back."""
@@ -86,7 +91,11 @@ class Worker:
         try:
             await self._connect()
             if self._state is WorkerState.RUNNING:
-                await self._claim_until_stopped()
+                unsubscribe = self._store.subscribe(self._hear)
+                try:
+                    await self._claim_until_stopped()
+                finally:
+                    unsubscribe()
             if self._state is WorkerState.DRAINING:
                 await self._drain()
         except BaseException:
@@ -123,16 +132,29 @@ class Worker:
 
     async def _claim_until_stopped(self) -> None:
         while not self._stop.is_set():
+            self._news.clear()  # before the look: what is hinted at meanwhile leads to another one
             try:
                 found = await self._claim()
-                await self._deliver()
+                if self._told:
+                    await self._deliver()
             except StoreUnavailable as error:
                 telemetry.log.warning(telemetry.STORE_AWAY, detail=error.detail)
                 found = False
             if not found:
                 # Jitter: workers that were started together must not poll together.
-                await self._pause(self._options.poll_seconds * random.uniform(0.5, 1.5))  # noqa: S311
+                await self._pause(self._poll_seconds * random.uniform(0.5, 1.5))  # noqa: S311
         self._move(WorkerEvent.TOLD_TO_STOP)
+
+    @property
+    def _poll_seconds(self) -> float:
+        """Between two looks without a hint: rare where hints arrive, since then they are only for what got lost."""
+        return max(self._options.poll_seconds, _RARELY) if self._store.hears else self._options.poll_seconds
+
+    def _hear(self, hint: Hint) -> None:
+        if hint is Hint.TOLD:
+            self._told = True
+        if hint in (Hint.WORK, Hint.TOLD):
+            self._news.set()
 
     async def _claim(self) -> bool:
         """Whether something was claimed."""
@@ -150,17 +172,19 @@ class Worker:
 
     async def _drive_alone(self, claim: Claim) -> None:
         """A task whose last worker died with it: alone, so that another death is certainly its own doing."""
-        while self._tasks and not self._stop.is_set():
-            await self._deliver()
-            await self._pause(self._options.poll_seconds)
+        await self._wait_until_idle()
         self._adopt(claim)
-        while claim.lease.task_id in self._owners and not self._stop.is_set():
+        await self._wait_until_idle()
+
+    async def _wait_until_idle(self) -> None:
+        while self._tasks and not self._stop.is_set():
+            self._news.clear()
             await self._deliver()
-            await self._pause(self._options.poll_seconds)
+            await self._pause(self._poll_seconds)
 
     def _adopt(self, claim: Claim) -> None:
         telemetry.TASKS_CLAIMED.inc()
-        task = asyncio.create_task(self._own(claim), name=f"task {claim.lease.task_id}")
+        task = asyncio.create_task(self._own(claim))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -176,23 +200,22 @@ class Worker:
         finally:
             self._owners.pop(task_id, None)
             telemetry.TASKS_OWNED.set(len(self._owners))
-            self._freed.set()
+            self._news.set()
         telemetry.TASKS_CLOSED.labels(ending).inc()
 
     async def _drive(self, claim: Claim) -> str:
         """How the claim ended. A task that cannot be worked on here is left to others."""
-        catalog = self._catalog()
         try:
             pinned = await self._definitions.pinned(claim.type, claim.definition)
         except UsageError as error:
             return await self._leave(claim, f"this worker cannot read its workflow: {error.detail}")
-        reason = missing(catalog, pinned.workflow, pinned.agents)
+        rules, reason = self._current(claim, pinned)
         if reason is not None:
             return await self._leave(claim, reason)
         owner = TaskOwner(
             claim,
-            pinned.workflow,
-            rules=CatalogRules(catalog, self._expressions),
+            pinned,
+            rules=rules,
             store=self._store,
             writer=self._writer,
             run_body=self._run_body,
@@ -204,6 +227,17 @@ class Worker:
             owner.drain()
         return await owner.drive()
 
+    def _current(self, claim: Claim, pinned: Pinned) -> tuple[CatalogRules, str | None]:
+        """The rules of the generation that is current, and what it lacks for this task, if anything."""
+        catalog = self._catalog()
+        if self._rules is None or catalog is not self._generation:
+            self._generation, self._rules = catalog, CatalogRules(catalog, self._expressions)
+            self._lacks = {}
+        key = (claim.type, claim.definition)
+        if key not in self._lacks:
+            self._lacks[key] = missing(catalog, pinned.workflow, pinned.agents)
+        return self._rules, self._lacks[key]
+
     async def _leave(self, claim: Claim, reason: str) -> str:
         telemetry.log.warning(telemetry.TASK_LEFT, task_id=str(claim.lease.task_id), reason=reason)
         try:
@@ -214,6 +248,7 @@ class Worker:
 
     async def _deliver(self) -> None:
         """Tell owners that their inbox has something."""
+        self._told = False
         if not self._owners:
             return
         try:
@@ -227,15 +262,14 @@ class Worker:
                 owner.nudge()
 
     async def _pause(self, seconds: float) -> None:
-        """Until the time is up, a slot is freed, or the worker is told to stop."""
-        self._freed.clear()
+        """Until there is a hint, a slot is freed, the worker is told to stop, or the time is up."""
         if self._stop.is_set() and self._state is not WorkerState.DRAINING:
             return
         try:
             async with asyncio.timeout(seconds):
-                await self._freed.wait()
+                await self._news.wait()
         except TimeoutError:
-            return
+            self._told = True  # nobody said so, but a hint may have been lost
 
     async def _drain(self) -> None:
         for owner in self._owners.values():

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from sqlalchemy import ARRAY, BigInteger, ColumnElement, DateTime, Dialect, Text, Uuid
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
-from agentplat.domain.json import JsonValue, unstorable
+from agentplat.domain.json import JsonValue, dumps
 from agentplat.store.statements import SQLITE_CLOCK
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
-_WHOLE = 1e16
-"""From here on Python writes floats with an exponent; jsonb would give such a number back as an integer."""
 
 
 class Instant(TypeDecorator[datetime]):
@@ -39,7 +37,7 @@ class Instant(TypeDecorator[datetime]):
     def process_result_value(self, value: Any, _dialect: Dialect) -> datetime | None:
         if isinstance(value, datetime):
             return value.astimezone(UTC)
-        return None if value is None else _EPOCH + timedelta(microseconds=value)
+        return None if value is None else instant(value)
 
 
 class Json(TypeDecorator[JsonValue]):
@@ -71,64 +69,14 @@ class Json(TypeDecorator[JsonValue]):
         return lambda value: None if value is None else json.loads(value)
 
 
-def dumps(value: JsonValue) -> str:
-    """The JSON text of `value`. Raises TypeError or ValueError for what one of the databases could not keep."""
-    text = _text(value)
-    if "\\u0000" in text and (fault := unstorable(value)) is not None:
-        raise ValueError(f"the value at {fault[0] or '/'} {fault[1]}")
-    text.encode()  # half of a surrogate pair is refused here, on both databases
-    return _text_with_whole_floats(value) if "e+" in text else text
-
-
-def normalised(value: JsonValue) -> JsonValue:
-    """`value` as it is read back: lists for tuples, dicts for mappings."""
-    kept: JsonValue = json.loads(dumps(value))
-    return kept
-
-
 def microseconds(moment: datetime) -> int:
     """The form in which SQLite keeps `moment`."""
     return (moment - _EPOCH) // _MICROSECOND
 
 
-def _text(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_plain)
-
-
-def _plain(value: object) -> object:
-    match value:
-        case Mapping():
-            return dict(value)
-        case Sequence():
-            return list(value)
-        case _:
-            raise TypeError(f"a value of type {type(value).__name__} is not JSON")
-
-
-def _text_with_whole_floats(value: JsonValue) -> str:
-    """The same, floats of 17 and more digits written out: `1e+16` as `10000000000000000.0`."""
-    written: dict[str, str] = {}
-
-    def replaced(part: object) -> object:
-        match part:
-            case float() if abs(part) >= _WHOLE:
-                stand_in = f"{mark}{len(written)}"
-                written[f'"{stand_in}"'] = f"{part:.1f}"
-                return stand_in
-            case str():
-                return part
-            case Mapping():
-                return {key: replaced(item) for key, item in part.items()}
-            case Sequence():
-                return [replaced(item) for item in part]
-            case _:
-                return part
-
-    mark = f"{uuid4()}:"
-    text = _text(replaced(value))
-    for stand_in, number in written.items():
-        text = text.replace(stand_in, number)
-    return text
+def instant(microseconds: int) -> datetime:
+    """The moment that SQLite keeps as so many microseconds."""
+    return _EPOCH + timedelta(microseconds=microseconds)
 
 
 class Ids(TypeDecorator[Sequence[UUID]]):

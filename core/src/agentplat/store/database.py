@@ -19,6 +19,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from agentplat.domain.errors import SchemaOutdated, StoreUnavailable
 from agentplat.store.address import Dialect
+from agentplat.store.hints import Hints
+from agentplat.store.script import Script
 
 T = TypeVar("T")
 ATTEMPTS = 5
@@ -59,10 +61,17 @@ class Database(ABC):
     """One database, shared by all coroutines of this process."""
 
     dialect: ClassVar[Dialect]
+    driver_error: ClassVar[type[Exception]]
+    """What the driver raises where SQLAlchemy does not stand in between."""
 
     async def read(self, work: Work[T], *, attempts: int = ATTEMPTS) -> T:
         """What `work` gives. It reads only, in as many statements as it likes."""
-        return await self._repeatedly(self.reading, work, attempts)
+
+        async def attempted(again: bool) -> T:
+            async with self.reading() as connection:
+                return await work(Transaction(connection, again))
+
+        return await self._repeatedly(attempted, attempts)
 
     async def write(self, work: Work[T], *, attempts: int = ATTEMPTS) -> T:
         """What `work` gives, committed. It may be called several times; each call is a transaction of its own.
@@ -70,14 +79,23 @@ class Database(ABC):
         Raises StoreUnavailable, SchemaOutdated, ValuesRefused, and what `work` raises on purpose. A cancel takes effect
         when the transaction is over: one that is left half way would keep its locks until its connection is closed.
         """
-        writing = asyncio.ensure_future(self._repeatedly(self.writing, work, attempts))
-        try:
-            return await asyncio.shield(writing)
-        except asyncio.CancelledError:
-            await asyncio.wait([writing])
-            if not writing.cancelled():
-                writing.exception()  # nobody else will look at it
-            raise
+
+        async def attempted(again: bool) -> T:
+            async with self.writing() as connection:
+                return await work(Transaction(connection, again))
+
+        return await _to_its_end(self._repeatedly(attempted, attempts))
+
+    async def perform(self, begin: Callable[[bool], Script[T]], *, attempts: int = ATTEMPTS) -> T:
+        """What a script returns, committed. `begin` is called for each attempt, and told whether there was one before.
+
+        Otherwise as `write`.
+        """
+        return await _to_its_end(self._repeatedly(lambda again: self.conduct(begin(again)), attempts))
+
+    @abstractmethod
+    async def conduct(self, script: Script[T]) -> T:
+        """Carry out one script in a transaction of its own. Raises what the driver raises."""
 
     @abstractmethod
     def reading(self) -> AbstractAsyncContextManager[AsyncConnection]: ...
@@ -90,24 +108,35 @@ class Database(ABC):
     def verdict(self, error: BaseException | None) -> Verdict:
         """What the driver's own error means."""
 
+    @property
+    @abstractmethod
+    def hints(self) -> Hints: ...
+
+    @property
+    @abstractmethod
+    def hears(self) -> bool:
+        """See `agentplat.contracts.store.Store.hears`."""
+
+    @abstractmethod
+    async def listen(self) -> None:
+        """See `agentplat.contracts.store.Store.listen`."""
+
     @abstractmethod
     async def open(self) -> None: ...
 
     @abstractmethod
     async def close(self) -> None: ...
 
-    async def _repeatedly(
-        self, transaction: Callable[[], AbstractAsyncContextManager[AsyncConnection]], work: Work[T], attempts: int
-    ) -> T:
+    async def _repeatedly(self, attempted: Callable[[bool], Awaitable[T]], attempts: int) -> T:
         attempt = 1
         while True:
             try:
-                async with transaction() as connection:
-                    return await work(Transaction(connection, again=attempt > 1))
-            except DBAPIError as error:
-                verdict = self.verdict(error.orig)
+                return await attempted(attempt > 1)
+            except (DBAPIError, self.driver_error) as error:
+                cause = error.orig if isinstance(error, DBAPIError) else error
+                verdict = self.verdict(cause)
                 if verdict is not Verdict.TRANSIENT or attempt >= attempts:
-                    raise translated(verdict, error) from error
+                    raise translated(verdict, error, cause) from error
             except StatementError as error:  # a value that cannot even be bound
                 raise ValuesRefused(str(error.orig)) from error
             except (OverflowError, UnicodeError) as error:  # likewise, found by the driver
@@ -118,15 +147,26 @@ class Database(ABC):
             attempt += 1
 
 
-def translated(verdict: Verdict, error: DBAPIError) -> Exception:
+async def _to_its_end(work: Awaitable[T]) -> T:
+    writing = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(writing)
+    except asyncio.CancelledError:
+        await asyncio.wait([writing])
+        if not writing.cancelled():
+            writing.exception()  # nobody else will look at it
+        raise
+
+
+def translated(verdict: Verdict, error: Exception, cause: BaseException | None) -> Exception:
     """The error to raise instead; `error` itself when it is a bug of ours. No address, no values."""
     match verdict:
         case Verdict.TRANSIENT | Verdict.AWAY:
-            return StoreUnavailable(f"The database does not answer: {_first_line(error.orig)}")
+            return StoreUnavailable(f"The database does not answer: {_first_line(cause)}")
         case Verdict.REFUSED:
-            return ValuesRefused(_first_line(error.orig))
+            return ValuesRefused(_first_line(cause))
         case Verdict.OUTDATED:
-            return SchemaOutdated(OUTDATED.format(found=_first_line(error.orig)))
+            return SchemaOutdated(OUTDATED.format(found=_first_line(cause)))
         case Verdict.BUG:
             return error
 

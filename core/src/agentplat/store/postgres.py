@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
-from typing import Any, ClassVar
+from datetime import datetime
+from typing import Any, ClassVar, TypeVar, cast
+from uuid import UUID
 
-from psycopg import OperationalError
+from psycopg import AsyncConnection as Connection
+from psycopg import AsyncCursor, OperationalError
 from psycopg.errors import Error
+from psycopg.rows import namedtuple_row
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
+from agentplat.contracts.store import Hint
 from agentplat.store.address import Address, Dialect
 from agentplat.store.database import Database, Verdict
+from agentplat.store.hints import CHANNEL, Hints, parsed
+from agentplat.store.script import Answers, Bound, Round, Script, bound, columns_of, with_places
+
+T = TypeVar("T")
+_STILL_THERE = 30.0  # seconds of silence after which a listening connection is asked whether it lives
+_RECONNECT = 1.0
+_SCRIPTS = 4  # connections for them: a claim and a submission go on beside two commits
 
 # A call on a connection whose other end has silently gone is bounded by these, not by asyncio (psycopg waits for its
 # own cancellation). An owner that is stopped inside a transaction keeps others from its rows no longer than `idle`.
@@ -33,6 +47,7 @@ def connect_options(application: str, statement_timeout_ms: int = _STATEMENT_TIM
         # Every statement of ours walks an index to a few rows. Without fresh statistics the planner would rather
         # collect and sort all that is claimable, at every claim.
         "enable_bitmapscan": "off",
+        "jit": "off",
     }
     return {
         "application_name": application,
@@ -50,6 +65,7 @@ class Postgres(Database):
     """A pool of connections; READ COMMITTED, with explicit locks on rows where two could meet."""
 
     dialect: ClassVar[Dialect] = "postgresql"
+    driver_error: ClassVar[type[Exception]] = Error
 
     def __init__(self, address: Address, *, application: str, pool_size: int = 10) -> None:
         self._engine = create_async_engine(
@@ -63,6 +79,19 @@ class Postgres(Database):
             hide_parameters=True,
         )
         self._reader = self._engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._libpq, self._application = address.libpq, application
+        self._idle: list[Connection[Any]] = []
+        self._free = asyncio.Semaphore(_SCRIPTS)
+        self._hints = Hints(self._notify)
+        self._hears = False
+
+    @property
+    def hints(self) -> Hints:
+        return self._hints
+
+    @property
+    def hears(self) -> bool:
+        return self._hears
 
     def reading(self) -> AbstractAsyncContextManager[AsyncConnection]:
         return self._reader.connect()
@@ -73,7 +102,50 @@ class Postgres(Database):
     async def open(self) -> None:
         """Nothing to prepare: connections are made when they are needed."""
 
+    async def conduct(self, script: Script[T]) -> T:
+        """See `Database.conduct`. A script of one round is one message to the server and one back."""
+        async with self._free:
+            connection = self._idle.pop() if self._idle else await self._connected()
+            try:
+                result = await _conducted(connection, script)
+            except BaseException:
+                await connection.close()  # in which state it is, nobody knows
+                raise
+            self._idle.append(connection)
+            return result
+
+    async def _connected(self) -> Connection[Any]:
+        options = connect_options(self._application)
+        return await Connection.connect(
+            self._libpq, autocommit=True, prepare_threshold=0, row_factory=namedtuple_row, **options
+        )
+
+    async def _notify(self, message: str) -> None:
+        await self.perform(lambda _: _notifying(message), attempts=1)
+
+    async def listen(self) -> None:
+        """Hear notifications on a connection of its own. A lost one is made again, and all hints are given then."""
+        while True:
+            try:
+                connection = await self._connected()
+                async with connection:
+                    await connection.execute(f"LISTEN {CHANNEL}".encode(), prepare=False)
+                    self._hears = True
+                    self._hints.heard(Hint)
+                    while True:
+                        async for heard in connection.notifies(timeout=_STILL_THERE):
+                            self._hints.heard(parsed(heard.payload))
+                        await connection.execute("SELECT 1", prepare=False)
+            except (Error, OSError):
+                self._hears = False
+                await asyncio.sleep(_RECONNECT)
+            finally:
+                self._hears = False
+
     async def close(self) -> None:
+        await self._hints.aclose()
+        while self._idle:
+            await self._idle.pop().close()
         await self._engine.dispose()
 
     def verdict(self, error: BaseException | None) -> Verdict:
@@ -88,3 +160,57 @@ class Postgres(Database):
         if state in _OUTDATED:
             return Verdict.OUTDATED
         return Verdict.REFUSED if state[:2] in ("22", "23", "54") else Verdict.BUG
+
+
+def _notifying(message: str) -> Script[None]:
+    yield Round([bound("notify", channel=CHANNEL, message=message)], last=True)
+
+
+async def _conducted(connection: Connection[Any], script: Script[T]) -> T:
+    """What the script returns.
+
+    Without BEGIN and COMMIT a pipeline is a transaction of its own, in which each statement still has its own view
+    of what others have committed. So the first round needs them only if it is not the last one.
+    """
+    asked, first = next(script), True
+    while True:
+        answers = await _answers(connection, asked, begin=first and not asked.last, commit=asked.last and not first)
+        try:
+            asked = script.send(answers)
+        except StopIteration as end:
+            return cast(T, end.value)
+        first = False
+
+
+async def _answers(connection: Connection[Any], asked: Round, *, begin: bool, commit: bool) -> Answers:
+    async with connection.pipeline():
+        if begin:
+            await connection.execute("BEGIN", prepare=False)
+        cursors = [await _sent(connection, each) for each in asked.statements]
+        if commit:
+            await connection.execute("COMMIT", prepare=False)
+    return [await cursor.fetchall() if cursor.description else () for cursor in cursors]
+
+
+async def _sent(connection: Connection[Any], asked: Bound) -> AsyncCursor[Any]:
+    values = {name: array(value) if isinstance(value, list) else value for name, value in columns_of(asked).items()}
+    return await connection.execute(with_places(asked.name, "postgresql").encode(), values)
+
+
+def array(values: list[Any]) -> str:
+    """The text of an array, which the statement casts. The driver's own way asks for each element what it is."""
+    sample = next((value for value in values if value is not None), None)
+    write = _ELEMENTS.get(type(sample), str)
+    return "{" + ",".join(["NULL" if value is None else write(value) for value in values]) + "}"
+
+
+def _quoted(text: str) -> str:
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+_ELEMENTS: dict[type, Callable[[Any], str]] = {
+    str: _quoted,
+    UUID: lambda value: value.hex,
+    bool: lambda value: "t" if value else "f",
+    datetime: lambda value: f'"{value.isoformat()}"',
+}

@@ -15,9 +15,14 @@ from agentplat.contracts.store import (
     CallRow,
     Claim,
     Definition,
+    End,
+    Hint,
     InboxItem,
+    Keep,
     NewTask,
+    Park,
     Rejected,
+    Release,
     Submitted,
     Swept,
     TaskRow,
@@ -26,7 +31,7 @@ from agentplat.contracts.store import (
     WriteResult,
 )
 from agentplat.domain.errors import InputRejected
-from agentplat.domain.events import Recorded
+from agentplat.domain.events import Recorded, TaskClaimed
 from agentplat.domain.ids import TaskId, WorkerId
 from agentplat.domain.task import Lease
 from agentplat.store.database import Database, Transaction, ValuesRefused
@@ -42,6 +47,20 @@ class SqlStore:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._delay_over: datetime | None = None  # of the delayed task that is due next, as the last sweep saw it
+
+    @property
+    def hears(self) -> bool:
+        return self._database.hears
+
+    def subscribe(self, hear: Callable[[Hint], None]) -> Callable[[], None]:
+        return self._database.hints.subscribe(hear)
+
+    async def listen(self) -> None:
+        await self._database.listen()
+
+    def _hint(self, *hints: Hint) -> None:
+        self._database.hints.give(*hints)
 
     async def open(self) -> None:
         await self._database.open()
@@ -62,9 +81,16 @@ class SqlStore:
         if not tasks:
             return ()
         try:
-            return await self._write(submission.submit, tasks, definitions)
-        except ValuesRefused as error:
+            far = self._database.dialect == "postgresql"
+            submitted = await self._database.perform(
+                lambda again: submission.submit(tasks, definitions, again, far=far)
+            )
+        except (ValuesRefused, TypeError, ValueError) as error:
             raise InputRejected("The submission", [("", str(error))]) from error
+        if any(task.delay for task in tasks):
+            self._hint(Hint.TIMER)
+        self._hint(Hint.WORK, Hint.CHANGED)
+        return submitted
 
     async def definition(self, hash: str) -> Definition:
         return await self._read(submission.definition, hash)
@@ -79,6 +105,7 @@ class SqlStore:
 
     async def deregister_worker(self, worker_id: WorkerId) -> None:
         await self._write(sweeping.return_worker, worker_id, dead=False, blame=None)
+        self._hint(Hint.WORK)
 
     async def claim(self, worker_id: WorkerId, limit: int, *, queues: Sequence[str] = ("default",)) -> Sequence[Claim]:
         return await self._claim("claim", worker_id, limit, queues)
@@ -90,8 +117,8 @@ class SqlStore:
         if limit < 1:
             return ()
         # Random, and the same for every attempt of this call: a claim whose acknowledgement was lost is found by it.
-        options = {"worker_id": worker_id, "claim_id": uuid4(), "limit": limit, "queues": queues}
-        return await self._write(claims.claim, statement, **options)
+        options: dict[str, Any] = {"worker_id": worker_id, "claim_id": uuid4(), "limit": limit, "queues": queues}
+        return await self._database.perform(lambda again: claims.claim(statement, again, **options))
 
     async def woken(self, worker_id: WorkerId) -> Sequence[TaskId]:
         return await self._read(claims.woken, worker_id)
@@ -113,11 +140,16 @@ class SqlStore:
     async def commit(self, writes: Sequence[Write]) -> Sequence[WriteResult]:
         if not writes:
             return ()
+        if len({write.lease.task_id for write in writes}) < len(writes):
+            raise ValueError("two writes about one task in one commit")
         try:
-            return await self._write(commit, writes)
-        except ValuesRefused as error:
+            results = await self._database.perform(lambda again: commit(writes, again))
+        except (ValuesRefused, TypeError, ValueError) as error:
             if len(writes) == 1:
                 return [Rejected(reason=str(error))]
+        else:
+            self._hint(*_hints_of(writes))
+            return results
         # One write's values are at fault, and nothing says whose: task by task, so that only that one is refused.
         return [result for write in writes for result in await self.commit([write])]
 
@@ -125,26 +157,36 @@ class SqlStore:
 
     async def tell(self, item: InboxItem) -> bool:
         try:
-            return await self._write(telling.tell, item)
+            new = await self._write(telling.tell, item)
         except ValuesRefused as error:
             raise InputRejected(f"The {item.kind}", [("", str(error))]) from error
+        self._hint(Hint.TOLD, Hint.WORK, Hint.CHANGED)
+        return new
 
     async def sweep(self) -> Swept:
+        due = await self._database.perform(lambda _: sweeping.due())
         workers: list[WorkerId] = []
         returned = 0
-        while (swept := await self._write(sweeping.return_expired)) is not None:
+        while due.expired and (swept := await self._write(sweeping.return_expired)) is not None:
             workers.append(swept[0])
             returned += swept[1]
+        overdue = due.timer_at is not None and due.timer_at <= due.now
+        woken = await self._write(sweeping.wake_due) if overdue or due.told else 0
+        delay_over = self._delay_over is not None and self._delay_over <= due.now
+        self._delay_over = due.run_at
+        if workers or woken or delay_over:
+            self._hint(Hint.WORK, Hint.CHANGED)
         return Swept(
             workers=workers,
             returned=returned,
-            woken=await self._write(sweeping.wake_due),
-            poisoned=await self._read(sweeping.poisoned),
-            next_expiry=await self._read(sweeping.next_expiry),
+            woken=woken,
+            poisoned=await self._read(sweeping.poisoned) if due.poisoned or returned else (),
+            next_expiry=sweeping.seconds_left(due),
         )
 
     async def expire_worker(self, worker_id: WorkerId, *, blame: TaskId | None = None) -> None:
         await self._write(sweeping.return_worker, worker_id, dead=True, blame=blame)
+        self._hint(Hint.WORK)
 
     # reading
 
@@ -168,3 +210,21 @@ class SqlStore:
 
     async def _write(self, work: Callable[..., Awaitable[T]], *arguments: Any, **options: Any) -> T:
         return await self._database.write(lambda transaction: work(transaction, *arguments, **options))
+
+
+def _hints_of(writes: Sequence[Write]) -> set[Hint]:
+    hints: set[Hint] = set()
+    for write in writes:
+        match write.closing:
+            case Keep():
+                if any(isinstance(event, TaskClaimed) for event in write.events):
+                    hints.add(Hint.CHANGED)
+            case Park(wake_after=None):
+                hints.add(Hint.CHANGED)
+            case Park():
+                hints |= {Hint.CHANGED, Hint.TIMER}
+            case Release():
+                hints |= {Hint.CHANGED, Hint.TIMER, Hint.WORK}
+            case End():
+                hints.add(Hint.CHANGED)
+    return hints

@@ -3,23 +3,36 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sqlite3
 import sys
-from collections.abc import AsyncIterator
+from collections import namedtuple
+from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, closing
+from datetime import datetime
+from functools import cache
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar, cast
+from uuid import UUID
 
 from sqlalchemy import URL, event
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 
+from agentplat.contracts.store import Hint
 from agentplat.domain.errors import SettingsInvalid, StoreUnavailable
 from agentplat.store.address import Dialect
+from agentplat.store.columns import instant, microseconds
 from agentplat.store.database import Database, Verdict
+from agentplat.store.hints import Hints
+from agentplat.store.script import Answers, Bound, Script, parameters, with_places
 from agentplat.store.tables import SCHEMA
 
+T = TypeVar("T")
+
 BUSY_TIMEOUT = 10.0
+_LOOK = 0.1  # seconds between two looks whether somebody wrote
 _READERS = 4
 _MOUNTS = Path("/proc/self/mountinfo")
 
@@ -36,6 +49,7 @@ class Sqlite(Database):
     """A file. Writing is exclusive: within the process by a lock, between processes by BEGIN IMMEDIATE."""
 
     dialect: ClassVar[Dialect] = "sqlite"
+    driver_error: ClassVar[type[Exception]] = sqlite3.Error
 
     def __init__(self, file: Path) -> None:
         self._file = file
@@ -43,6 +57,37 @@ class Sqlite(Database):
         self._reader = _engine(file, "BEGIN", size=_READERS, query_only=True)
         self._writing = asyncio.Lock()
         self._opened: tuple[int, int] | None = None
+        self._scripts = ThreadPoolExecutor(1, thread_name_prefix="sqlite-scripts")
+        self._connection: sqlite3.Connection | None = None  # of that thread
+        self._hints = Hints()
+        self._hears = False
+
+    @property
+    def hints(self) -> Hints:
+        return self._hints
+
+    @property
+    def hears(self) -> bool:
+        return self._hears
+
+    async def listen(self) -> None:
+        """Look now and then whether anybody wrote to the file, which costs no transaction."""
+        loop = asyncio.get_running_loop()
+        with ThreadPoolExecutor(1, thread_name_prefix="sqlite-listen") as thread:
+            try:
+                version = 0
+                connection = await loop.run_in_executor(thread, _connected, self._file)
+                with closing(connection):
+                    self._hears = True
+                    while True:
+                        before, version = version, await loop.run_in_executor(thread, _version, connection)
+                        if version != before:
+                            self._hints.heard(Hint)
+                        await asyncio.sleep(_LOOK)
+            except sqlite3.Error:
+                return  # whoever works with the file will say what is wrong with it
+            finally:
+                self._hears = False
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
@@ -72,7 +117,39 @@ class Sqlite(Database):
         if self._opened != (found.st_dev, found.st_ino):
             raise StoreUnavailable(f"The SQLite database {self._file} was replaced by another file. Start again.")
 
+    async def conduct(self, script: Script[T]) -> T:
+        """See `Database.conduct`. From BEGIN to COMMIT in one call of a thread: nothing else can come between."""
+        self._check_file()
+        async with self._writing:
+            return await asyncio.get_running_loop().run_in_executor(self._scripts, self._conducted, script)
+
+    def _conducted(self, script: Script[T]) -> T:
+        if self._connection is None:
+            self._connection = _connected(self._file)
+        connection = self._connection
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            asked = next(script)
+            while not asked.last:
+                asked = script.send(_answers(connection, asked.statements))
+            answers = _answers(connection, asked.statements)
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+        try:
+            script.send(answers)
+        except StopIteration as end:
+            return cast(T, end.value)
+        raise RuntimeError("a script goes on after its last round")
+
     async def close(self) -> None:
+        await self._hints.aclose()
+        if self._connection is not None:
+            await asyncio.get_running_loop().run_in_executor(self._scripts, self._connection.close)
+            self._connection = None
+        self._scripts.shutdown()
         await self._reader.dispose()
         await self._writer.dispose()
 
@@ -158,3 +235,74 @@ def _engine(file: Path, begin: str, *, size: int, query_only: bool = False) -> A
         connection.exec_driver_sql(begin)
 
     return engine
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    """Another number whenever somebody else has committed."""
+    version: int = connection.execute("PRAGMA data_version").fetchone()[0]
+    return version
+
+
+def _connected(file: Path) -> sqlite3.Connection:
+    uri = f"{file.absolute().as_uri()}?mode=rw"
+    # check_same_thread: it is closed by the thread that opened it, whichever thread that is by then.
+    connection = sqlite3.connect(uri, uri=True, timeout=BUSY_TIMEOUT, isolation_level=None, check_same_thread=False)
+    for pragma in pragmas():
+        connection.execute(pragma)
+    return connection
+
+
+def _answers(connection: sqlite3.Connection, statements: Sequence[Bound]) -> Answers:
+    return [_answer(connection, bound) for bound in statements]
+
+
+def _answer(connection: sqlite3.Connection, bound: Bound) -> Sequence[Any]:
+    text, names = with_places(bound.name, "sqlite"), parameters(bound.name, "sqlite")
+    if not bound.columns:
+        cursor = connection.execute(text, [_written(bound.values[name]) for name in names])
+        return _rows(cursor) if cursor.description else ()
+    scalars = {name: _written(value) for name, value in bound.values.items()}
+    places = {name: at for at, name in enumerate(bound.columns)}
+    order = [(places.get(name), scalars.get(name)) for name in names]
+    connection.executemany(
+        text, ([scalar if at is None else _written(row[at]) for at, scalar in order] for row in bound.rows)
+    )
+    return ()
+
+
+def _written(value: Any) -> Any:
+    """As the tables keep it."""
+    match value:
+        case UUID():
+            return value.hex
+        case datetime():
+            return microseconds(value)
+        case list() | tuple():
+            return json.dumps([_written(item) for item in value])
+        case _:
+            return value
+
+
+_READ: dict[str, Callable[[Any], Any]] = {
+    **dict.fromkeys(("id", "task_id", "worker_id", "owner"), UUID),
+    **dict.fromkeys(("at", "now", "run_at", "created_at", "lease_until", "timer_at"), instant),
+    **dict.fromkeys(("ready", "wake", "under_way", "suspect", "expired", "told", "poisoned"), bool),
+    "content": json.loads,
+}
+"""How the columns that scripts read come back, by their names; the others as they are."""
+
+
+def _rows(cursor: sqlite3.Cursor) -> list[Any]:
+    row, reads = _shape(tuple(column[0] for column in cursor.description))
+    return [
+        row(
+            *(value if read is None or value is None else read(value) for read, value in zip(reads, found, strict=True))
+        )
+        for found in cursor
+    ]
+
+
+@cache
+def _shape(names: tuple[str, ...]) -> tuple[Callable[..., Any], list[Callable[[Any], Any] | None]]:
+    row: Callable[..., Any] = namedtuple("Row", list(names))  # type: ignore[misc]  # noqa: PYI024 - names of a statement
+    return row, [_READ.get(name) for name in names]

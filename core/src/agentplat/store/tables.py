@@ -151,6 +151,7 @@ _queue_index("claim", *_turn, where="ready AND NOT suspect")
 _queue_index("suspect", *_turn, where="ready AND suspect")
 _queue_index("worker", queue.c.worker_id, where="worker_id IS NOT NULL")
 _queue_index("timer", queue.c.run_at, where="NOT ready AND worker_id IS NULL AND run_at IS NOT NULL")
+_queue_index("due", queue.c.run_at, where="ready AND fence >= 0")  # see due.sql
 _queue_index("poisoned", queue.c.task_id, where=f"crashes >= {POISON_LIMIT}")
 
 workers = Table(

@@ -29,12 +29,15 @@ from agentplat.engine.catalog import Catalog
 from agentplat.engine.client import steering
 from agentplat.engine.client.describe import describe_agents, describe_tools, describe_workflows
 from agentplat.engine.client.identity import HashUser
+from agentplat.engine.client.news import News
 from agentplat.engine.client.submission import submit
 from agentplat.engine.client.views import task_view
 from agentplat.engine.definitions import Definitions
 from agentplat.engine.history import fold
 
-_FEED_PAUSE = 0.25  # seconds between two looks for changes
+_FEED_PAUSE = 0.25  # seconds between two looks for changes that no hint told of
+_FEED_RARELY = 2.0  # the same, where hints arrive
+_FEED_BREATH = 0.02  # and at least so many between two looks that were hinted at
 _FEED_OVERLAP = timedelta(seconds=5)
 """How far each look goes back: commits may become visible in another order than their times."""
 _FEED_PAGE = 500
@@ -83,6 +86,19 @@ class LocalClient:
         # Up to where the row was read, so that status and steps are of one moment.
         journal = await self._store.journal(row.id, limit=row.last_seq)
         return task_view(row, fold(pinned.workflow, journal, row.id, row.tenant))
+
+    async def ended(self, task_id: UUID, seconds: float) -> TaskView:
+        until = asyncio.get_running_loop().time() + seconds
+        news = News(self._store)
+        try:
+            while True:
+                row = await self._store.task(TaskId(task_id))
+                left = until - asyncio.get_running_loop().time()
+                if row.status.is_terminal or left <= 0:
+                    return await self.task(task_id)
+                await news.awaited(min(left, _FEED_RARELY if self._store.hears else _FEED_PAUSE))
+        finally:
+            news.close()
 
     async def tasks(self, filter: TaskFilter) -> Sequence[TaskView]:
         return [task_view(row) for row in await self._store.tasks(filter)]
@@ -167,16 +183,21 @@ class LocalClient:
         yield self._changes_after(since, told)
 
     async def _changes_after(self, since: datetime | None, told: dict[TaskId, datetime]) -> AsyncIterator[TaskChange]:
-        while True:
-            rows = await self._news(since)
-            for row in rows:
-                if told.get(row.id) != row.updated_at:
-                    told[row.id] = row.updated_at
-                    yield TaskChange(task=task_view(row), seq=row.last_seq)
-            if rows:
-                since = max(row.updated_at for row in rows)
-                told = {task_id: at for task_id, at in told.items() if at > since - 2 * _FEED_OVERLAP}
-            await asyncio.sleep(_FEED_PAUSE)
+        news = News(self._store)
+        try:
+            while True:
+                rows = await self._news(since)
+                for row in rows:
+                    if told.get(row.id) != row.updated_at:
+                        told[row.id] = row.updated_at
+                        yield TaskChange(task=task_view(row), seq=row.last_seq)
+                if rows:
+                    since = max(row.updated_at for row in rows)
+                    told = {task_id: at for task_id, at in told.items() if at > since - 2 * _FEED_OVERLAP}
+                await asyncio.sleep(_FEED_BREATH)
+                await news.awaited(_FEED_PAUSE)
+        finally:
+            news.close()
 
     async def _news(self, since: datetime | None) -> Sequence[TaskRow]:
         """Every task that changed since shortly before `since`, in the order of the changes."""

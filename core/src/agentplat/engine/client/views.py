@@ -114,7 +114,7 @@ def _current(row: TaskRow, state: State) -> str:
 def _outputs(state: State) -> dict[str, JsonValue]:
     """The latest output of each step, by its name; a step of a nested block by its path without numbers."""
     return {
-        "/".join(name for name, _ in execution.path.parts): execution.output
+        "/".join(name for name, _ in execution.path): execution.output
         for execution in state.executions.values()
         if execution.phase is Phase.SUCCEEDED
     }

@@ -164,19 +164,15 @@ class CallLedger:
         known = list(recorded)
         self._replay = {call.number: call for call in known if call.try_number == try_number}
         self._effects = {call.key: call for call in known if call.try_number == EFFECT_TRY}
-        self._doubts = {
-            call.key: call
-            for call in self._effects.values()
-            if call.effect is Effect.AT_MOST_ONCE and call.status == "started"
-        }
-        self._last_effect = max((call.number for call in self._effects.values()), default=0)
+        self._doubts = {key: call for key, call in self._effects.items() if _is_doubtful(call)}
+        self._last_effect = max([call.number for call in self._effects.values()], default=0)
         self._last = 0
         self._occurrences: dict[tuple[str, str, str], set[int]] = {}
         self._writes: set[asyncio.Future[None]] = set()
         self._open = True
         self.broken: BaseException | None = None
         """Why a record could not be kept, if so. The step has no outcome then, whatever its body made of it."""
-        self.usage = Usage.total(call.usage for call in self._replay.values())
+        self.usage = Usage.total([call.usage for call in self._replay.values()])
         """Of this try so far. What an interrupted attempt paid for counts here, since it had no outcome of its own."""
 
     def stop_if_in_doubt(self) -> None:
@@ -187,6 +183,8 @@ class CallLedger:
     def close(self) -> None:
         """No call is taken from now on: the step is over."""
         self._open = False
+        if not self._writes:
+            return
         # In the loop's next round every record has been handed over; whether it was kept is nobody's question any more,
         # since the step's outcome comes after it.
         asyncio.get_running_loop().call_soon(self._stop_waiting)
@@ -324,6 +322,10 @@ class CallLedger:
         self._writes.discard(write)
         if not write.cancelled() and (error := write.exception()) is not None:
             self.broken = self.broken or error
+
+
+def _is_doubtful(call: RecordedCall) -> bool:
+    return call.effect is Effect.AT_MOST_ONCE and call.status == "started"
 
 
 def _begun(call: Call, try_number: int, number: int) -> RecordedCall:

@@ -28,7 +28,7 @@ Emit: TypeAlias = Callable[[str, Mapping[str, JsonValue]], None]
 _MAX_MESSAGE = 2000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Attempt:
     """Which execution of which step this is, and where what it does goes."""
 
@@ -50,7 +50,7 @@ class Surroundings:
     clock: Callable[[], float] = time.monotonic
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Outcome:
     """`failure` is None when the body succeeded. `usage` is counted either way."""
 
@@ -204,8 +204,9 @@ async def _run(body: AgentCall | ToolCall, raw_input: JsonValue, attempt: Attemp
     if tool.spec.effect in EFFECTS:
         return await toolbox.run(tool, raw_input, attempt.ledger.reserve(), ends_step=True)
     # The step's outcome is the record of its only call.
-    key = idempotency_key(attempt.task_id, attempt.path, "step", tool.spec.name)
-    return await invoke(tool.tool, raw_input, toolbox.context(tool, key), name=tool.spec.name)
+    name = tool.spec.name
+    own = toolbox.context(tool, lambda: idempotency_key(attempt.task_id, attempt.path, "step", name))
+    return await invoke(tool.tool, raw_input, own, name=name)
 
 
 def _keepable(failure: Failure) -> Failure:

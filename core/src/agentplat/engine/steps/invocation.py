@@ -9,7 +9,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Protocol, TypeAlias, TypeVar, get_args, get_origin, runtime_checkable
+from typing import Any, Protocol, TypeAlias, TypeVar, get_args, get_origin
 
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
@@ -35,7 +35,6 @@ class Signature:
     output: TypeAdapter[Any]
 
 
-@runtime_checkable
 class HasSignature(Protocol):
     """A capability whose types are known per instance, because configuration made them."""
 
@@ -87,8 +86,9 @@ def _signature_of_class(cls: type) -> Signature:
 
 def signature_of(capability: Capability) -> Signature:
     """The capability's types, ready to validate. Raises TypeError for a class that does not name them."""
-    if isinstance(capability, HasSignature):
-        return capability.signature
+    own = getattr(capability, "signature", None)  # see HasSignature
+    if isinstance(own, Signature):
+        return own
     cls: type = type(capability)
     return _signature_of_class(cls)
 
@@ -130,10 +130,16 @@ async def invoke(capability: Capability, raw_input: JsonValue, ctx: object, *, n
 
 
 async def _execute(capability: Capability, value: Any, ctx: Any) -> Any:
-    if inspect.iscoroutinefunction(capability.execute):
+    cls: Any = type(capability)
+    if _is_async(cls):
         return await capability.execute(value, ctx)
     result: Any = await asyncio.to_thread(capability.execute, value, ctx)
     return await result if inspect.isawaitable(result) else result
+
+
+@lru_cache(maxsize=1024)
+def _is_async(cls: Any) -> bool:
+    return inspect.iscoroutinefunction(cls.execute)
 
 
 def _being_cancelled() -> bool:
@@ -198,14 +204,14 @@ def input_faults(capability: Capability, raw_input: JsonValue) -> list[tuple[str
 
 def public(value: JsonValue) -> JsonValue:
     """The value without the keys that begin with `_`."""
-    if not isinstance(value, Mapping):
+    if not isinstance(value, Mapping) or not any(str(key).startswith("_") for key in value):
         return value
     return {key: item for key, item in value.items() if not str(key).startswith("_")}
 
 
 def json_text(value: JsonValue, *, sort_keys: bool = False) -> str:
     """Compact JSON; any Mapping and Sequence is accepted. Raises ValueError for what JSON cannot express."""
-    return json.dumps(value, sort_keys=sort_keys, separators=(",", ":"), allow_nan=False, default=_plain)
+    return (_sorted_text if sort_keys else _text)(value)
 
 
 def _plain(value: object) -> object:
@@ -216,13 +222,18 @@ def _plain(value: object) -> object:
     raise TypeError(f"{type(value).__name__} is not JSON")
 
 
+_text = json.JSONEncoder(separators=(",", ":"), allow_nan=False, default=_plain).encode
+_sorted_text = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False, default=_plain).encode
+
+
 def _as_json(adapter: TypeAdapter[Any], result: Any, what: str) -> JsonValue:
     subject = f"The output of the {what}"
     try:
         value = adapter.validate_python(result)
         output: JsonValue = adapter.dump_python(value, mode="json", by_alias=True, warnings="error")
+        text = _plain_text(output)
         # pydantic writes NaN as null where no type forbids it; a number that silently becomes nothing helps nobody.
-        infinite = _infinite(adapter.dump_python(value, by_alias=True))
+        infinite = _infinite(adapter.dump_python(value, by_alias=True)) if "null" in text else None
     except ValidationError as error:
         raise misfit(FailureCode.INVALID_OUTPUT, subject, faults_of(error, result)) from None
     except Exception as error:  # noqa: BLE001 - serialisers of a model are foreign code
@@ -233,7 +244,7 @@ def _as_json(adapter: TypeAdapter[Any], result: Any, what: str) -> JsonValue:
         raise misfit(
             FailureCode.INVALID_OUTPUT, subject, [(infinite, "is no finite number, which JSON cannot express")]
         )
-    check_keepable(output, subject)
+    _check_keepable(output, text, subject)
     return output
 
 
@@ -254,7 +265,22 @@ def check_keepable(value: JsonValue, subject: str) -> None:
     wrong = unstorable(value)
     if wrong is not None:
         raise misfit(FailureCode.INVALID_OUTPUT, subject, [wrong])
-    size = len(json.dumps(value, ensure_ascii=False, default=_plain).encode())
+    _check_size(_plain_text(value), subject)
+
+
+def _check_keepable(value: JsonValue, text: str, subject: str) -> None:
+    wrong = unstorable(value)
+    if wrong is not None:
+        raise misfit(FailureCode.INVALID_OUTPUT, subject, [wrong])
+    _check_size(text, subject)
+
+
+_plain_text = json.JSONEncoder(ensure_ascii=False, default=_plain).encode
+
+
+def _check_size(text: str, subject: str) -> None:
+    # A character has four bytes at most, so that hardly any text has to be encoded to be measured.
+    size = len(text) if len(text) * 4 <= MAX_OUTPUT_BYTES else len(text.encode())
     if size > MAX_OUTPUT_BYTES:
         raise StepError(
             FailureCode.INVALID_OUTPUT,

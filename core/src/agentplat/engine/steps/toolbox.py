@@ -15,16 +15,20 @@ from agentplat.engine.steps.capabilities import Capabilities, ToolEntry
 from agentplat.engine.steps.invocation import described, input_schema, invoke, misfit
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class RecordedToolContext:
     """The `ToolContext` of the contract."""
 
     config: Mapping[str, JsonValue]
     settings: Mapping[str, JsonValue]
     project: str | None
-    idempotency_key: str
+    key: Callable[[], str]  # made when it is asked for: few tools do
     tenant: str
     remaining: Callable[[], float]
+
+    @property
+    def idempotency_key(self) -> str:
+        return self.key()
 
     @property
     def deadline(self) -> float:
@@ -70,16 +74,16 @@ class Toolbox:
         call = self._ledger.place("tool", name, arguments, number=number, effect=entry.spec.effect)
 
         async def perform() -> Answer:
-            return Answer(await invoke(entry.tool, arguments, self.context(entry, call.key), name=name))
+            return Answer(await invoke(entry.tool, arguments, self.context(entry, lambda: call.key), name=name))
 
         return await self._ledger.answer(call, perform, ends_step=ends_step)
 
-    def context(self, entry: ToolEntry, idempotency_key: str) -> RecordedToolContext:
+    def context(self, entry: ToolEntry, key: Callable[[], str]) -> RecordedToolContext:
         return RecordedToolContext(
             config=entry.spec.config,
             settings=entry.settings,
             project=self._capabilities.project,
-            idempotency_key=idempotency_key,
+            key=key,
             tenant=self._tenant,
             remaining=self._remaining,
         )

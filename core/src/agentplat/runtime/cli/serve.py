@@ -91,6 +91,7 @@ async def _serve(settings: Settings, *, with_worker: bool) -> None:
         platform.plugins.observers.process_started("api")
         own = await OwnWorker.start(settings) if with_worker else None
         parts = [asyncio.create_task(server.serve([socket])), asyncio.create_task(sweep_forever(platform.store))]
+        listening = asyncio.create_task(platform.store.listen())
         if own is not None:
             parts.append(asyncio.create_task(_watch(own)))
         if settings.reload:
@@ -101,7 +102,7 @@ async def _serve(settings: Settings, *, with_worker: bool) -> None:
             server.should_exit = True
             await parts[0]
         finally:
-            for part in parts:
+            for part in (*parts, listening):
                 part.cancel()
             if own is not None:
                 await own.stop()

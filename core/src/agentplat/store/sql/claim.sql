@@ -1,6 +1,6 @@
 -- Purpose     Give a worker tasks of one queue that nobody has.
 -- Parameters  worker_id, claim_id (random, new for each claim), queue, limit
--- Returns     task_id, fence, priority, run_at, now
+-- Returns     task_id, priority, run_at
 -- Invariant   The worker's own row is unexpired and cannot be removed before this commits (FOR KEY SHARE; a sweeper takes
 --             FOR UPDATE), so a task never gets an owner whose row is gone. SKIP LOCKED: two claimers never wait for
 --             each other and never get the same row. MATERIALIZED: the inner query runs once, so that no more than
@@ -24,4 +24,4 @@ UPDATE agentplat.queue
 SET ready = false, worker_id = :worker_id, claim_id = :claim_id, fence = fence + 1, under_way = false, reason = NULL
 WHERE task_id = ANY (ARRAY (SELECT task_id FROM picked))                       -- postgresql
 WHERE task_id IN (SELECT task_id FROM picked)                                  -- sqlite
-RETURNING task_id, fence, priority, run_at, clock_timestamp() AS now
+RETURNING task_id, priority, run_at

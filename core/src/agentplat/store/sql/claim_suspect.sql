@@ -1,6 +1,6 @@
 -- Purpose     Give a worker tasks of one queue whose last worker died with a step of theirs under way, to be run alone.
 -- Parameters  worker_id, claim_id (random, new for each claim), queue, limit
--- Returns     task_id, fence, priority, run_at, now
+-- Returns     task_id, priority, run_at
 -- Invariant   As for claim.sql, which never takes a suspect: so a suspect that has an owner is being run alone, and
 --             a death then is its own doing.
 -- Index       ix_queue_suspect, then the primary key.
@@ -21,4 +21,4 @@ UPDATE agentplat.queue
 SET ready = false, worker_id = :worker_id, claim_id = :claim_id, fence = fence + 1, under_way = false, reason = NULL
 WHERE task_id = ANY (ARRAY (SELECT task_id FROM picked))                       -- postgresql
 WHERE task_id IN (SELECT task_id FROM picked)                                  -- sqlite
-RETURNING task_id, fence, priority, run_at, clock_timestamp() AS now
+RETURNING task_id, priority, run_at

@@ -8,7 +8,7 @@
 -- Index       primary key
 SELECT task_id, tenant_id, worker_id, fence, ready, wake, run_at, under_way, suspect, crashes, reason
 FROM agentplat.queue
-WHERE task_id = ANY (:task_ids)                                                -- postgresql
+WHERE task_id = ANY (CAST(:task_ids AS uuid[]))                                                -- postgresql
 WHERE task_id IN (SELECT value FROM json_each(:task_ids))                      -- sqlite
 ORDER BY task_id
 FOR UPDATE                                                                     -- postgresql

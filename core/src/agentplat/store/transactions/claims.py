@@ -10,13 +10,15 @@ from sqlalchemy import select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from agentplat.contracts.store import Claim, InboxItem, WorkerRow
+from agentplat.domain.events import Recorded
 from agentplat.domain.ids import TaskId, WorkerId
 from agentplat.domain.task import Lease
 from agentplat.store.columns import clock
 from agentplat.store.database import Transaction
-from agentplat.store.tables import EVERY_TENANT, inbox, queue, tasks, workers
+from agentplat.store.script import Bound, Round, Script, bound
+from agentplat.store.tables import EVERY_TENANT, inbox, queue, workers
 from agentplat.store.transactions.prepared import dialect_of, prepared
-from agentplat.store.transactions.rows import AnyRow, inbox_item
+from agentplat.store.transactions.rows import AnyRow, inbox_item, recorded
 
 
 async def register(transaction: Transaction, worker: WorkerRow, lease_seconds: float) -> None:
@@ -45,66 +47,53 @@ async def renew(transaction: Transaction, worker_id: WorkerId, lease_seconds: fl
     return result.rowcount == 1
 
 
-async def claim(
-    transaction: Transaction,
-    statement: str,
-    *,
-    worker_id: WorkerId,
-    claim_id: UUID,
-    limit: int,
-    queues: Sequence[str],
-) -> Sequence[Claim]:
+def claim(
+    statement: str, again: bool, *, worker_id: WorkerId, claim_id: UUID, limit: int, queues: Sequence[str]
+) -> Script[Sequence[Claim]]:
     """What `statement`, claim or claim_suspect, gives, queue by queue until `limit` is reached."""
-    if transaction.again and (found := await _claimed(transaction, worker_id, claim_id)):
-        return found
-    dialect = dialect_of(transaction)
-    rows: list[AnyRow] = []
-    for name in queues:
-        values = {"worker_id": worker_id, "claim_id": claim_id, "queue": name, "limit": limit - len(rows)}
-        claimed = (await transaction.connection.execute(prepared(statement, dialect), values)).all()
-        rows += sorted(claimed, key=lambda row: (-row.priority, row.run_at, row.task_id))
-        if len(rows) >= limit:
+    owned = {"worker_id": worker_id, "claim_id": claim_id}
+    reading = [Bound("claimed_tasks", owned), Bound("claimed_journals", owned)]
+    if again:
+        # Found by its id when an earlier attempt was committed without our hearing of it.
+        tasks, events = yield Round(reading)
+        if tasks:
+            yield Round([], last=True)
+            return _claims(worker_id, queues, tasks, events)
+    left = limit
+    for name in queues[:-1]:
+        [rows] = yield Round([bound(statement, queue=name, limit=left, **owned)])
+        left -= len(rows)
+        if not left:
             break
-    if not rows:
-        return ()
-    return await _claims(transaction, worker_id, rows)
+    claiming = [bound(statement, queue=queues[-1], limit=left, **owned)] if left else []
+    *_, tasks, events = yield Round([*claiming, *reading], last=True)
+    return _claims(worker_id, queues, tasks, events)
 
 
-async def _claimed(transaction: Transaction, worker_id: WorkerId, claim_id: UUID) -> Sequence[Claim]:
-    """What this very claim gave when an earlier attempt was committed without our hearing of it."""
-    mine = (queue.c.worker_id == worker_id) & (queue.c.claim_id == claim_id)
-    found = select(queue, clock().label("now")).where(mine).order_by(queue.c.priority.desc(), queue.c.run_at)
-    return await _claims(transaction, worker_id, (await transaction.connection.execute(found)).all())
-
-
-async def _claims(transaction: Transaction, worker_id: WorkerId, rows: Sequence[AnyRow]) -> Sequence[Claim]:
-    wanted = select(
-        tasks.c.id,
-        tasks.c.tenant_id,
-        tasks.c.type,
-        tasks.c.definition,
-        tasks.c.trace_id,
-        tasks.c.parent_span,
-        tasks.c.created_at,
-        queue.c.suspect,
-    ).join(queue, queue.c.task_id == tasks.c.id)
-    found = await transaction.connection.execute(wanted.where(tasks.c.id.in_([row.task_id for row in rows])))
-    by_id: dict[UUID, AnyRow] = {row.id: row for row in found}
-    return [_claim(row, by_id[row.task_id], worker_id) for row in rows]
-
-
-def _claim(row: AnyRow, task: AnyRow, worker_id: WorkerId) -> Claim:
-    return Claim(
-        lease=Lease(TaskId(row.task_id), row.fence, worker_id),
-        tenant=task.tenant_id,
-        type=task.type,
-        definition=task.definition,
-        trace_id=task.trace_id,
-        parent_span=task.parent_span,
-        submitted_at=task.created_at,
-        now=row.now,
-        suspect=task.suspect,
-    )
+def _claims(
+    worker_id: WorkerId, queues: Sequence[str], tasks: Sequence[AnyRow], events: Sequence[AnyRow]
+) -> Sequence[Claim]:
+    """Queue by queue, in the order in which they were due."""
+    journals: dict[UUID, list[Recorded]] = {task.id: [] for task in tasks}
+    for event in events:
+        journals[event.task_id].append(recorded(event))
+    due = sorted(tasks, key=lambda task: (queues.index(task.queue), -task.priority, task.run_at, task.id))
+    return [
+        Claim(
+            lease=Lease(TaskId(task.id), task.fence, worker_id),
+            tenant=task.tenant_id,
+            type=task.type,
+            definition=task.definition,
+            trace_id=task.trace_id,
+            parent_span=task.parent_span,
+            submitted_at=task.created_at,
+            now=task.now,
+            journal=journals[task.id],
+            wake=task.wake,
+            suspect=task.suspect,
+        )
+        for task in due
+    ]
 
 
 async def woken(transaction: Transaction, worker_id: WorkerId) -> Sequence[TaskId]:

@@ -6,27 +6,21 @@ and fit the end of their journal; every later statement is about those only, so 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
-from uuid import UUID
-
-from sqlalchemy import bindparam, delete, func, insert, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from agentplat.contracts.store import Committed, End, Keep, Lost, Park, Release, Write, WriteResult
-from agentplat.domain.events import StepSucceeded, TaskClaimed, encode
+from agentplat.domain.events import StepSucceeded, TaskClaimed
 from agentplat.domain.ids import TaskId
-from agentplat.domain.json import JsonValue
-from agentplat.store.columns import clock, normalised
-from agentplat.store.database import Transaction
-from agentplat.store.tables import audit, calls, inbox, journal, queue, tasks
-from agentplat.store.transactions.prepared import dialect_of, prepared
-from agentplat.store.transactions.rows import AnyRow, usage_values
+from agentplat.domain.json import JsonValue, dumps
+from agentplat.store.script import Bound, Round, Script, bound, for_each
+from agentplat.store.transactions.rows import AnyRow
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class _Accepted:
     """A write whose lease holds. `row` is its locked queue row, `at` the time of the transaction."""
 
@@ -44,35 +38,27 @@ class _Accepted:
         return self.write.lease.fence + (1 if self.write.lease.worker_id is None else 0)
 
 
-async def commit(transaction: Transaction, writes: Sequence[Write]) -> Sequence[WriteResult]:
-    """One result per write, Committed or Lost. Values that the database refuses raise ValuesRefused for all of them."""
+def commit(writes: Sequence[Write], again: bool) -> Script[Sequence[WriteResult]]:
+    """One result per write, Committed or Lost. Values that the database refuses break it off, for all of them.
+
+    `again`: an earlier attempt broke off, and may have been committed unnoticed.
+    """
     task_ids = sorted(write.lease.task_id for write in writes)
-    if len(set(task_ids)) < len(task_ids):
-        raise ValueError("two writes about one task in one commit")
-    rows = await transaction.connection.execute(prepared("lock_tasks", dialect_of(transaction)), {"task_ids": task_ids})
+    rows, ends = yield Round([bound("lock_tasks", task_ids=task_ids), bound("journal_ends", task_ids=task_ids)])
     locked = {row.task_id: row for row in rows}
-    at, ends = await _once_held(transaction, task_ids)
+    last, at = {row.task_id: row.last or 0 for row in ends}, ends[0].now
     judged: list[_Accepted | WriteResult] = []
     for write in writes:
-        row = locked.get(write.lease.task_id)
-        fault = _fault(write, row, ends.get(write.lease.task_id, 0))
+        task_id = write.lease.task_id
+        row = locked.get(task_id)
+        fault = _fault(write, row, last[task_id])
         if fault is None and row is not None:
             judged.append(_Accepted(write=write, row=row, at=at))
         else:
-            judged.append(await _unacknowledged(transaction, write, row) or Lost(reason=fault or "no queue row"))
-    accepted = [item for item in judged if isinstance(item, _Accepted)]
-    if accepted:
-        await _keep_all(transaction, accepted, at)
+            known = yield from _unacknowledged(write, row, again)
+            judged.append(known or Lost(reason=fault or "no queue row"))
+    yield Round(list(_kept([item for item in judged if isinstance(item, _Accepted)], at)), last=True)
     return [Committed(at=at, wake=item.row.wake) if isinstance(item, _Accepted) else item for item in judged]
-
-
-async def _once_held(transaction: Transaction, task_ids: Sequence[UUID]) -> tuple[datetime, dict[UUID, int]]:
-    """The time of this transaction, and where each journal ends: read after the statement that waited for locks."""
-    last = select(func.max(journal.c.seq)).where(journal.c.task_id == tasks.c.id).scalar_subquery()
-    statement = select(tasks.c.id, last.label("last")).where(tasks.c.id.in_(task_ids))
-    ends = {row.id: row.last for row in await transaction.connection.execute(statement)}
-    at: datetime = (await transaction.connection.execute(select(clock()))).scalar_one()
-    return at, ends
 
 
 def _fault(write: Write, row: AnyRow | None, last: int) -> str | None:
@@ -89,102 +75,66 @@ def _fault(write: Write, row: AnyRow | None, last: int) -> str | None:
     return None
 
 
-async def _unacknowledged(transaction: Transaction, write: Write, row: AnyRow | None) -> Committed | None:
+def _unacknowledged(write: Write, row: AnyRow | None, again: bool) -> Script[Committed | None]:
     """The result of this very write if it was committed before, and only the acknowledgement was lost.
 
     A fence and a worker name one owner, so equal events are its own. Unowned writes of two administrators can be equal,
     so they count only when this transaction is a repetition.
     """
     unowned = write.lease.worker_id is None
-    if not write.events or (unowned and not transaction.again):
+    if not write.events or (unowned and not again):
         return None
-    numbers = range(write.first_seq, write.first_seq + len(write.events))
-    found = await transaction.connection.execute(
-        select(journal)
-        .where(journal.c.task_id == write.lease.task_id, journal.c.seq.in_(numbers))
-        .order_by(journal.c.seq)
-    )
-    kept = [(each.seq, each.fence, each.kind, each.content, each.at) for each in found]
+    last = write.first_seq + len(write.events) - 1
+    part = bound("journal_part", task_id=write.lease.task_id, first_seq=write.first_seq, last_seq=last)
+    [found] = yield Round([part])
     fence = write.lease.fence + (1 if unowned else 0)
-    meant = [(number, fence, *_normal_event(event)) for number, event in zip(numbers, write.events, strict=True)]
-    if [each[:4] for each in kept] != meant:
+    kept = [(each.seq, each.fence, each.kind, each.content) for each in found]
+    meant = [(seq, fence, kind, json.loads(text)) for seq, (kind, text) in enumerate(write.encoded, write.first_seq)]
+    if kept != meant:
         return None
-    return Committed(at=kept[-1][4], wake=row is not None and row.wake)
+    return Committed(at=found[-1].at, wake=row is not None and row.wake)
 
 
-def _normal_event(event: Any) -> tuple[str, JsonValue]:
-    kind, content = encode(event)
-    return kind, normalised(content)
-
-
-async def _keep_all(transaction: Transaction, accepted: Sequence[_Accepted], at: datetime) -> None:
+def _kept(accepted: Sequence[_Accepted], at: datetime) -> Iterable[Bound]:
+    """The statements that keep these writes."""
     ended = [item for item in accepted if isinstance(item.write.closing, End)]
-    await _close(transaction, accepted, ended)
-    await _touch_tasks(transaction, accepted, ended, at)
-    events = [values for item in accepted for values in _event_values(item)]
-    if events:
-        await transaction.connection.execute(insert(journal), events)
-    await _upsert_calls(transaction, accepted)
-    await _empty_inboxes(transaction, accepted, ended)
-    if ended:
-        await transaction.connection.execute(insert(audit), [_audit_values(item) for item in ended])
+    gone = [item.task_id for item in ended]
+    yield from for_each("append_journal", _EVENT, [row for item in accepted for row in _event_rows(item)], at=at)
+    yield from for_each("record_calls", _CALL, [row for item in accepted for row in _call_rows(item)], at=at)
+    yield from for_each("keep_owned", _KEEP, [row for item in accepted for row in _kept_row(item)])
+    back = [item for item in accepted if isinstance(item.write.closing, Park | Release)]
+    yield from for_each("give_back", _GIVE_BACK, [_given_back_row(item) for item in back])
+    yield from for_each("spend", _SPEND, [_spent_row(item) for item in accepted if item.write.usage is not None], at=at)
+    if seen := [item.task_id for item in accepted if item.write.usage is None and _is_seen(item.write)]:
+        yield bound("touch_tasks", task_ids=seen, at=at)
+    taken = [(item.task_id, taken) for item in accepted for taken in item.write.taken]
+    yield from for_each("take_from_inbox", "task_id id", taken)
+    if gone:
+        yield from for_each("end_tasks", _END, [_ended_row(item) for item in ended], at=at)
+        yield from for_each("audit_tasks", _AUDIT, [_audit_row(item) for item in ended], at=at)
+        yield bound("empty_inboxes", task_ids=gone)
+        yield bound("leave_queue", task_ids=gone)
 
 
 # --- the queue row -----------------------------------------------------------------------------------------
 
-_ROW = queue.c.task_id == bindparam("id")
-_KEEP = (
-    update(queue)
-    .where(_ROW)
-    .values({name: bindparam(f"new_{name}") for name in ("fence", "under_way", "suspect", "crashes")})
-)
-_GIVE_BACK = (
-    update(queue)
-    .where(_ROW)
-    .values({name: bindparam(f"new_{name}") for name in ("fence", "suspect", "crashes", "ready", "run_at", "reason")})
-    .values(worker_id=None, claim_id=None, under_way=False)
-)
+_KEEP = "task_id fence under_way suspect crashes"
+_GIVE_BACK = "task_id fence suspect crashes ready run_at reason"
 
 
-async def _close(transaction: Transaction, accepted: Sequence[_Accepted], ended: Sequence[_Accepted]) -> None:
-    if ended:
-        await transaction.connection.execute(delete(queue).where(queue.c.task_id.in_([item.task_id for item in ended])))
-    kept = [values for item in accepted if isinstance(item.write.closing, Keep) for values in _kept_values(item)]
-    if kept:
-        await transaction.connection.execute(_KEEP, kept)
-    given_back = [_given_back_values(item) for item in accepted if isinstance(item.write.closing, Park | Release)]
-    if given_back:
-        await transaction.connection.execute(_GIVE_BACK, given_back)
-
-
-def _kept_values(item: _Accepted) -> Iterable[dict[str, Any]]:
+def _kept_row(item: _Accepted) -> Iterable[tuple[Any, ...]]:
     """At most one row of values: nothing for a row that stays as it is, which is most of them."""
+    if not isinstance(item.write.closing, Keep):
+        return
     row = item.row
     under_way = item.write.under_way and item.write.lease.worker_id is not None
     suspect, crashes = _suspicion(item)
     if (item.fence, under_way, suspect, crashes) != (row.fence, row.under_way, row.suspect, row.crashes):
-        yield {
-            "id": item.task_id,
-            "new_fence": item.fence,
-            "new_under_way": under_way,
-            "new_suspect": suspect,
-            "new_crashes": crashes,
-        }
+        yield item.task_id, item.fence, under_way, suspect, crashes
 
 
-def _given_back_values(item: _Accepted) -> dict[str, Any]:
-    """`wake` stays as it is: only reading the inbox clears it, so that the next owner knows too."""
-    suspect, crashes = _suspicion(item)
-    ready, run_at, reason = _rest(item)
-    return {
-        "id": item.task_id,
-        "new_fence": item.fence,
-        "new_suspect": suspect,
-        "new_crashes": crashes,
-        "new_ready": ready,
-        "new_run_at": run_at,
-        "new_reason": reason,
-    }
+def _given_back_row(item: _Accepted) -> tuple[Any, ...]:
+    return item.task_id, item.fence, *_suspicion(item), *_rest(item)
 
 
 def _rest(item: _Accepted) -> tuple[bool, datetime | None, str | None]:
@@ -211,35 +161,11 @@ def _suspicion(item: _Accepted) -> tuple[bool, int]:
 
 # --- everything else ---------------------------------------------------------------------------------------
 
-_TASK = tasks.c.id == bindparam("task")
-_SPEND = (
-    update(tasks)
-    .where(_TASK)
-    .values(
-        {name: bindparam(f"new_{name}") for name in ("model", "input_tokens", "output_tokens", "cost", "updated_at")}
-    )
-)
-_END = (
-    update(tasks)
-    .where(_TASK)
-    .values({name: bindparam(f"new_{name}") for name in ("status", "output", "failure", "updated_at", "finished_at")})
-)
-
-
-_TAKE = delete(inbox).where(inbox.c.task_id == bindparam("task"), inbox.c.id == bindparam("taken"))
-
-
-async def _touch_tasks(
-    transaction: Transaction, accepted: Sequence[_Accepted], ended: Sequence[_Accepted], at: datetime
-) -> None:
-    spent = [_spent_values(item) for item in accepted if item.write.usage is not None]
-    if spent:
-        await transaction.connection.execute(_SPEND, spent)
-    if ended:
-        await transaction.connection.execute(_END, [_ended_values(item) for item in ended])
-    touched = [item.task_id for item in accepted if item.write.usage is None and _is_seen(item.write)]
-    if touched:
-        await transaction.connection.execute(update(tasks).where(tasks.c.id.in_(touched)).values(updated_at=at))
+_EVENT = "task_id seq tenant_id fence kind content"
+_CALL = "task_id path try_number number tenant_id kind name status content model input_tokens output_tokens cost fence"
+_SPEND = "task_id model input_tokens output_tokens cost"
+_END = "task_id status output failure"
+_AUDIT = "tenant_id actor action task_id content"
 
 
 def _is_seen(write: Write) -> bool:
@@ -248,85 +174,42 @@ def _is_seen(write: Write) -> bool:
     return claimed or isinstance(write.closing, Park | Release)
 
 
-def _spent_values(item: _Accepted) -> dict[str, Any]:
-    assert item.write.usage is not None
-    values = {**usage_values(item.write.usage), "updated_at": item.at}
-    return {"task": item.task_id, **{f"new_{name}": value for name, value in values.items()}}
+def _spent_row(item: _Accepted) -> tuple[Any, ...]:
+    usage = item.write.usage
+    assert usage is not None
+    return item.task_id, usage.model, usage.input_tokens, usage.output_tokens, usage.cost
 
 
-def _ended_values(item: _Accepted) -> dict[str, Any]:
+def _ended_row(item: _Accepted) -> tuple[Any, ...]:
     closing = item.write.closing
     assert isinstance(closing, End)
-    return {
-        "task": item.task_id,
-        "new_status": closing.status.value,
-        "new_output": closing.output,
-        "new_failure": None if closing.failure is None else closing.failure.to_json(),
-        "new_updated_at": item.at,
-        "new_finished_at": item.at,
-    }
+    failure = None if closing.failure is None else closing.failure.to_json()
+    return item.task_id, closing.status.value, _text(closing.output), _text(failure)
 
 
-def _event_values(item: _Accepted) -> Iterable[dict[str, Any]]:
-    for seq, event in enumerate(item.write.events, item.write.first_seq):
-        kind, content = encode(event)
-        yield {
-            "task_id": item.task_id,
-            "seq": seq,
-            "tenant_id": item.row.tenant_id,
-            "fence": item.fence,
-            "at": item.at,
-            "kind": kind,
-            "content": content,
-        }
+def _text(value: JsonValue) -> str | None:
+    return None if value is None else dumps(value)
 
 
-async def _upsert_calls(transaction: Transaction, accepted: Sequence[_Accepted]) -> None:
-    values = [row for item in accepted for row in _call_values(item)]
-    if not values:
-        return
-    dialect = postgresql if dialect_of(transaction) == "postgresql" else sqlite
-    statement = dialect.insert(calls)
-    key = [column.name for column in calls.primary_key]
-    rest = {column.name: statement.excluded[column.name] for column in calls.columns if column.name not in key}
-    await transaction.connection.execute(statement.on_conflict_do_update(index_elements=key, set_=rest), values)
+def _event_rows(item: _Accepted) -> Iterable[tuple[Any, ...]]:
+    task_id, tenant, fence = item.task_id, item.row.tenant_id, item.fence
+    for seq, (kind, text) in enumerate(item.write.encoded, item.write.first_seq):
+        yield task_id, seq, tenant, fence, kind, text
 
 
-def _call_values(item: _Accepted) -> Iterable[dict[str, Any]]:
-    for call in item.write.calls:
-        yield {
-            "task_id": item.task_id,
-            "path": call.path,
-            "try_number": call.try_number,
-            "number": call.number,
-            "tenant_id": item.row.tenant_id,
-            "kind": call.kind,
-            "name": call.name,
-            "status": call.status,
-            "content": call.content,
-            "fence": item.fence,
-            "at": item.at,
-            **usage_values(call.usage),
-        }
+def _call_rows(item: _Accepted) -> Iterable[tuple[Any, ...]]:
+    # Of several records of one call the last one counts; one statement may touch a row only once.
+    latest = {(call.path, call.try_number, call.number): call for call in item.write.calls}
+    for (path, try_number, number), call in latest.items():
+        used = call.usage
+        yield (
+            *(item.task_id, path, try_number, number, item.row.tenant_id, call.kind, call.name, call.status),
+            *(dumps(call.content), used.model, used.input_tokens, used.output_tokens, used.cost, item.fence),
+        )
 
 
-async def _empty_inboxes(transaction: Transaction, accepted: Sequence[_Accepted], ended: Sequence[_Accepted]) -> None:
-    if ended:
-        await transaction.connection.execute(delete(inbox).where(inbox.c.task_id.in_([item.task_id for item in ended])))
-    taken = [{"task": item.task_id, "taken": taken} for item in accepted for taken in item.write.taken]
-    if taken:
-        await transaction.connection.execute(_TAKE, taken)
-
-
-def _audit_values(item: _Accepted) -> dict[str, Any]:
+def _audit_row(item: _Accepted) -> tuple[Any, ...]:
     closing = item.write.closing
     assert isinstance(closing, End)
-    code = None if closing.failure is None else closing.failure.code.value
-    return {
-        "tenant_id": item.row.tenant_id,
-        "at": item.at,
-        "actor": closing.actor,
-        "action": f"task_{closing.status.value}",
-        "task_id": item.task_id,
-        "content": {"fence": item.fence, "failure": code},
-    }
+    content: JsonValue = {"fence": item.fence, "failure": closing.failure.code.value if closing.failure else None}
+    return item.row.tenant_id, closing.actor, f"task_{closing.status.value}", item.task_id, dumps(content)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any, TypeAlias
 
-from sqlalchemy import Row
-
 from agentplat.contracts.store import AuditRow, CallRow, Definition, InboxItem, TaskRow
 from agentplat.domain.errors import SchemaOutdated
 from agentplat.domain.events import Recorded, decode
@@ -14,7 +12,8 @@ from agentplat.domain.ids import TaskId, WorkerId
 from agentplat.domain.task import TaskState
 from agentplat.domain.usage import Usage
 
-AnyRow: TypeAlias = Row[*tuple[Any, ...]]
+AnyRow: TypeAlias = Any
+"""A row of SQLAlchemy's or of a script's: its columns are attributes."""
 
 
 def task_row(row: AnyRow) -> TaskRow:
@@ -97,16 +96,6 @@ def audit_row(row: AnyRow) -> AuditRow:
 def usage_of(row: AnyRow) -> Usage:
     """The usage that a row of `tasks` or `calls` holds."""
     return Usage(model=row.model, input_tokens=row.input_tokens, output_tokens=row.output_tokens, cost=row.cost)
-
-
-def usage_values(usage: Usage) -> dict[str, Any]:
-    """The columns in which `tasks` and `calls` keep a usage."""
-    return {
-        "model": usage.model,
-        "input_tokens": usage.input_tokens,
-        "output_tokens": usage.output_tokens,
-        "cost": usage.cost,
-    }
 
 
 def _failure(row: AnyRow) -> Failure:

@@ -2,39 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import datetime, timedelta
+from collections.abc import Collection, Iterable, Sequence
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Table, insert, select, tuple_
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import select
 
 from agentplat.contracts.store import Definition, NewTask, Submitted
 from agentplat.domain.errors import IdempotencyMismatch, NotFound
 from agentplat.domain.events import TaskSubmitted, encode
 from agentplat.domain.ids import TaskId
-from agentplat.domain.usage import NO_USAGE
-from agentplat.store.columns import clock
+from agentplat.domain.json import dumps
 from agentplat.store.database import Transaction
-from agentplat.store.tables import audit, definitions, journal, queue, submissions, tasks
-from agentplat.store.transactions.prepared import dialect_of
-from agentplat.store.transactions.rows import definition_row, usage_values
+from agentplat.store.script import Bound, Round, Script, bound, for_each
+from agentplat.store.tables import definitions
+from agentplat.store.transactions.rows import definition_row
 
 _Key = tuple[str, str]
 
 
-async def submit(
-    transaction: Transaction, new: Sequence[NewTask], documents: Sequence[Definition]
-) -> Sequence[Submitted]:
-    """One result per task: all inserted, or known by their idempotency keys. Raises IdempotencyMismatch."""
-    at: datetime = (await transaction.connection.execute(select(clock()))).scalar_one()
-    await _insert_definitions(transaction, new, documents, at)
-    first = await _first_by_key(transaction, new, at)
-    inserted = await _already_inserted(transaction, new) if transaction.again else frozenset()
+def submit(
+    new: Sequence[NewTask], documents: Sequence[Definition], again: bool, *, far: bool
+) -> Script[Sequence[Submitted]]:
+    """One result per task: all inserted, or known by their idempotency keys. Raises IdempotencyMismatch.
+
+    `again`: an earlier attempt broke off, and may have been committed unnoticed. The ids are ours alone. `far`: a round
+    is a way to a server and back, which a task of its own can do without: the time of the transaction stands for it.
+    """
+    keyed = {(task.tenant, task.idempotency_key): task for task in reversed(new) if task.idempotency_key is not None}
+    kept = for_each("insert_definitions", "hash tenant_id name version document", _definition_rows(new, documents))
+    first: dict[_Key, tuple[Any, Any]] = {}
+    inserted: Collection[Any] = ()
+    at: datetime | None = None
+    if keyed or again or len(new) > 1 or not far:
+        rows = [(tenant, key, task.fingerprint, task.id) for (tenant, key), task in sorted(keyed.items())]
+        asked = bound("known_submissions", tenants=[row[0] for row in rows], keys=[row[1] for row in rows])
+        taking = for_each("insert_submissions", "tenant_id key fingerprint task_id", rows)
+        there_already = bound("known_tasks", task_ids=[task.id for task in new] if again else [])
+        *_, known, there, [clock] = yield Round([*taking, asked, there_already, bound("clock")])
+        at = clock.now
+        first = {(row.tenant_id, row.key): (row.task_id, row.fingerprint) for row in known}
+        inserted = {row.id for row in there}
     results = [_result(task, first) for task in new]
     created = [task for task, result in zip(new, results, strict=True) if result.created and task.id not in inserted]
-    if created:
-        await _insert_tasks(transaction, created, at)
+    yield Round([*kept, *_inserted(created, at)], last=True)
     return results
 
 
@@ -47,61 +58,14 @@ async def definition(transaction: Transaction, hash: str) -> Definition:
     return definition_row(row)
 
 
-async def _insert_definitions(
-    transaction: Transaction, new: Sequence[NewTask], documents: Sequence[Definition], at: datetime
-) -> None:
+def _definition_rows(new: Sequence[NewTask], documents: Sequence[Definition]) -> list[tuple[Any, ...]]:
     tenants = sorted({task.tenant for task in new})
-    values = [
-        {
-            "hash": document.hash,
-            "tenant_id": tenant,
-            "name": document.name,
-            "version": document.version,
-            "document": document.document,
-            "created_at": at,
-        }
+    texts = {document.hash: dumps(document.document) for document in documents}
+    return [
+        (document.hash, tenant, document.name, document.version, texts[document.hash])
         for document in sorted(documents, key=lambda document: document.hash)
         for tenant in tenants
     ]
-    await _insert_missing(transaction, definitions, values)
-
-
-async def _first_by_key(transaction: Transaction, new: Sequence[NewTask], at: datetime) -> dict[_Key, tuple[Any, Any]]:
-    """Which task each idempotency key stands for, and the fingerprint of its body.
-
-    The unique index decides between concurrent duplicates: the later one waits for the first to commit, inserts nothing
-    and then reads what the first wrote. In the order of the keys, so that two batches never wait for each other.
-    """
-    keyed = {(task.tenant, task.idempotency_key): task for task in reversed(new) if task.idempotency_key is not None}
-    if not keyed:
-        return {}
-    values = [
-        {
-            "tenant_id": tenant,
-            "key": key,
-            "fingerprint": task.fingerprint,
-            "task_id": task.id,
-            "created_at": at,
-        }
-        for (tenant, key), task in sorted(keyed.items())
-    ]
-    await _insert_missing(transaction, submissions, values)
-    known = select(submissions).where(tuple_(submissions.c.tenant_id, submissions.c.key).in_(sorted(keyed)))
-    rows = (await transaction.connection.execute(known)).all()
-    return {(row.tenant_id, row.key): (row.task_id, row.fingerprint) for row in rows}
-
-
-async def _insert_missing(transaction: Transaction, table: Table, values: Sequence[dict[str, Any]]) -> None:
-    if not values:
-        return
-    dialect = postgresql if dialect_of(transaction) == "postgresql" else sqlite
-    await transaction.connection.execute(dialect.insert(table).on_conflict_do_nothing(), values)
-
-
-async def _already_inserted(transaction: Transaction, new: Sequence[NewTask]) -> frozenset[TaskId]:
-    """What an earlier attempt committed without our hearing of it: the ids are ours alone."""
-    statement = select(tasks.c.id).where(tasks.c.id.in_([task.id for task in new]))
-    return frozenset((await transaction.connection.execute(statement)).scalars())
 
 
 def _result(task: NewTask, first: dict[_Key, tuple[Any, Any]]) -> Submitted:
@@ -113,67 +77,27 @@ def _result(task: NewTask, first: dict[_Key, tuple[Any, Any]]) -> Submitted:
     return Submitted(task_id=TaskId(task_id), created=task_id == task.id)
 
 
-async def _insert_tasks(transaction: Transaction, new: Sequence[NewTask], at: datetime) -> None:
-    execute = transaction.connection.execute
-    await execute(insert(tasks), [_task_values(task, at) for task in new])
-    await execute(insert(queue), [_queue_values(task, at) for task in new])
-    await execute(insert(journal), [_event_values(task, at) for task in new])
-    await execute(insert(audit), [_audit_values(task, at) for task in new])
+def _inserted(new: Sequence[NewTask], at: datetime | None) -> Iterable[Bound]:
+    inputs = [dumps(task.input) for task in new]
+    rows = [_task_row(task, text) for task, text in zip(new, inputs, strict=True)]
+    yield from for_each("insert_tasks", _TASK, rows, at=at)
+    queued = [(task.id, task.tenant, task.queue, task.priority, task.delay) for task in new]
+    yield from for_each("enter_queue", "task_id tenant_id queue priority delay", queued, at=at)
+    events = [_event_row(task, text) for task, text in zip(new, inputs, strict=True)]
+    yield from for_each("append_journal", "task_id seq tenant_id fence kind content", events, at=at)
+    acts = [(task.tenant, task.actor, "task_submitted", task.id, f'{{"type":{dumps(task.type)}}}') for task in new]
+    yield from for_each("audit_tasks", "tenant_id actor action task_id content", acts, at=at)
 
 
-def _task_values(task: NewTask, at: datetime) -> dict[str, Any]:
-    return {
-        "id": task.id,
-        "tenant_id": task.tenant,
-        "type": task.type,
-        "status": "open",
-        "input": task.input,
-        "definition": task.definition,
-        "user_hash": task.user_hash,
-        "trace_id": task.trace_id,
-        "parent_span": task.parent_span,
-        "retry_of": task.retry_of,
-        "created_at": at,
-        "updated_at": at,
-        **usage_values(NO_USAGE),
-    }
+_TASK = "task_id tenant_id type input definition user_hash trace_id parent_span retry_of"
+_SUBMITTED, _ = encode(TaskSubmitted(type="", input={}))
 
 
-def _queue_values(task: NewTask, at: datetime) -> dict[str, Any]:
-    return {
-        "task_id": task.id,
-        "tenant_id": task.tenant,
-        "queue": task.queue,
-        "priority": task.priority,
-        "run_at": at + timedelta(seconds=task.delay),
-        "ready": True,
-        "wake": False,
-        "fence": 0,
-        "under_way": False,
-        "suspect": False,
-        "crashes": 0,
-    }
+def _task_row(task: NewTask, text: str) -> tuple[Any, ...]:
+    about = (task.definition, task.user_hash, task.trace_id, task.parent_span, task.retry_of)
+    return task.id, task.tenant, task.type, text, *about
 
 
-def _event_values(task: NewTask, at: datetime) -> dict[str, Any]:
-    kind, content = encode(TaskSubmitted(type=task.type, input=task.input))
-    return {
-        "task_id": task.id,
-        "seq": 1,
-        "tenant_id": task.tenant,
-        "fence": 0,
-        "at": at,
-        "kind": kind,
-        "content": content,
-    }
-
-
-def _audit_values(task: NewTask, at: datetime) -> dict[str, Any]:
-    return {
-        "tenant_id": task.tenant,
-        "at": at,
-        "actor": task.actor,
-        "action": "task_submitted",
-        "task_id": task.id,
-        "content": {"type": task.type},
-    }
+def _event_row(task: NewTask, text: str) -> tuple[Any, ...]:
+    """The event as `encode` and `dumps` would write it, around the text of the input, which is there already."""
+    return task.id, 1, task.tenant, 0, _SUBMITTED, f'{{"type":{dumps(task.type)},"input":{text}}}'

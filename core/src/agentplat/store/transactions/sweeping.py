@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 
 from agentplat.domain.ids import TaskId, WorkerId
 from agentplat.domain.task import Lease
-from agentplat.store.columns import clock
 from agentplat.store.database import Transaction
-from agentplat.store.tables import POISON_LIMIT, queue, workers
+from agentplat.store.script import Round, Script, bound
+from agentplat.store.tables import POISON_LIMIT, queue
 from agentplat.store.transactions.prepared import dialect_of, prepared
+from agentplat.store.transactions.rows import AnyRow
 
 _BATCH = 1000
 _POISONED = 50  # few: so many of them come at once hardly ever, and the index stays the cheapest way to them
@@ -57,19 +57,13 @@ async def poisoned(transaction: Transaction) -> Sequence[Lease]:
     return [Lease(TaskId(row.task_id), row.fence, None) for row in rows]
 
 
-async def next_expiry(transaction: Transaction) -> float | None:
-    """Seconds until the earliest lease ends or timer is due; 0 when one is overdue."""
-    lease = select(func.min(workers.c.lease_until)).scalar_subquery()
-    parked = ~queue.c.ready & queue.c.worker_id.is_(None) & queue.c.run_at.is_not(None)
-    timer = (
-        select(queue.c.run_at)
-        .where(parked, queue.c.crashes < POISON_LIMIT)
-        .order_by(queue.c.run_at)
-        .limit(1)
-        .scalar_subquery()
-    )
-    row = (
-        await transaction.connection.execute(select(clock().label("now"), lease.label("lease"), timer.label("timer")))
-    ).one()
-    points: list[datetime] = [point for point in (row.lease, row.timer) if point is not None]
-    return max((min(points) - row.now).total_seconds(), 0.0) if points else None
+def due() -> Script[AnyRow]:
+    """Whether there is anything to sweep, and what will be due next. See `sql/due.sql`."""
+    [[found]] = yield Round([bound("due")], last=True)
+    return found
+
+
+def seconds_left(found: AnyRow) -> float | None:
+    """Until the earliest thing that `due` found and that is still to come; None when there is none."""
+    points = [point for point in (found.lease_until, found.timer_at, found.run_at) if point and point > found.now]
+    return max((min(points) - found.now).total_seconds(), 0.0) if points else None

@@ -148,6 +148,7 @@ def _create_queue() -> None:
     _index("ix_queue_suspect", "queue", *turn, where="ready AND suspect")
     _index("ix_queue_worker", "queue", "worker_id", where="worker_id IS NOT NULL")
     _index("ix_queue_timer", "queue", "run_at", where="NOT ready AND worker_id IS NULL AND run_at IS NOT NULL")
+    _index("ix_queue_due", "queue", "run_at", where="ready AND fence >= 0")
     _index("ix_queue_poisoned", "queue", "task_id", where="crashes >= 3")
     _table(
         "workers",

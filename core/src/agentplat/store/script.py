@@ -1,0 +1,80 @@
+"""Transactions as scripts: what is said to the database, and what is made of its answers, without any waiting.
+
+A script is a generator. It yields rounds of statements, each of which goes to the database at once, and gets their
+rows. How they are carried out is the business of `postgres.py` and `sqlite.py`: there a round is a pipeline, here the
+whole script is a single call of a thread. The hot path is made of scripts; everything else is SQLAlchemy Core.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any, TypeAlias, TypeVar
+
+from agentplat.store.address import Dialect
+from agentplat.store.statements import statement
+
+_NAME = re.compile(r"(?<!:):([a-z_]+)")
+
+Answers: TypeAlias = Sequence[Sequence[Any]]
+"""The rows of each statement of a round, with their columns as attributes; empty for a statement that gives none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """The statement of `sql/<name>.sql` with its parameters.
+
+    With `columns` it is carried out for each of `rows` at once; on PostgreSQL those parameters are arrays then.
+    """
+
+    name: str
+    values: Mapping[str, Any] = field(default_factory=dict)
+    columns: tuple[str, ...] = ()
+    rows: Sequence[tuple[Any, ...]] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """Statements that go to the database together. The last round ends with the transaction committed."""
+
+    statements: Sequence[Bound]
+    last: bool = False
+
+
+T = TypeVar("T")
+Script: TypeAlias = Generator[Round, Answers, T]
+"""Ends with what it returns, after its last round."""
+
+
+def bound(name: str, **values: Any) -> Bound:
+    """The statement `name` with its parameters."""
+    return Bound(name, values)
+
+
+def for_each(name: str, columns: str, rows: Sequence[tuple[Any, ...]], **values: Any) -> list[Bound]:
+    """The statement `name` for each row, whose members are named by `columns`; none when there is no row."""
+    return [Bound(name, values, tuple(columns.split()), rows)] if rows else []
+
+
+@cache
+def with_places(name: str, dialect: Dialect) -> str:
+    """The statement with a place for each parameter, as the driver wants it: `%(name)s`, or `?1` for the first name."""
+    numbers = {parameter: at for at, parameter in enumerate(parameters(name, dialect), start=1)}
+    if dialect == "sqlite":
+        return _NAME.sub(lambda found: f"?{numbers[found[1]]}", statement(name, dialect))
+    return _NAME.sub(r"%(\1)s", statement(name, dialect).replace("%", "%%"))
+
+
+@cache
+def parameters(name: str, dialect: Dialect) -> tuple[str, ...]:
+    """The names of the statement's parameters, each once, in the order in which they first appear."""
+    return tuple(dict.fromkeys(_NAME.findall(statement(name, dialect))))
+
+
+def columns_of(bound: Bound) -> Mapping[str, Any]:
+    """The parameters with a list for each column: the form for `unnest`."""
+    if not bound.columns:
+        return bound.values
+    return {**bound.values, **dict(zip(bound.columns, map(list, zip(*bound.rows, strict=True)), strict=True))}
