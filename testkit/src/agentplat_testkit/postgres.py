@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO, Self
 
@@ -54,8 +54,14 @@ class PostgresServer:
     that a dead owner left behind are removed by the next server that is made.
     """
 
-    def __init__(self, *, durable: bool = False) -> None:
-        """Prepare a server; `durable` lets it wait for the disk at every commit, as in production."""
+    def __init__(
+        self, *, durable: bool = False, programs: Path | None = None, settings: Mapping[str, str] | None = None
+    ) -> None:
+        """Prepare a server; `durable` lets it wait for the disk at every commit, as in production.
+
+        `programs` is the folder of an installed PostgreSQL's programs, in place of those of the wheel; `settings` are
+        said to the server besides ours.
+        """
         _remove_abandoned()
         self._folder, self._claim = _claimed_folder()
         self._cluster = self._folder / "cluster"
@@ -63,9 +69,11 @@ class PostgresServer:
         self._options = _OPTIONS | {"unix_socket_directories": str(self._folder)}
         if not durable:
             self._options |= _VOLATILE
+        self._options |= settings or {}
+        self._is_installed = programs is not None
         self._postmaster: subprocess.Popen[bytes] | None = None
         try:
-            self._launch = _launcher(self._folder)
+            self._launch = _launcher(self._folder, programs)
             self._initialise()
         except BaseException:
             self.close()
@@ -85,7 +93,7 @@ class PostgresServer:
 
     def url(self, database: str = "postgres") -> str:
         """The SQLAlchemy address of a database of this server."""
-        return f"postgresql+psycopg://postgres@/{database}?host={self._folder}&port=5432"
+        return f"postgresql+psycopg://postgres@/{database}?host={self._folder}&port={self._options['port']}"
 
     def start(self) -> None:
         """Start the server and wait until it answers."""
@@ -121,7 +129,9 @@ class PostgresServer:
 
     def _initialise(self) -> None:
         arguments = ["-D", str(self._cluster), "--username=postgres", "--auth=trust", "--encoding=UTF8"]
-        arguments += ["--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--no-sync"]
+        arguments += ["--locale=C", "--no-sync"]
+        if not self._is_installed:  # which may be older than this provider
+            arguments += ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
         with self._output.open("ab") as output:
             code = self._launch("initdb", arguments, output).wait()
         if code != 0:
@@ -134,9 +144,9 @@ class PostgresServer:
 _Launch = Callable[[str, list[str], IO[bytes]], "subprocess.Popen[bytes]"]
 
 
-def _launcher(folder: Path) -> _Launch:
+def _launcher(folder: Path, installed: Path | None) -> _Launch:
     """How a program of PostgreSQL is started here. It refuses root, and users whom the system cannot name."""
-    programs = _programs()
+    programs = installed or _programs()
     if os.geteuid() != 0 and _is_named(os.geteuid()):
         return lambda name, arguments, output: _spawn([str(programs / name), *arguments], output)
     entered = ["unshare", "--user", "--"]
@@ -148,7 +158,9 @@ def _launcher(folder: Path) -> _Launch:
             "namespace, which is not allowed here. Add the user to the system, or name a server in "
             "AGENTPLAT_TEST_POSTGRES_URL."
         )
-    copied = _copied_for_nobody(programs, folder)
+    if installed is not None:
+        os.chown(folder, _NOBODY, _NOBODY)
+    copied = installed or _copied_for_nobody(programs, folder)
     return lambda name, arguments, output: _spawn([str(copied / name), *arguments], output, user=_NOBODY)
 
 
@@ -255,10 +267,12 @@ def _remove_abandoned() -> None:
 
 
 def _answers(folder: Path) -> bool:
-    if not (folder / ".s.PGSQL.5432").exists():
+    sockets = [path for path in folder.glob(".s.PGSQL.*") if path.suffix != ".lock"]
+    if not sockets:
         return False
+    port = sockets[0].suffix.removeprefix(".")
     try:
-        psycopg.connect(f"host={folder} port=5432 user=postgres dbname=postgres connect_timeout=5").close()
+        psycopg.connect(f"host={folder} port={port} user=postgres dbname=postgres connect_timeout=5").close()
     except psycopg.OperationalError:
         return False
     return True

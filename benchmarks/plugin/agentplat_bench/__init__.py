@@ -1,0 +1,1 @@
+"""The tools, workflows and the strategy that the benchmarks let agentplat run."""
