@@ -26,7 +26,7 @@ endif
 BIN := .venv/bin
 bootstrap := $(filter .uv/%,$(UV))
 
-.PHONY: help setup demo test chaos test-pythons format format-check lint types layers architecture public-api docs docs-write \
+.PHONY: help setup demo test chaos bench bench-short test-pythons format format-check lint types layers architecture public-api docs docs-write \
 	wheels validate build constraints clean
 
 help: ## List these commands
@@ -48,6 +48,14 @@ test: setup ## Install, then run the whole suite on SQLite and PostgreSQL
 chaos: setup ## Kill real workers, 20 times on each database (RUNS=, SEED=)
 	AGENTPLAT_CHAOS_RUNS=$(or $(RUNS),20) $(if $(SEED),AGENTPLAT_CHAOS_SEED=$(SEED)) $(BIN)/pytest tests/chaos $(ARGS)
 
+bench: setup ## Measure everything beside its peers, and renew the page of results: hours (REPS=, WORKLOADS=, PEERS=)
+	$(BIN)/python benchmarks/run.py --reps $(or $(REPS),5) --workloads "$(WORKLOADS)" --peers "$(PEERS)" \
+		--json .bench.json $(if $(WORKLOADS)$(PEERS),,--results benchmarks/results/latest.json) $(ARGS)
+	$(if $(WORKLOADS)$(PEERS),,@$(MAKE) docs-write)
+
+bench-short: setup ## Let agentplat and the limit run every kind of benchmark once, small: a minute or two; time is only reported
+	$(BIN)/python benchmarks/run.py --short --reps 1 --retries 0 --patience 0 $(ARGS)
+
 test-pythons: $(bootstrap) ## Run the suite on every Python from 3.11 to 3.13 that this machine has
 	@.ci/test-pythons $(UV) $(WORKERS) $(ARGS)
 
@@ -62,7 +70,7 @@ lint: setup ## Check the code's style and known mistakes
 	$(BIN)/ruff check
 
 types: setup ## Check the types, strictly
-	$(BIN)/mypy core cli testkit migrations workflows templates tests plugins/*/src
+	$(BIN)/mypy core cli testkit migrations workflows templates tests benchmarks plugins/*/src
 	@for tests in plugins/*/tests; do \
 		if [ -d "$$tests" ]; then \
 			echo "mypy $$tests"; \
@@ -97,4 +105,4 @@ constraints: setup ## Renew the versions in [tool.uv] of pyproject.toml (UPGRADE
 	$(BIN)/python .ci/constraints.py $(UV) $(if $(UPGRADE),--upgrade)
 
 clean: ## Remove what these commands made
-	rm -rf .venv .venv-* .uv .uv-cache dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf .venv .venv-* .bench.json .uv .uv-cache dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

@@ -1,54 +1,152 @@
-"""Runs workloads over peers, interleaved and several times, and prints tables. `python benchmarks/run.py --help`."""
+"""Runs the benchmarks: `python benchmarks/run.py --help`. What they measure, and how, is in benchmarks/README.md."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import os
+import platform
+import signal
 import subprocess
 import sys
+import time
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from harness.adapter import RESULT
-from harness.environments import python_of
+from harness.environments import CHECKOUT, FOLDER_VARIABLE
+from harness.measure import Conditions, Measured, measure, versions
+from harness.plan import LONG_PLAN, SHORT_PLAN, Entry
+from harness.report import profile_table, profiles, rows_by_workload, tables
 from harness.servers import require_linux, servers
-
-HERE = Path(__file__).parent
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--workloads", default="W1,W4")
-    parser.add_argument("--peers", default="agentplat,limit")
-    parser.add_argument("--n", default="")
-    parser.add_argument("--reps", type=int, default=1)
-    parser.add_argument("--profile", default="")
-    arguments = parser.parse_args()
+    """Do what the command line says."""
+    arguments = _arguments()
+    if arguments.report:
+        kept = [run for file in arguments.report for run in json.loads(file.read_text(encoding="utf-8"))["runs"]]
+        _print(kept)
+        return
     require_linux()
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(signum, _stop)  # everything that was started ends too, also when we are in the background
+    if arguments.environments:
+        os.environ[FOLDER_VARIABLE] = str(arguments.environments.absolute())
     if arguments.profile:
-        os.environ["BENCH_PROFILE"] = str(Path(arguments.profile).absolute())
-    with servers(redis=False) as told:
-        print(told)
-        for _ in range(arguments.reps):
-            for workload in arguments.workloads.split(","):
-                for peer, sets in (("limit", []), ("agentplat", []), ("agentplat", ["database=sqlite"])):
-                    if peer in arguments.peers.split(","):
-                        command = [python_of(peer), "-m", f"peers.{peer}", workload]
-                        command += [part for each in sets for part in ("--set", each)]
-                        command += ["--n", arguments.n] if arguments.n else []
-                        said = subprocess.run(
-                            command,
-                            cwd=HERE,
-                            env={**os.environ, "PYTHONPATH": f"{HERE}{os.pathsep}{HERE}/plugin"},
-                            capture_output=True,
-                            text=True,
-                            check=False,
-                        )
-                        lines = [line for line in said.stdout.splitlines() if line.startswith(RESULT)]
-                        print(workload, peer, sets, flush=True)
-                        if lines:
-                            print(json.dumps(json.loads(lines[-1][len(RESULT) :]), indent=1))
-                        print(said.stderr[-3000:])
+        os.environ["BENCH_PROFILE"] = str(arguments.profile.absolute())
+    plan = _plan(arguments)
+    conditions = Conditions(
+        reps=arguments.reps,
+        noise=arguments.noise,
+        retries=arguments.retries,
+        patience=arguments.patience,
+        timeout=arguments.timeout,
+    )
+    peers = list(dict.fromkeys(entry.peer for entry in plan))
+    with servers(redis="celery" in peers, embedded=arguments.embedded) as told:
+        about = {
+            "title": arguments.title,
+            "when": time.strftime("%Y-%m-%d"),
+            "commit": _commit(),
+            "machine": machine(),
+            "servers": told,
+            "versions": versions(peers),
+        }
+        found: list[Measured] = []
+
+        def keep(runs: list[Measured]) -> None:
+            found[:] = runs
+            if arguments.json:
+                arguments.json.write_text(json.dumps({**about, "runs": runs}, indent=1), encoding="utf-8")
+            if arguments.results:
+                kept = {**about, "rows": rows_by_workload(runs), "profiles": profiles(runs)}
+                arguments.results.write_text(f"{json.dumps(kept, indent=1)}\n", encoding="utf-8")
+
+        measure(plan, conditions, keep)
+    _print(found)
+
+
+def _print(runs: Sequence[Measured]) -> None:
+    print(tables(rows_by_workload(runs)))
+    print(f"\n{profile_table(profiles(runs))}")
+
+
+def _stop(signum: int, _: object) -> None:
+    sys.exit(128 + signum)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    add = parser.add_argument
+    add("--short", action="store_true", help="agentplat and the limit only, small: a minute or two")
+    add("--workloads", default="", help="such as W1,W4; all without it")
+    add("--peers", default="", help="such as agentplat,limit; all without it")
+    add("--rows", default="", help="only rows whose label contains one of these, separated by commas")
+    add("--n", type=int, help="so many tasks or workflows, in place of each row's own number")
+    add("--reps", type=int, default=5, help="how often each row is run")
+    add("--noise", type=float, default=0.25, help="the most foreign cores with which a run is kept at once")
+    add("--retries", type=int, default=1, help="how often a noisy run is repeated")
+    add("--patience", type=float, default=20, help="seconds to wait for a quiet machine before each run")
+    add("--timeout", type=float, default=400, help="seconds that one run may take")
+    add("--json", type=Path, help="keep all numbers of all runs in this file")
+    add("--results", type=Path, help="keep medians and conditions in this file: what the page is made of")
+    add("--title", default="now", help="what the page calls these results")
+    add("--report", type=Path, nargs="+", help="only print the tables of such files")
+    add("--profile", type=Path, help="begin of the files in which agentplat's workers keep what cProfile saw")
+    add("--environments", type=Path, help="the folder of the peers' environments")
+    add("--embedded", action="store_true", help="the PostgreSQL of the wheel, also where the system has one")
+    add("--also", action="append", default=[], metavar="LABEL=PYTHON", help="another version of agentplat beside")
+    return parser.parse_args()
+
+
+def _plan(arguments: argparse.Namespace) -> list[Entry]:
+    plan: list[Entry] = list(SHORT_PLAN if arguments.short else LONG_PLAN)
+    workloads, peers, rows = (_listed(text) for text in (arguments.workloads, arguments.peers, arguments.rows))
+    plan = [
+        entry
+        for entry in plan
+        if (not workloads or entry.workload in workloads)
+        and (not peers or entry.peer in peers)
+        and (not rows or any(part in entry.label for part in rows))
+    ]
+    if not plan:
+        sys.exit("No row is left by --workloads, --peers and --rows.")
+    if arguments.n:
+        plan = [replace(entry, options={**entry.options, "n": arguments.n}) for entry in plan]
+    for also in arguments.also:
+        label, _, python = also.partition("=")
+        plan += [
+            replace(entry, label=entry.label.replace("agentplat", f"agentplat {label}"), python=python)
+            for entry in plan
+            if entry.peer == "agentplat" and entry.python is None
+        ]
+    return plan
+
+
+def _listed(text: str) -> Sequence[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _commit() -> str:
+    """What was measured; the checkout's, since that is what is installed."""
+    command = ["git", "-c", "safe.directory=*", "describe", "--always", "--dirty", "--abbrev=7"]
+    said = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=False)
+    return said.stdout.strip() or "unknown"
+
+
+def machine() -> dict[str, Any]:
+    """What was measured on."""
+    models = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
+    memory = Path("/proc/meminfo").read_text().split()[1]
+    return {
+        "cpu": models[0].partition(":")[2].strip() if models else platform.machine(),
+        "cores": os.cpu_count(),
+        "memory_gb": round(int(memory) / 1024 / 1024),
+        "system": f"{platform.system()} {platform.release().partition('-')[0]}",
+        "python": platform.python_version(),
+    }
 
 
 if __name__ == "__main__":

@@ -1,1 +1,1 @@
-"""What the driver and every peer's adapter share. The standard library and psycopg only: peers bring their own world."""
+"""What the driver and every peer's adapter share. It needs the standard library and psycopg."""

@@ -16,6 +16,9 @@ from harness.tally import now
 
 RESULT = "RESULT "
 WORKLOADS = {
+    "P1": "drain",  # P: the same as W, for a profile
+    "P4": "steps",
+    "P5": "children",
     "W1": "drain",
     "W2": "drain",
     "W3": "latency",
@@ -40,6 +43,10 @@ class Adapter:
 
     def configure(self, options: dict[str, Any]) -> None:
         """Take out of the options what the adapter itself wants to know."""
+
+    def extras(self) -> Numbers:
+        """What there is to say besides the workload's own numbers."""
+        return {}
 
     def clean(self) -> None:
         """Remove what was made beside the databases."""
@@ -85,7 +92,7 @@ class Adapter:
         wanted = {**self.defaults.get(what, {}), **options}
         began = now()
         try:
-            numbers = workload(**wanted)
+            numbers = {**workload(**wanted), **self.extras()}
         except Exception as error:  # noqa: BLE001 - whatever a peer raises belongs into the report
             traceback.print_exc()
             numbers = {"error": f"{type(error).__name__}: {str(error)[:600]}"}
@@ -124,4 +131,5 @@ def in_milliseconds(seconds: Sequence[float]) -> Numbers:
 
 
 def per_second(count: float, seconds: float) -> float:
+    """So many a second."""
     return round(count / seconds, 1)

@@ -57,6 +57,7 @@ def fresh_database(name: str) -> str:
 
 
 def drop_database(name: str) -> None:
+    """Remove it, whoever is connected; nothing when it is not there."""
     sql = Sql()
     sql.script(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
     sql.close()
@@ -122,7 +123,7 @@ class Counters:
         )
         return int(found or 0)
 
-    def top(self, most: int = 10) -> list[list[Any]]:
+    def top(self, most: int = 12) -> list[list[Any]]:
         """The most frequent statements: calls, milliseconds, text."""
         if self.sql is None:
             return []

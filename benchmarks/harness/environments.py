@@ -44,7 +44,7 @@ class EnvironmentMissing(RuntimeError):
 
 def folder() -> Path:
     """Where they are: BENCH_ENVIRONMENTS, or a folder of the checkout that git ignores."""
-    return Path(os.environ.get(FOLDER_VARIABLE, CHECKOUT / ".venv-benchmarks"))
+    return Path(os.environ.get(FOLDER_VARIABLE, CHECKOUT / ".venv-benchmarks")).absolute()
 
 
 def python_of(peer: str) -> str:
@@ -69,6 +69,7 @@ def _uv(*arguments: str) -> None:
     if program is None:
         raise EnvironmentMissing("There is no uv. Run `make setup`, which brings it.")
     environment = {name: value for name, value in os.environ.items() if name not in ("VIRTUAL_ENV", "UV_PYTHON")}
-    done = subprocess.run([program, *arguments], env=environment, capture_output=True, text=True, check=False)
+    # Not in the checkout, whose constraints are its own: a peer has the newest of everything.
+    done = subprocess.run([program, *arguments], cwd="/", env=environment, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise EnvironmentMissing(f"uv {arguments[0]} failed: {done.stderr.strip()[-1500:]}")

@@ -31,6 +31,10 @@ class QueuePeer(Adapter):
         """Make its schema in a new database; the database's name, None when it is not in the server."""
         return fresh_database(f"bench_{self.name}")
 
+    def counters(self, database: str | None) -> Counters:
+        """What counts the work of its server."""
+        return Counters(database)
+
     @asynccontextmanager
     async def client(self) -> AsyncIterator[None]:
         """Connected, for the following three."""
@@ -73,7 +77,7 @@ class QueuePeer(Adapter):
 
     def _drain(self, n: int, kind: str, workers: int, concurrency: int, options: dict[str, Any]) -> Numbers:
         database, tally = self.prepare(), Tally.create()
-        counters = Counters(database)
+        counters = self.counters(database)
         before = counters.snapshot()
         seconds = asyncio.run(self._enqueue(n, kind))
         enqueued = counters.snapshot()
@@ -172,7 +176,7 @@ class QueuePeer(Adapter):
         database, tally = self.prepare(), Tally.create()
         began = now()
         self.fill(waiting)
-        counters = Counters(database)
+        counters = self.counters(database)
         if counters.sql is not None:
             counters.sql.script("VACUUM ANALYZE")
             counters.sql.script("CHECKPOINT")
@@ -211,7 +215,7 @@ class QueuePeer(Adapter):
             wait_for(lambda: tally.waiting() >= 1, 60, "the worker", started)
             tally.open_gate()
             time.sleep(_SETTLING)
-            counters = Counters(database)
+            counters = self.counters(database)
             before, cpu = counters.snapshot(), sum(worker.cpu_seconds() for worker in started)
             time.sleep(seconds)
             after, used = counters.snapshot(), sum(worker.cpu_seconds() for worker in started)

@@ -15,9 +15,9 @@ from pathlib import Path
 from agentplat_testkit.postgres import PostgresServer
 
 from harness.database import HOST_VARIABLE, PORT_VARIABLE, SERVERS_VARIABLE, Sql
+from harness.ports import HOST, free_port
 from harness.processes import wait_for
 
-HOST = "127.0.0.1"
 REDIS_VARIABLE = "BENCH_REDIS_PORT"
 
 # What a small production server has. Durability is PostgreSQL's default: fsync and synchronous_commit are on.
@@ -41,13 +41,6 @@ def installed_postgres() -> Path | None:
         return Path(found).resolve().parent
     versions = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"), key=lambda path: int(path.parts[-3]))
     return versions[-1].parent if versions else None
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @contextmanager

@@ -15,12 +15,12 @@ from typing import Any, ClassVar
 
 import asyncpg
 import uvloop
-
 from harness.adapter import Numbers
 from harness.database import Sql, address, fresh_database
 from harness.processes import WorkerProcess
 from harness.queue_peer import QueuePeer
 from harness.tally import Tally, now
+
 from peers import limit_steps
 
 DATABASE = "bench_limit"
@@ -28,7 +28,8 @@ SCHEMA = """
 CREATE TABLE task (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, queue text NOT NULL DEFAULT 'q', kind text NOT NULL,
     status smallint NOT NULL DEFAULT 0, priority int NOT NULL DEFAULT 0, run_at timestamptz NOT NULL DEFAULT now(),
-    lease_until timestamptz, worker int, attempts int NOT NULL DEFAULT 0, payload jsonb, result jsonb, done_at timestamptz
+    lease_until timestamptz, worker int, attempts int NOT NULL DEFAULT 0,
+    payload jsonb, result jsonb, done_at timestamptz
 );
 CREATE INDEX task_ready ON task (queue, priority, id) WHERE status = 0;
 CREATE TABLE workflow (
@@ -93,7 +94,8 @@ class Limit(QueuePeer):
 
     def fill(self, n: int) -> None:
         self._counting.rows(
-            "INSERT INTO task (kind, payload) SELECT 'noop', jsonb_build_object('i', g) FROM generate_series(1, %s) AS g",
+            "INSERT INTO task (kind, payload) "
+            "SELECT 'noop', jsonb_build_object('i', g) FROM generate_series(1, %s) AS g",
             n,
         )
 

@@ -10,7 +10,6 @@ from typing import Any
 
 import asyncpg
 import uvloop
-
 from harness.adapter import Numbers, per_second
 from harness.database import Counters, Sql, address
 from harness.tally import now
@@ -24,7 +23,7 @@ _BOTH = f"WITH steps AS ({_STEP}) {_WORKFLOW.format('$4', '$5', '$6')}"
 _ALONE = _WORKFLOW.format("$1", "$2", "$3")
 
 Save = Callable[[str, int, int, Any], Awaitable[None]]
-"""What is saved (a step or a workflow), of which workflow, its number or status, and the value. Durable when it returns."""
+"""`step` or `workflow`, of which workflow, its number or status, and the value. Durable when it returns."""
 
 
 class GroupWriter:

@@ -6,7 +6,6 @@ import os
 from pathlib import Path
 
 from agentplat import StrategySpec, ToolSpec, WorkflowSpec, hookimpl
-
 from agentplat_bench.tools import KINDS
 
 API_LEVEL = 1

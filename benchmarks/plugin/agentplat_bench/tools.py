@@ -7,9 +7,10 @@ import os
 from functools import cache
 from typing import Any
 
-from agentplat import Effect, Tool, ToolContext
 from harness.tally import Tally
 from pydantic import BaseModel
+
+from agentplat import Effect, Tool, ToolContext
 
 
 class Index(BaseModel):

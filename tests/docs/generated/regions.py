@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from . import commands, errors, hooks, http, language, settings, states, telemetry
+from . import benchmarks, commands, errors, hooks, http, language, settings, states, telemetry
 
 RENDERERS: Mapping[str, Callable[[], str]] = {
     "settings": settings.settings,
@@ -28,6 +28,7 @@ RENDERERS: Mapping[str, Callable[[], str]] = {
     "worker-states": states.worker_states,
     "worker-words": states.worker_words,
     "journal-events": states.journal_events,
+    "benchmarks": benchmarks.benchmarks,
 }
 _REGION = re.compile(r"(<!-- generated: (?P<name>[\w-]+) -->\n).*?(<!-- /generated -->)", re.DOTALL)
 
