@@ -89,7 +89,7 @@ def _arguments() -> argparse.Namespace:
     add("--noise", type=float, default=0.25, help="the most foreign cores with which a run is kept at once")
     add("--retries", type=int, default=1, help="how often a noisy run is repeated")
     add("--patience", type=float, default=20, help="seconds to wait for a quiet machine before each run")
-    add("--timeout", type=float, default=400, help="seconds that one run may take")
+    add("--timeout", type=float, default=900, help="seconds that one run may take")
     add("--json", type=Path, help="keep all numbers of all runs in this file")
     add("--results", type=Path, help="keep medians and conditions in this file: what the page is made of")
     add("--title", default="now", help="what the page calls these results")
@@ -130,10 +130,14 @@ def _listed(text: str) -> Sequence[str]:
 
 
 def _commit() -> str:
-    """What was measured; the checkout's, since that is what is installed."""
-    command = ["git", "-c", "safe.directory=*", "describe", "--always", "--dirty", "--abbrev=7"]
-    said = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=False)
-    return said.stdout.strip() or "unknown"
+    """The last change of what is measured, in the checkout, whose installation it is."""
+    git = ["git", "-c", "safe.directory=*", "-C", str(CHECKOUT)]
+    measured = ["--", "core", "cli", "migrations", "plugins"]
+    said = [
+        subprocess.run([*git, *command, *measured], capture_output=True, text=True, check=False).stdout.strip()
+        for command in (["log", "-1", "--format=%h"], ["status", "--porcelain"])
+    ]
+    return f"{said[0] or 'unknown'}{' with changes' if said[1] else ''}"
 
 
 def machine() -> dict[str, Any]:

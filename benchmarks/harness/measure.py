@@ -33,7 +33,7 @@ class Conditions:
     noise: float = 0.25  # the most foreign cores with which a run is kept at once
     retries: int = 1
     patience: float = 20.0  # seconds to wait for a quiet machine before each run
-    timeout: float = 400.0
+    timeout: float = 900.0
 
 
 def measure(plan: Sequence[Entry], conditions: Conditions, keep: Callable[[list[Measured]], None]) -> None:

@@ -207,7 +207,7 @@ class QueuePeer(Adapter):
 
     # --- W8
 
-    def idle(self, seconds: float = 30, concurrency: int | None = None, **options: Any) -> Numbers:
+    def idle(self, seconds: float = 60, concurrency: int | None = None, **options: Any) -> Numbers:
         """W8: what a worker with nothing to do costs."""
         database, tally = self.prepare(), Tally.create()
         started = self.start(1, concurrency or self.concurrency, **options)
