@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,8 +26,10 @@ def main() -> None:
     """Do what the command line says."""
     arguments = _arguments()
     if arguments.report:
-        kept = [run for file in arguments.report for run in json.loads(file.read_text(encoding="utf-8"))["runs"]]
-        _print(kept)
+        kept = [json.loads(file.read_text(encoding="utf-8")) for file in arguments.report]
+        runs = [run for each in kept for run in each["runs"]]
+        _keep_results(arguments, kept[0], runs)
+        _print(runs)
         return
     require_linux()
     for signum in (signal.SIGINT, signal.SIGTERM):
@@ -47,7 +49,6 @@ def main() -> None:
     peers = list(dict.fromkeys(entry.peer for entry in plan))
     with servers(redis="celery" in peers, embedded=arguments.embedded) as told:
         about = {
-            "title": arguments.title,
             "when": time.strftime("%Y-%m-%d"),
             "commit": _commit(),
             "machine": machine(),
@@ -60,12 +61,17 @@ def main() -> None:
             found[:] = runs
             if arguments.json:
                 arguments.json.write_text(json.dumps({**about, "runs": runs}, indent=1), encoding="utf-8")
-            if arguments.results:
-                kept = {**about, "rows": rows_by_workload(runs), "profiles": profiles(runs)}
-                arguments.results.write_text(f"{json.dumps(kept, indent=1)}\n", encoding="utf-8")
+            _keep_results(arguments, about, runs)
 
         measure(plan, conditions, keep)
     _print(found)
+
+
+def _keep_results(arguments: argparse.Namespace, about: Mapping[str, Any], runs: Sequence[Measured]) -> None:
+    if arguments.results:
+        conditions = {key: value for key, value in about.items() if key != "runs"} | {"title": arguments.title}
+        kept = {**conditions, "rows": rows_by_workload(runs), "profiles": profiles(runs)}
+        arguments.results.write_text(f"{json.dumps(kept, indent=1)}\n", encoding="utf-8")
 
 
 def _print(runs: Sequence[Measured]) -> None:
@@ -93,7 +99,7 @@ def _arguments() -> argparse.Namespace:
     add("--json", type=Path, help="keep all numbers of all runs in this file")
     add("--results", type=Path, help="keep medians and conditions in this file: what the page is made of")
     add("--title", default="now", help="what the page calls these results")
-    add("--report", type=Path, nargs="+", help="only print the tables of such files")
+    add("--report", type=Path, nargs="+", help="only print the tables of such files, and keep --results of them")
     add("--profile", type=Path, help="begin of the files in which agentplat's workers keep what cProfile saw")
     add("--environments", type=Path, help="the folder of the peers' environments")
     add("--embedded", action="store_true", help="the PostgreSQL of the wheel, also where the system has one")

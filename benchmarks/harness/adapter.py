@@ -28,6 +28,7 @@ WORKLOADS = {
     "W7": "sleeping",
     "W8": "idle",
     "W9": "enqueue",
+    "W10": "listening",
 }
 """Workload to the method of the adapter that runs it; a peer without the method cannot do it."""
 
@@ -67,7 +68,7 @@ class Adapter:
     def main(self) -> None:
         """Do what the command line says, and end the process: some peers leave threads behind."""
         parser = argparse.ArgumentParser()
-        parser.add_argument("what", help="W1 to W9, worker, versions")
+        parser.add_argument("what", help="W1 to W10, worker, versions")
         parser.add_argument("--n", type=int)
         parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
         arguments = parser.parse_args()

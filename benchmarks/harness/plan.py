@@ -108,7 +108,6 @@ def _queues() -> list[Entry]:
 
 
 def _waits() -> list[Entry]:
-    sockets = _with(_AGENTPLAT, ", 10,000 on sockets", n=10_000, kind="socket")
     return [
         *_rows("W7", "limit", {"limit": {}}),
         *_rows("W7", "agentplat", _AGENTPLAT),
@@ -116,7 +115,6 @@ def _waits() -> list[Entry]:
         *_rows("W7", "dbos", {"dbos": {}}),
         *_rows("W7", "procrastinate", {"procrastinate": {}}),
         *_rows("W7", "celery", {"celery, gevent": {"pool": "gevent", "concurrency": 500}}),
-        *_rows("W7", "agentplat", sockets),
         *_rows("W8", "agentplat", _AGENTPLAT),
         *_rows("W8", "pgqueuer", {"pgqueuer": {}}),
         *_rows("W8", "dbos", {"dbos": {}}),
@@ -125,8 +123,9 @@ def _waits() -> list[Entry]:
     ]
 
 
-def _doors() -> list[Entry]:
+def _sockets_and_doors() -> list[Entry]:
     return [
+        *_rows("W10", "agentplat", _with(_AGENTPLAT, n=10_000)),
         *_rows("W9", "agentplat", _with(_AGENTPLAT, ", store, 1,000 at once", way="store")),
         *_rows("W9", "agentplat", _with(_AGENTPLAT, ", POST /v1/tasks:batch", way="batch")),
         *_rows("W9", "agentplat", _with(_AGENTPLAT, ", Client, 50 callers", way="client", n=2_000)),
@@ -149,7 +148,7 @@ LONG_PLAN: tuple[Entry, ...] = (
     *_workflows(),
     *_queues(),
     *_waits(),
-    *_doors(),
+    *_sockets_and_doors(),
     *_profiles(),
 )
 

@@ -68,15 +68,15 @@ class WorkerProcess:
         """Of all its processes. Needs all of them alive: what an ended child used is not counted."""
         return sum(cpu_seconds(pid) for pid in descendants(self.pid))
 
-    def memory_mb(self, *, peak: bool = False) -> float:
-        """Resident memory of all its processes."""
+    def memory_mb(self, *, peak: bool = False, largest: bool = False) -> float:
+        """Resident memory of all its processes together, or of the largest one."""
         key = "VmHWM:" if peak else "VmRSS:"
-        kilobytes = 0
+        kilobytes = [0]
         for pid in descendants(self.pid):
             with suppress(OSError):
                 lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-                kilobytes += sum(int(line.split()[1]) for line in lines if line.startswith(key))
-        return round(kilobytes / 1024, 1)
+                kilobytes += [int(line.split()[1]) for line in lines if line.startswith(key)]
+        return round((max if largest else sum)(kilobytes) / 1024, 1)
 
     def said(self, characters: int = 1500) -> str:
         """The end of its log."""

@@ -72,7 +72,7 @@ class QueuePeer(Adapter):
     def sleeping(self, n: int = 500, concurrency: int | None = None, **options: Any) -> Numbers:
         """W7: tasks that sleep for a second, all at once where the peer can."""
         numbers = self._drain(n, "sleep", 1, concurrency or self.sleep_concurrency, options)
-        kept = ("peak_memory_mb", "own_cpu_ms", "unit", "done")
+        kept = ("peak_memory_mb", "largest_memory_mb", "own_cpu_ms", "unit", "done")
         return {"wall_s": numbers["drain_s"], **{key: numbers[key] for key in kept}}
 
     def _drain(self, n: int, kind: str, workers: int, concurrency: int, options: dict[str, Any]) -> Numbers:
@@ -93,6 +93,7 @@ class QueuePeer(Adapter):
             drained, lag = self.drained(tally, n, started)
             last, used = counters.snapshot(), sum(worker.cpu_seconds() for worker in started)
             memory = round(sum(worker.memory_mb(peak=True) for worker in started), 1)
+            largest = max(worker.memory_mb(peak=True, largest=True) for worker in started)
         finally:
             for worker in started:
                 worker.stop()
@@ -107,6 +108,7 @@ class QueuePeer(Adapter):
             "enqueue_unit": with_commits,
             "own_cpu_ms": round((used - cpu) * 1000 / n, 4),
             "peak_memory_mb": memory,
+            "largest_memory_mb": largest,
             "per_worker": hits.per_worker,
             "bodies": hits.bodies,
             "done": self.done(),

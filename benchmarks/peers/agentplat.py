@@ -218,11 +218,10 @@ class Agentplat(QueuePeer):
         else:
             agentplat_rows.copy_sqlite(self._folder / "agentplat.db", n - 1, self._finished)
 
-    # --- W7
+    # --- W10
 
-    def sleeping(self, n: int = 500, concurrency: int | None = None, kind: str = "sleep", **options: Any) -> Numbers:
-        if kind == "sleep":
-            return super().sleeping(n, concurrency, **options)
+    def listening(self, n: int = 10_000, **options: Any) -> Numbers:
+        """W10: tasks that wait on a socket each, all at once; then all are answered."""
         most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
         port = free_port()
@@ -233,7 +232,6 @@ class Agentplat(QueuePeer):
             silent.stop()
 
     def _listening(self, n: int, silent: WorkerProcess, options: dict[str, Any]) -> Numbers:
-        """Tasks that wait on a socket each, all at once; then all are answered."""
         _, tally = self.prepare(), Tally.create()
         asyncio.run(self._enqueue(n, "listen"))
         started = self.start(1, n, **options)
@@ -241,7 +239,7 @@ class Agentplat(QueuePeer):
             wait_for(lambda: tally.waiting() >= 1, 60, "the worker", started)
             tally.open_gate()
             wait_for(lambda: tally.read().bodies >= n, 240, f"{n} that wait", started)
-            hits, memory = tally.read(), started[0].memory_mb()
+            hits, memory, largest = tally.read(), started[0].memory_mb(), started[0].memory_mb(largest=True)
             os.kill(silent.pid, signal.SIGUSR1)
             answered, cpu = now(), started[0].cpu_seconds()
             wait_for(lambda: self.done() >= n, 240, f"{n} ends", started)
@@ -254,6 +252,7 @@ class Agentplat(QueuePeer):
             "wall_s": round(seconds, 3),
             "until_all_wait_s": round(hits.last - hits.first, 3),
             "memory_mb": memory,
+            "largest_memory_mb": largest,
             "peak_memory_mb": peak,
             "own_cpu_ms": round(used * 1000 / n, 4),
             "done": self.done(),
