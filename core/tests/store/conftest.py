@@ -1,11 +1,17 @@
-from collections.abc import AsyncIterator
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 from agentplat_migrations.schema import upgrade
-from agentplat_testkit.databases import Migrate
+from agentplat_testkit.databases import Migrate, SqliteDatabases
 
 from agentplat.contracts.store import Store
 from agentplat.store.connect import open_store
+
+from .playing import World
+
+_MEMORY = Path("/dev/shm")
 
 
 @pytest.fixture(scope="session")
@@ -37,3 +43,20 @@ async def store_on_postgres(postgres_url: str) -> AsyncIterator[Store]:
     await store.open()
     yield store
     await store.close()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, migrate: Migrate) -> Iterator[str]:
+    """SQLite in memory where that can be: nothing here asks what a disk keeps, and thousands of commits wait for it."""
+    if request.param == "postgresql":
+        yield request.getfixturevalue("postgres_url")
+        return
+    with tempfile.TemporaryDirectory(dir=_MEMORY if _MEMORY.is_dir() else None) as folder:
+        yield SqliteDatabases(Path(folder)).fresh(migrate)
+
+
+@pytest.fixture
+def world(url: str) -> Iterator[World]:
+    world = World(url)
+    yield world
+    world.close()
