@@ -37,9 +37,10 @@ async def engine(store: Store, tmp_path: Path, script: Script) -> AsyncIterator[
     settings = Settings(project=tmp_path)
     client = LocalClient(
         store,
-        lambda: registries,
+        lambda: engine.registries,
         definitions,
-        hash_user=user_hasher("hmac-sha256", b"0123456789abcdef"),
+        hash_user
+=user_hasher("hmac-sha256", b"0123456789abcdef"),
         plugins=list,
         development=True,
     )

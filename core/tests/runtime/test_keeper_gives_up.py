@@ -1,4 +1,4 @@
-"""When the keeper starts no further worker."""
+"""When the keeper starts no further worker, and who the ones are that it starts."""
 
 from __future__ import annotations
 
@@ -26,6 +26,13 @@ if len(marks.read_text()) == 5:
     sys.exit(0)
 if len(marks.read_text()) % 2 == 0:
     Lifeline(int(sys.argv[4])).registered()
+sys.exit(int(sys.argv[1]))
+"""
+
+TELLS_ITS_ID = """
+import pathlib, sys
+marks = pathlib.Path(sys.argv[2])
+marks.write_text(marks.read_text() + sys.argv[3] + " ")
 sys.exit(int(sys.argv[1]))
 """
 
@@ -66,3 +73,10 @@ def test_a_worker_that_never_comes_to_work_is_tried_as_often_as_told(marks: Path
 
 def test_one_that_came_to_work_counts_anew(marks: Path) -> None:
     assert kept(WORKS_EVERY_SECOND_TIME, 1, marks, 2) == (0, 5)
+
+
+def test_every_worker_has_an_id_of_its_own(marks: Path) -> None:
+    for _ in range(2):
+        kept(TELLS_ITS_ID, 1, marks, 2)
+    ids = [UUID(text) for text in marks.read_text().split()]
+    assert len(set(ids)) == len(ids) == 4

@@ -52,6 +52,15 @@ async def test_higher_priority_goes_first_then_the_older_task(store: Store) -> N
     assert [claim.lease.task_id for claim in await store.claim(await working(store), 10)] == order
 
 
+async def test_one_place_goes_to_the_highest_priority(store: Store) -> None:
+    tasks = [new_task(priority=priority) for priority in (0, 5, 1)]
+    for task in tasks:
+        await store.submit([task])
+    worker_id = await working(store)
+    order = [(await store.claim(worker_id, 1))[0].lease.task_id for _ in tasks]
+    assert order == [tasks[index].id for index in (1, 2, 0)]
+
+
 async def test_a_worker_takes_from_its_own_queues_only_in_their_order(store: Store) -> None:
     fast, slow, other = new_task(queue="fast"), new_task(queue="slow", priority=9), new_task(queue="other")
     await store.submit([slow, other, fast])
