@@ -13,9 +13,10 @@ POSTGRES = {
         from pg_constraint where connamespace = 'agentplat'::regnamespace""",
     "indexes": "select tablename, indexname, indexdef from pg_indexes where schemaname = 'agentplat'",
     "storage": """
-        select relname, array_to_string(reloptions, ', ')
+        select relname, array_to_string(reloptions, ', '), pg_get_partkeydef(oid)
         from pg_class where relnamespace = 'agentplat'::regnamespace and relkind in ('r', 'p')""",
 }
+PARTITIONS = "select relname from pg_class where relnamespace = 'agentplat'::regnamespace and relispartition"
 SQLITE = {
     "columns": """
         select m.name, c.name, c.type, c."notnull", c.dflt_value, c.pk
@@ -25,15 +26,20 @@ SQLITE = {
 
 
 def catalogue(connection: Connection) -> dict[str, list[tuple[Any, ...]]]:
-    """What the database holds, without Alembic's own table."""
+    """What the database holds, without Alembic's own table, and without partitions."""
     asked = POSTGRES if connection.dialect.name == "postgresql" else SQLITE
+    parts = set(connection.scalars(text(PARTITIONS))) if asked is POSTGRES else set()
     found = {}
     for name, question in asked.items():
         rows = [tuple(row) for row in connection.execute(text(question))]
-        found[name] = sorted((row for row in rows if "alembic" not in str(row[0])), key=repr)
+        found[name] = sorted((row for row in rows if _is_ours(str(row[0]), parts)), key=repr)
     if connection.dialect.name == "sqlite":
         found["constraints"] = sorted(_sqlite_constraints(connection))
     return found
+
+
+def _is_ours(table: str, parts: set[str]) -> bool:
+    return "alembic" not in table and table.removeprefix("agentplat.") not in parts
 
 
 def _sqlite_constraints(connection: Connection) -> list[tuple[Any, ...]]:

@@ -75,8 +75,11 @@ def filled_without_statistics(url: str) -> None:
 def _fill(url: str, *statements: LiteralString) -> None:
     upgrade(url)
     with psycopg.connect(Address.parse(url).libpq, autocommit=True) as connection:
-        for name in ("tasks", "queue", "journal", "calls", "audit", "inbox", "submissions", "definitions"):
-            connection.execute(f"alter table agentplat.{name} set (autovacuum_enabled = off)".encode())
+        stored = connection.execute(
+            "select oid::regclass::text from pg_class where relnamespace = 'agentplat'::regnamespace and relkind = 'r'"
+        )
+        for [name] in stored.fetchall():
+            connection.execute(f"alter table {name} set (autovacuum_enabled = off)".encode())
         connection.execute(FILL.encode())
         for each in statements:
             connection.execute(each)

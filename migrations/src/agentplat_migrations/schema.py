@@ -11,18 +11,23 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
-from sqlalchemy import Connection, MetaData
+from sqlalchemy import Connection, MetaData, text
 from sqlalchemy.schema import CreateSchema
 
 from agentplat.domain.errors import SchemaOutdated
 from agentplat.store.tables import SCHEMA, VERSION_TABLE, metadata
+from agentplat.store.transactions import partitions
 from agentplat_migrations.connection import changing, looking
 
 _ENVIRONMENT = Path(__file__).parent / "environment"
+_PARTITIONS = f"SELECT relname FROM pg_class WHERE relispartition AND relnamespace = to_regnamespace('{SCHEMA}')"  # noqa: S608
+_DIVIDED = """
+    SELECT c.relname FROM pg_class AS c JOIN pg_partitioned_table AS p ON p.partrelid = c.oid
+    WHERE c.relnamespace = to_regnamespace(:schema) AND p.partdefid <> 0"""
 
 
 def upgrade(url: str) -> None:
-    """Bring the database to the newest revision; one that is there already stays untouched.
+    """Bring the database to the newest revision, and make the partitions of the months ahead.
 
     Any number of processes may do so at once: one does it, in one transaction, the others wait and find it done.
     """
@@ -32,6 +37,8 @@ def upgrade(url: str) -> None:
             command.upgrade(config(connection), "head")
         except CommandError as error:
             raise SchemaOutdated(_newer_than_us(connection)) from error
+        if connection.dialect.name == "postgresql":
+            partitions.make_missing(connection)
 
 
 def current(url: str) -> tuple[str | None, str]:
@@ -47,7 +54,8 @@ def differences(url: str) -> list[str]:
         if connection is None:
             return ["there is no database"]
         context = MigrationContext.configure(connection, opts=comparison(connection))
-        return [_in_words(difference) for difference in compare_metadata(context, wanted(connection))]
+        found = [_in_words(difference) for difference in compare_metadata(context, wanted(connection))]
+        return found + (_undivided(connection) if connection.dialect.name == "postgresql" else [])
 
 
 def newest() -> str:
@@ -83,16 +91,27 @@ def wanted(connection: Connection) -> MetaData:
 
 
 def comparison(connection: Connection) -> dict[str, Any]:
-    """How Alembic looks at this database: our schema only, and our version table."""
+    """How Alembic looks at this database: our schema only, without partitions, and our version table."""
     schema = SCHEMA if connection.dialect.name == "postgresql" else None
+    parts = set(connection.scalars(text(_PARTITIONS))) if schema is not None else set()
+
+    def is_included(name: str | None, kind: str, _parents: object) -> bool:
+        return name == schema if kind == "schema" else kind != "table" or name not in parts
+
     return {
         "version_table": VERSION_TABLE,
         "version_table_schema": schema,
         "include_schemas": schema is not None,
-        "include_name": lambda name, kind, _parents: kind != "schema" or name == schema,
+        "include_name": is_included,
         "compare_type": True,
         "compare_server_default": schema is not None,  # SQLite shows no identity
     }
+
+
+def _undivided(connection: Connection) -> list[str]:
+    """What Alembic does not compare: tables that should have partitions."""
+    divided = set(connection.scalars(text(_DIVIDED), {"schema": SCHEMA}))
+    return [f"no_partitions {table}" for table in partitions.TABLES if table not in divided]
 
 
 def _revision(connection: Connection) -> str | None:

@@ -1,8 +1,8 @@
 """The tables: the one statement of the schema. The revisions of agentplat-migrations add up to exactly this.
 
-No foreign keys: journal, calls and tasks will be dropped by the month, each on its own, and what has to hold between
-queue, workers and tasks is held by the locks of the statements in `sql/`. `queue` is narrow and hot, and the only table
-on which anybody waits for a lock; everything wide is written once, or by the one owner of a task.
+No foreign keys: journal and calls are dropped by the month, and what has to hold between queue, workers and tasks is
+held by the locks of the statements in `sql/`. `queue` is narrow and hot, and the only table on which anybody waits for
+a lock; everything wide is written once, or by the one owner of a task.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from sqlalchemy import (
 
 from agentplat.store.columns import Instant, Json
 
-REVISION = "0001"
+REVISION = "0002"
 """The newest revision of agentplat-migrations: what this version needs. Revisions are numbered."""
 
 SCHEMA = "agentplat"
@@ -49,15 +49,17 @@ metadata = MetaData(
     },
 )
 
-# A hot row is rewritten all the time: room for its next versions on the same page, and vacuum long before the default.
-_HOT: dict[str, Any] = {
-    "postgresql_with": {
-        "fillfactor": 50,
-        "autovacuum_vacuum_scale_factor": 0.01,
-        "autovacuum_vacuum_threshold": 200,
-        "autovacuum_vacuum_cost_delay": 0,
-    }
+# Rows that live for a moment: vacuum long before the default, and at full speed.
+_BRIEF: dict[str, Any] = {
+    "autovacuum_vacuum_scale_factor": 0.01,
+    "autovacuum_vacuum_threshold": 200,
+    "autovacuum_vacuum_cost_delay": 0,
 }
+# A hot row is rewritten all the time as well: room for its next versions on the same page.
+_HOT: dict[str, Any] = {"fillfactor": 50, **_BRIEF}
+
+# UUIDv7 is time. The partitions themselves, one a month, are made and dropped by `transactions/partitions.py`.
+_BY_TIME = "RANGE (task_id)"
 
 
 def _check(name: str, condition: str) -> CheckConstraint:
@@ -101,6 +103,14 @@ Index("ix_tasks_user", tasks.c.user_hash, tasks.c.id)
 Index("ix_tasks_status", tasks.c.status, tasks.c.id)
 Index("ix_tasks_type", tasks.c.type, tasks.c.id)
 Index("ix_tasks_updated", tasks.c.updated_at, tasks.c.id)
+_pinned = text("definition IS NOT NULL")
+Index("ix_tasks_definition", tasks.c.definition, postgresql_where=_pinned, sqlite_where=_pinned)
+Index(  # the few that keep a month's history from being dropped when it is old enough
+    "ix_tasks_late",
+    tasks.c.id,
+    postgresql_where=text("finished_at - created_at > interval '1 day'"),
+    sqlite_where=text("finished_at - created_at > 86400000000"),
+)
 
 submissions = Table(
     "submissions",
@@ -112,6 +122,7 @@ submissions = Table(
     Column("created_at", Instant, nullable=False),
     PrimaryKeyConstraint("tenant_id", "key"),
 )
+Index("ix_submissions_created", submissions.c.created_at)
 
 queue = Table(
     "queue",
@@ -138,7 +149,7 @@ queue = Table(
     _check("wake_is_seen", f"NOT wake OR ready OR worker_id IS NOT NULL OR crashes >= {POISON_LIMIT}"),
     _check("poisoned_rests", f"crashes < {POISON_LIMIT} OR (worker_id IS NULL AND NOT ready)"),
     _check("counts", "fence >= 0 AND crashes >= 0"),
-    **_HOT,
+    postgresql_with=_HOT,
 )
 
 
@@ -150,6 +161,7 @@ _turn = (queue.c.queue, queue.c.priority.desc(), queue.c.run_at, queue.c.task_id
 _queue_index("claim", *_turn, where="ready AND NOT suspect")
 _queue_index("suspect", *_turn, where="ready AND suspect")
 _queue_index("worker", queue.c.worker_id, where="worker_id IS NOT NULL")
+_queue_index("woken", queue.c.worker_id, where="worker_id IS NOT NULL AND wake")
 _queue_index("timer", queue.c.run_at, where="NOT ready AND worker_id IS NULL AND run_at IS NOT NULL")
 _queue_index("due", queue.c.run_at, where="ready AND fence >= 0")  # see due.sql
 _queue_index("poisoned", queue.c.task_id, where=f"crashes >= {POISON_LIMIT}")
@@ -167,7 +179,7 @@ workers = Table(
     Column("started_at", Instant, nullable=False),
     Column("lease_until", Instant, nullable=False),  # no index: few rows, and a renewal stays one narrow update
     _check("capacity", "capacity > 0"),
-    **_HOT,
+    postgresql_with=_HOT,
 )
 
 journal = Table(
@@ -182,6 +194,7 @@ journal = Table(
     Column("content", Json, nullable=False),
     PrimaryKeyConstraint("task_id", "seq"),
     _check("seq", "seq >= 1"),
+    postgresql_partition_by=_BY_TIME,
 )
 
 inbox = Table(
@@ -199,6 +212,7 @@ inbox = Table(
     PrimaryKeyConstraint("task_id", "number"),
     UniqueConstraint("task_id", "key"),
     _check("kind", "kind IN ('cancel', 'signal')"),
+    postgresql_with=_BRIEF,
 )
 
 calls = Table(
@@ -223,6 +237,7 @@ calls = Table(
     _check("kind", "kind IN ('model', 'tool')"),
     _check("status", "status IN ('started', 'finished')"),
     _check("usage", "input_tokens >= 0 AND output_tokens >= 0 AND cost >= 0"),
+    postgresql_partition_by=_BY_TIME,
 )
 
 definitions = Table(
@@ -234,6 +249,7 @@ definitions = Table(
     Column("version", Text),
     Column("document", Json, nullable=False),
     Column("created_at", Instant, nullable=False),
+    Column("unnamed_at", Instant),  # since when no task names it
     PrimaryKeyConstraint("hash", "tenant_id"),
 )
 
