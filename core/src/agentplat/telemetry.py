@@ -33,6 +33,8 @@ WORKERS_SWEPT = "workers_swept"
 PLUGIN_REJECTED = "plugin_rejected"
 OUTPUT_REJECTED = "output_rejected"
 WORKFLOW_KEPT = "workflow_kept_last_good_version"
+PARTITIONS_CHANGED = "partitions_changed"
+PARTITION_PUT_OFF = "partition_put_off"
 
 # Metrics.
 COMMITS = Counter("agentplat_commits", "Group commits of the journal writer.")
@@ -45,6 +47,7 @@ STEPS_SETTLED = Counter("agentplat_steps_settled", "Attempts at steps, by outcom
 STEP_SECONDS = Histogram("agentplat_step_seconds", "How long attempts at steps took.", ["kind"])
 MODEL_TOKENS = Counter("agentplat_model_tokens", "Tokens of model calls.", ["model", "direction"])
 WORKERS_LOST = Counter("agentplat_workers_lost", "Workers whose lease ended without a word.")
+ROWS_REMOVED = Counter("agentplat_rows_removed", "Rows that had been kept long enough and were removed.", ["table"])
 
 step_seconds = cache(STEP_SECONDS.labels)
 """`STEP_SECONDS` of a kind: finding it anew costs more than counting."""

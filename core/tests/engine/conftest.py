@@ -39,8 +39,7 @@ async def engine(store: Store, tmp_path: Path, script: Script) -> AsyncIterator[
         store,
         lambda: engine.registries,
         definitions,
-        hash_user
-=user_hasher("hmac-sha256", b"0123456789abcdef"),
+        hash_user=user_hasher("hmac-sha256", b"0123456789abcdef"),
         plugins=list,
         development=True,
     )

@@ -93,7 +93,6 @@ async def test_calls_that_a_dead_worker_made_are_not_made_again(engine: Engine, 
     await begun.wait()
     async with asyncio.timeout(30):
         while not await engine.store.calls(TaskId(task_id)):  # noqa: ASYNC110 - a record that nobody waits for
-
             await asyncio.sleep(0.01)
     await engine.crash(worker)
     engine.start_worker()

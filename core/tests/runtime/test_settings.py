@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel, SecretStr
 
+from agentplat.contracts.store import Retention
 from agentplat.domain.errors import SettingsInvalid
 from agentplat.plugins.selection import Selection
 from agentplat.runtime.identity_key import identity_key
@@ -52,6 +53,38 @@ def test_flags_stand_above_variables_above_the_file(project: Path, monkeypatch: 
 
     assert (settings.model, settings.host, settings.port) == ("file", "variable", 3)
     assert (settings.worker.concurrency, settings.worker.poll_seconds) == (9, 2)
+
+
+def test_unless_told_otherwise_everything_but_keys_is_kept_for_ever() -> None:
+    assert load_settings().retention.kept == Retention(history=None, tasks=None, submissions=30, audit=None)
+
+
+def test_retention_is_said_in_days(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(project, "[retention]\nhistory_days = 30\ntasks_days = 365\nsubmissions_days = 7\n")
+    monkeypatch.setenv("AGENTPLAT_RETENTION__AUDIT_DAYS", "3650")
+
+    assert load_settings().retention.kept == Retention(history=30, tasks=365, submissions=7, audit=3650)
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ("submissions_days = 6", "retention.submissions_days"),
+        ("history_days = 0", "retention.history_days"),
+        (
+            "history_days = 60\ntasks_days = 30",
+            r"history_days \(60\) must not be longer than retention.tasks_days \(30\)",
+        ),
+        ("tasks_days = 14", r"submissions_days \(30\) must not be longer than retention.tasks_days \(14\)"),
+    ],
+)
+def test_a_retention_that_would_leave_something_without_its_task_is_refused(
+    project: Path, written: str, said: str
+) -> None:
+    write(project, f"[retention]\n{written}\n")
+
+    with pytest.raises(SettingsInvalid, match=said):
+        load_settings()
 
 
 def test_the_project_may_be_another_folder(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,10 +4,12 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, LiteralString, cast
+from uuid import UUID
 
 import psycopg
+from agentplat_migrations.connection import changing
 from agentplat_migrations.schema import upgrade
-from sqlalchemy import event
+from sqlalchemy import event, text
 
 from agentplat.contracts.store import Store
 from agentplat.store.address import Address
@@ -15,6 +17,7 @@ from agentplat.store.postgres import Postgres, connect_options
 from agentplat.store.script import Script, columns_of, with_places
 from agentplat.store.sql_store import SqlStore
 from agentplat.store.statements import statement
+from agentplat.store.transactions import partitions
 
 MANY = 30_000
 """So many tasks that reading all of them is never the better plan."""
@@ -85,6 +88,22 @@ def _fill(url: str, *statements: LiteralString) -> None:
             connection.execute(each)
 
 
+def divided_at(url: str, end: UUID) -> None:
+    """Journal and calls as if their first partition had ended at `end`."""
+    with changing(url) as connection:
+        for table in partitions.TABLES:
+            parent, first = f"agentplat.{table}", partitions.present(connection, table)[0].name
+            year = f"agentplat.{table}_until_2025"
+            for statement in (
+                f"alter table {parent} detach partition agentplat.{first}",
+                f"alter table agentplat.{first} rename to {table}_until_2025",
+                f"alter index agentplat.{first}_pkey rename to {table}_until_2025_pkey",
+                f"alter table {parent} attach partition {year} for values from (minvalue) to ('{end}')",
+            ):
+                connection.execute(text(statement))
+        partitions.make_missing(connection)
+
+
 class Plans:
     """Records the statements of a store, and explains them."""
 
@@ -97,8 +116,11 @@ class Plans:
         self._connection.close()
 
     @contextmanager
-    def recorded(self) -> Iterator[list[str]]:
-        """The plans of what was sent in the block, each the text of EXPLAIN with its statement."""
+    def recorded(self, setting: LiteralString = "select") -> Iterator[list[str]]:
+        """The plans of what was sent in the block, each the text of EXPLAIN with its statement.
+
+        `setting` is what the statements' own transaction sets.
+        """
         sent: list[tuple[str, Any]] = []
 
         def remember(_c: object, _cursor: object, text: str, parameters: Any, _x: object, many: bool) -> None:
@@ -123,6 +145,7 @@ class Plans:
         finally:
             event.remove(self._engine, "before_cursor_execute", remember)
             self._database.conduct = conduct  # type: ignore[method-assign]
+        self._connection.execute(setting)
         plans += [self._explained(text, parameters) for text, parameters in sent]
 
     def generic(self, name: str, *arguments: str) -> str:

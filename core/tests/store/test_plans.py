@@ -2,7 +2,8 @@
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import closing
-from typing import Any
+from datetime import UTC, datetime, timedelta
+from typing import Any, cast
 from uuid import UUID
 
 import pytest
@@ -14,9 +15,12 @@ from agentplat.domain.ids import TaskId, WorkerId
 from agentplat.domain.task import TaskState
 from agentplat.domain.usage import Usage
 from agentplat.store.connect import open_store
+from agentplat.store.sql_store import SqlStore
+from agentplat.store.transactions import partitions, retention
+from agentplat.store.transactions.partitions import first_id
 
 from .making import block, new_task, signal, started, working, writing
-from .plans import MANY, Plans, filled_and_analyzed, filled_without_statistics, scans
+from .plans import MANY, Plans, divided_at, filled_and_analyzed, filled_without_statistics, scans
 
 TASK = TaskId(UUID(f"01900000-0000-7000-8000-{MANY - 97:012x}"))  # one that a worker owns
 OWNER = WorkerId(UUID(f"01900000-0000-4000-8000-{(MANY - 97) % 50:012x}"))
@@ -157,3 +161,24 @@ async def test_readers_of_changes_and_of_the_audit_begin_at_their_place(plans: P
     assert not scans(found)
     assert sum("ix_tasks_updated" in plan for plan in found) == 2
     assert any("pk_audit" in plan for plan in found)
+
+
+async def test_upkeep_goes_along_indexes(plans: Plans, store: Store, filled_url: str) -> None:
+    over_by = datetime.now(UTC) - timedelta(days=30)
+    end = first_id(datetime(2025, 1, 1, tzinfo=UTC))
+    divided_at(filled_url, end)
+    database = cast(SqlStore, store)._database
+    with plans.recorded("set enable_seqscan = off") as found:
+        walked = await database.write(lambda begun: retention.remove_history(begun, UUID(int=0), end, over_by))
+        assert walked.rows["journal"] >= retention.ROWS
+        walked = await database.write(lambda begun: retention.remove_tasks(begun, UUID(int=0), end, over_by))
+        assert walked.rows == {"tasks": 1000}
+        assert await database.write(lambda begun: retention.remove_submissions(begun, over_by)) == 1000
+        assert await database.write(lambda begun: retention.remove_audit(begun, over_by)) == 1000
+        assert await database.write(lambda begun: begun.connection.run_sync(partitions.is_wanted, end, over_by))
+    assert not scans(found)
+    for name in ("ix_submissions_created", "pk_audit", "pk_tasks", "journal_until_2025_pkey"):
+        assert any(f"using {name}" in plan for plan in found), name
+    [wanted] = [plan for plan in found if "interval" in plan]
+    assert "pk_queue" in wanted
+    assert "ix_tasks_late" in wanted

@@ -6,7 +6,7 @@ database's. An implementation raises StoreUnavailable when the database does not
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -202,6 +202,26 @@ class Swept:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Retention:
+    """For how many days what is over is kept; None is for ever. What belongs to an open task is kept."""
+
+    history: int | None = None  # journal and calls, from the end of their task
+    tasks: int | None = None  # from their end, and as long as their history
+    submissions: int = 30  # idempotency keys
+    audit: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Upkept:
+    """What one step of upkeep did: partitions by name, removed rows by table. `put_off` has a reason for each."""
+
+    made: Sequence[str] = ()
+    dropped: Sequence[str] = ()
+    put_off: Mapping[str, str] = field(default_factory=dict)
+    rows: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TaskRow:
     """A task as the database has it, with the state of its queue row joined."""
 
@@ -223,7 +243,7 @@ class TaskRow:
     retry_of: TaskId | None
     fence: int | None  # of the queue row; None when terminal
     worker_id: WorkerId | None
-    last_seq: int  # of the journal
+    last_seq: int  # of the journal; 0 when it was not kept
 
 
 class Hint(StrEnum):
@@ -306,6 +326,12 @@ class Store(Protocol):
         """Return what a worker that is known to be dead owned, as `sweep` would after its lease.
 
         The task `blame` (whose step outlived its hard deadline) counts a crash.
+        """
+
+    def upkeep(self, retention: Retention) -> AsyncGenerator[Upkept, None]:
+        """One pass: remove what was kept long enough, and on PostgreSQL make and drop partitions.
+
+        Each item is a short transaction of its own. Ends at once while another process is at it.
         """
 
     # reading

@@ -31,6 +31,7 @@ from pydantic_settings import (
     SettingsError,
 )
 
+from agentplat.contracts.store import Retention
 from agentplat.domain.errors import SettingsInvalid
 from agentplat.plugins.selection import SETTINGS_FILE, Selection, plugin_names, project_folder
 
@@ -94,6 +95,27 @@ class LogSettings(Section):
     level: Literal["debug", "info", "warning", "error"] = Field("info", description="The least level that is logged.")
 
 
+class RetentionSettings(Section):
+    """How long what is over is kept. The workflow of a task goes with the last task that was submitted with it."""
+
+    history_days: int | None = Field(
+        None, ge=1, description="Journal and calls of a task, from its end. Default: for ever."
+    )
+    tasks_days: int | None = Field(
+        None,
+        ge=7,
+        description="A task with its input and output, from its end; not shorter than its history. Default: for ever.",
+    )
+    submissions_days: int = Field(30, ge=7, description="An idempotency key, from its first use.")
+    audit_days: int | None = Field(None, ge=1, description="An audit row. Default: for ever.")
+
+    @property
+    def kept(self) -> Retention:
+        return Retention(
+            history=self.history_days, tasks=self.tasks_days, submissions=self.submissions_days, audit=self.audit_days
+        )
+
+
 class Price(Section):
     """What a model costs, where the price is not known or another one was agreed."""
 
@@ -142,6 +164,7 @@ class Settings(BaseSettings):
     identity: IdentitySettings = Field(IdentitySettings(), description="How users are told apart.")
     worker: WorkerSettings = Field(WorkerSettings(), description="How a worker takes and keeps tasks.")
     log: LogSettings = Field(LogSettings(), description="What is logged, and how.")
+    retention: RetentionSettings = Field(RetentionSettings(), description="How long what is over is kept.")
     agents: dict[str, dict[str, JsonValue]] = Field(
         {}, description="`[agents.<name>]`: configuration handed to that agent, below what its own entry says."
     )
@@ -228,8 +251,20 @@ def _check_together(settings: Settings) -> None:
             f"worker.renew_seconds ({worker.renew_seconds:g}) must be at most half of worker.lease_seconds "
             f"({worker.lease_seconds:g}), so that one lost renewal does not lose the lease."
         )
+    _check_retention(settings.retention)
     if settings.documents is not None and settings.documents_folder is None:
         raise SettingsInvalid(f"documents: there is no folder {settings.project / settings.documents}.")
+
+
+def _check_retention(retention: RetentionSettings) -> None:
+    """A key must not stand for a task that is gone, nor history belong to none."""
+    if retention.tasks_days is None:
+        return
+    for name, days in (("history_days", retention.history_days), ("submissions_days", retention.submissions_days)):
+        if days is not None and days > retention.tasks_days:
+            raise SettingsInvalid(
+                f"retention.{name} ({days}) must not be longer than retention.tasks_days ({retention.tasks_days})."
+            )
 
 
 def _invalid(

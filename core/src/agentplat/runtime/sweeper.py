@@ -1,19 +1,28 @@
-"""The loop that returns the tasks of dead workers and fires timers. Any number may run, in any process."""
+"""The loops that look after the database. Any number may run, in any process.
+
+One returns the tasks of dead workers and fires timers. The other, now and then, removes what was kept long enough: of
+several processes one does it, a little at a time, and the others leave it to that one.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import random
+import time
+from contextlib import aclosing
 
 from agentplat import telemetry
-from agentplat.contracts.store import Hint, Store
+from agentplat.contracts.store import Hint, Retention, Store, Upkept
 from agentplat.domain.errors import UnavailableError
 from agentplat.engine.client.steering import end_poisoned
 
 _LONGEST = 10.0  # seconds: every process sweeps for its own timers, and for those of processes that are gone
 _SHORTEST = 0.05
 _JITTER = 0.05  # many sweepers must not all come for one dead worker in the same moment
+_FIRST_UPKEEP = 60.0
+_UPKEEP = 3600.0
+_BREATH = 0.05
 
 
 async def sweep_forever(store: Store) -> None:
@@ -43,3 +52,38 @@ async def sweep_once(store: Store) -> float:
             telemetry.log.error(telemetry.TASK_POISONED, task_id=str(lease.task_id))
     due = swept.next_expiry if swept.next_expiry is not None else _LONGEST
     return min(max(due, _SHORTEST), _LONGEST)
+
+
+async def upkeep_forever(store: Store, retention: Retention) -> None:
+    """Upkeep until cancelled, from a minute after the start on."""
+    pause = _FIRST_UPKEEP
+    while True:
+        # Jitter: processes that were started together must not all find the same thing to do.
+        await asyncio.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311
+        try:
+            await upkeep_once(store, retention)
+        except UnavailableError as error:
+            telemetry.log.warning(telemetry.STORE_AWAY, detail=error.detail)
+            pause = _FIRST_UPKEEP
+        else:
+            pause = _UPKEEP
+
+
+async def upkeep_once(store: Store, retention: Retention) -> None:
+    """One pass of upkeep. After each step the database rests longer than the step took."""
+    async with aclosing(store.upkeep(retention)) as steps:
+        began = time.monotonic()
+        async for step in steps:
+            took = time.monotonic() - began
+            _tell(step)
+            await asyncio.sleep(_BREATH + 2 * took)
+            began = time.monotonic()
+
+
+def _tell(step: Upkept) -> None:
+    for table, removed in step.rows.items():
+        telemetry.ROWS_REMOVED.labels(table).inc(removed)
+    if step.made or step.dropped:
+        telemetry.log.info(telemetry.PARTITIONS_CHANGED, made=list(step.made), dropped=list(step.dropped))
+    for partition, reason in step.put_off.items():
+        telemetry.log.warning(telemetry.PARTITION_PUT_OFF, partition=partition, reason=reason)

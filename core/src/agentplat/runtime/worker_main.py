@@ -18,7 +18,7 @@ from agentplat.runtime.keeper import WRONG_SETTINGS
 from agentplat.runtime.lifeline import Lifeline, die_with_parent, die_with_pipe
 from agentplat.runtime.logs import configure_logs
 from agentplat.runtime.settings import load_settings
-from agentplat.runtime.sweeper import sweep_forever
+from agentplat.runtime.sweeper import sweep_forever, upkeep_forever
 from agentplat.runtime.watch import Watcher
 from agentplat.runtime.worker import Worker, WorkerOptions
 
@@ -51,6 +51,7 @@ async def work(platform: Platform, worker_id: WorkerId, lifeline: Lifeline) -> N
     beside = [
         asyncio.create_task(sweep_forever(platform.store), name="sweeper"),
         asyncio.create_task(platform.store.listen(), name="listen"),
+        asyncio.create_task(upkeep_forever(platform.store, platform.settings.retention.kept), name="upkeep"),
     ]
     if platform.settings.reload:
         beside.append(asyncio.create_task(platform.follow(), name="reload"))

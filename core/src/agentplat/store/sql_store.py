@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 from uuid import UUID, uuid4
@@ -23,9 +23,11 @@ from agentplat.contracts.store import (
     Park,
     Rejected,
     Release,
+    Retention,
     Submitted,
     Swept,
     TaskRow,
+    Upkept,
     WorkerRow,
     Write,
     WriteResult,
@@ -38,6 +40,7 @@ from agentplat.store.database import Database, Transaction, ValuesRefused
 from agentplat.store.schema import check_schema
 from agentplat.store.transactions import claims, reading, submission, sweeping, telling
 from agentplat.store.transactions.commit import commit
+from agentplat.store.transactions.upkeep import upkeep
 
 T = TypeVar("T")
 
@@ -187,6 +190,9 @@ class SqlStore:
     async def expire_worker(self, worker_id: WorkerId, *, blame: TaskId | None = None) -> None:
         await self._write(sweeping.return_worker, worker_id, dead=True, blame=blame)
         self._hint(Hint.WORK)
+
+    def upkeep(self, retention: Retention) -> AsyncGenerator[Upkept, None]:
+        return upkeep(self._database, retention)
 
     # reading
 

@@ -80,7 +80,7 @@ async def _serve(settings: Settings, *, with_worker: bool) -> None:
     from agentplat.runtime.cli.own_worker import OwnWorker
     from agentplat.runtime.logs import configure_logs
     from agentplat.runtime.serve import bound, compose, make_server, require_loopback
-    from agentplat.runtime.sweeper import sweep_forever
+    from agentplat.runtime.sweeper import sweep_forever, upkeep_forever
 
     configure_logs(settings.log)
     require_loopback(settings.host)
@@ -90,8 +90,9 @@ async def _serve(settings: Settings, *, with_worker: bool) -> None:
         _stop_on_signals(server)
         platform.plugins.observers.process_started("api")
         own = await OwnWorker.start(settings) if with_worker else None
-        parts = [asyncio.create_task(server.serve([socket])), asyncio.create_task(sweep_forever(platform.store))]
         listening = asyncio.create_task(platform.store.listen())
+        beside = (sweep_forever(platform.store), upkeep_forever(platform.store, settings.retention.kept))
+        parts = [asyncio.create_task(each) for each in (server.serve([socket]), *beside)]
         if own is not None:
             parts.append(asyncio.create_task(_watch(own)))
         if settings.reload:

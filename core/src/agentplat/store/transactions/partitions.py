@@ -24,13 +24,16 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _BEGINNING = UUID(int=0)
 _BOUND = re.compile(r"FROM \((?:MINVALUE|'([0-9a-f-]{36})')\) TO \('([0-9a-f-]{36})'\)")
 _CLOCK = text("SELECT clock_timestamp()")
-_OWNED = text("SELECT pg_has_role(relowner, 'USAGE') FROM pg_class WHERE oid = CAST(:parent AS regclass)")
+_OWNED = text(
+    f"SELECT pg_has_role(relowner, 'USAGE') AND has_schema_privilege('{SCHEMA}', 'CREATE') "  # noqa: S608
+    "FROM pg_class WHERE oid = CAST(:parent AS regclass)"
+)
 _PARTITIONS = text(
     "SELECT c.relname AS name, pg_get_expr(c.relpartbound, c.oid) AS bound "
     "FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhrelid "
     "WHERE i.inhparent = CAST(:parent AS regclass)"
 )
-_KEPT = text(
+_WANTED = text(
     f"SELECT EXISTS (SELECT FROM {SCHEMA}.queue WHERE task_id >= :low AND task_id < :high) OR "  # noqa: S608
     f"EXISTS (SELECT FROM {SCHEMA}.tasks WHERE id >= :low AND id < :high "
     "AND finished_at - created_at > interval '1 day' AND finished_at > :cutoff)"
@@ -129,17 +132,28 @@ def make_missing(connection: Connection) -> None:
         make(connection, table, partition)
 
 
-def drop(connection: Connection, high: UUID, cutoff: datetime) -> Sequence[str]:
-    """The names of the partitions up to `high` that were dropped: all that end there, of journal and calls, or none.
+def ending(connection: Connection, high: UUID) -> Sequence[Partition]:
+    """The partitions of journal and calls that end at `high`."""
+    return [each for table in TABLES for each in present(connection, table) if each.high == high]
 
-    None, when a task in them is open or ended after `cutoff`. The look comes after the locks: whoever submits a task
-    of that time holds one of them already and is waited for, or comes later and writes to the DEFAULT partition.
+
+def is_wanted(connection: Connection, high: UUID, cutoff: datetime) -> bool:
+    """Whether a task in the partitions that end at `high` is open, or ended after `cutoff`."""
+    low = min((each.low for each in ending(connection, high)), default=high)
+    wanted: bool = connection.execute(_WANTED, {"low": low, "high": high, "cutoff": cutoff}).scalar_one()
+    return wanted
+
+
+def drop(connection: Connection, high: UUID, cutoff: datetime) -> Sequence[str]:
+    """The names of the partitions that end at `high`: they were dropped. None were, if they are wanted.
+
+    The look comes after the locks: whoever submits a task of that time holds one of them already and is waited for, or
+    comes later and writes to the DEFAULT partition.
     """
     connection.execute(text(f"LOCK TABLE ONLY {SCHEMA}.journal, ONLY {SCHEMA}.calls IN ACCESS EXCLUSIVE MODE"))
-    ending = [each for table in TABLES for each in present(connection, table) if each.high == high]
-    low = min((each.low for each in ending), default=high)
-    if connection.execute(_KEPT, {"low": low, "high": high, "cutoff": cutoff}).scalar_one():
+    if is_wanted(connection, high, cutoff):
         return ()
-    for each in ending:
-        connection.execute(text(f"DROP TABLE {SCHEMA}.{each.name}"))
-    return [each.name for each in ending]
+    names = [each.name for each in ending(connection, high)]
+    for name in names:
+        connection.execute(text(f"DROP TABLE {SCHEMA}.{name}"))
+    return names

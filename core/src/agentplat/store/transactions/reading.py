@@ -34,7 +34,8 @@ _SHOWN = case(
     (tasks.c.status != "open", tasks.c.status),
     *((condition, state.value) for state, condition in _OPEN.items()),
 ).label("shown")
-_LAST_SEQ = select(func.max(journal.c.seq)).where(journal.c.task_id == tasks.c.id).scalar_subquery().label("last_seq")
+_END = select(func.max(journal.c.seq)).where(journal.c.task_id == tasks.c.id).scalar_subquery()
+_LAST_SEQ = func.coalesce(_END, 0).label("last_seq")  # 0: the history was not kept
 
 
 def _tasks() -> Select[Any]:

@@ -1,0 +1,134 @@
+"""Removing what was kept long enough: each function is one short transaction, bounded in rows.
+
+Only of tasks that are over, whose rows nobody writes any more; what is removed of a task is removed whole. So nothing
+here waits for an owner, and no owner waits for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Delete, Select, delete, exists, select, text, tuple_, update
+
+from agentplat.store.database import Transaction
+from agentplat.store.tables import SCHEMA, audit, calls, definitions, journal, submissions, tasks
+from agentplat.store.transactions.prepared import dialect_of
+
+ROWS = 5000
+"""A step of a journal's removal looks at so many rows, and goes on to the end of the last task."""
+
+_PAGE = 1000
+_FEW = 100
+_KEY = 0x75706B656570  # "upkeep"
+# As in `postgres.py`: every statement walks an index, also where the planner thinks that a thousand rows are many.
+_ALONE = text("SELECT pg_try_advisory_xact_lock(:key), set_config('enable_seqscan', 'off', true)")
+_UNNAMED = timedelta(days=1)
+"""A definition is removed when no task has named it for so long: a retry names it a moment after it was read."""
+
+
+class SomebodyElse(Exception):
+    """Another process is at it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Walked:
+    """One step along the ids of tasks: how far it came, None at the end, and what was removed on the way."""
+
+    place: UUID | None
+    rows: Mapping[str, int] = field(default_factory=dict)
+
+
+async def be_alone(transaction: Transaction) -> None:
+    """Keep other processes from upkeep until the end of this transaction. Raises SomebodyElse.
+
+    The lock belongs to the transaction, not to the session. On SQLite whoever writes is alone anyway.
+    """
+    if dialect_of(transaction) == "sqlite":
+        return
+    if not (await transaction.connection.execute(_ALONE, {"key": _KEY})).scalar_one():
+        raise SomebodyElse
+
+
+async def remove_history(transaction: Transaction, after: UUID, before: UUID, cutoff: datetime) -> Walked:
+    """Remove journal and calls of the next tasks that ended up to `cutoff`, with ids between `after` and `before`."""
+    found = select(journal.c.task_id).where(journal.c.task_id > after, journal.c.task_id < before)
+    last = await _last(transaction, found.order_by(journal.c.task_id, journal.c.seq).limit(ROWS))
+    if last is None:
+        return Walked(None)
+    over = select(tasks.c.id).where(*_within(tasks.c.id, after, last), tasks.c.finished_at <= cutoff)
+    rows = {}
+    for table in (journal, calls):
+        old = delete(table).where(*_within(table.c.task_id, after, last), table.c.task_id.in_(over))
+        rows[table.name] = await _removed(transaction, old)
+    return Walked(last, rows)
+
+
+async def remove_tasks(transaction: Transaction, after: UUID, before: UUID, cutoff: datetime) -> Walked:
+    """Remove the next tasks that ended up to `cutoff` and have no history any more. Their audit stays."""
+    found = select(tasks.c.id).where(tasks.c.id > after, tasks.c.id < before).order_by(tasks.c.id).limit(_PAGE)
+    last = await _last(transaction, found)
+    if last is None:
+        return Walked(None)
+    # The range is said of both tables, so that the planner leaves out the partitions where nothing can be.
+    recorded = select(journal.c.task_id).where(
+        journal.c.task_id == tasks.c.id, *_within(journal.c.task_id, after, last)
+    )
+    old = delete(tasks).where(*_within(tasks.c.id, after, last), tasks.c.finished_at <= cutoff, ~recorded.exists())
+    return Walked(last, {tasks.name: await _removed(transaction, old)})
+
+
+async def remove_submissions(transaction: Transaction, cutoff: datetime) -> int:
+    """How many idempotency keys were removed, the oldest first; _PAGE of them mean that there may be more."""
+    key = (submissions.c.tenant_id, submissions.c.key)
+    old = select(*key).where(submissions.c.created_at <= cutoff).order_by(submissions.c.created_at).limit(_PAGE)
+    return await _removed(transaction, delete(submissions).where(tuple_(*key).in_(old)))
+
+
+async def remove_audit(transaction: Transaction, cutoff: datetime) -> int:
+    """How many audit rows were removed, the oldest first."""
+    first = select(audit.c.id, audit.c.at).order_by(audit.c.id).limit(_PAGE).subquery()
+    return await _removed(
+        transaction, delete(audit).where(audit.c.id.in_(select(first.c.id).where(first.c.at <= cutoff)))
+    )
+
+
+async def mark_definitions(transaction: Transaction, at: datetime) -> None:
+    """Write down since when no task names a definition."""
+    named = exists().where(tasks.c.definition == definitions.c.hash)
+    marked = definitions.c.unnamed_at.is_not(None)
+    await transaction.connection.execute(update(definitions).where(~marked, ~named).values(unnamed_at=at))
+    await transaction.connection.execute(update(definitions).where(marked, named).values(unnamed_at=None))
+
+
+async def remove_definitions(transaction: Transaction, at: datetime) -> int:
+    """How many definitions were removed that no task has named for a day.
+
+    Who submits a task with a definition that is there already locks nothing but the table. So the table is held first:
+    submissions that are under way are over then, and seen by the statement that follows.
+    """
+    key = (definitions.c.hash, definitions.c.tenant_id)
+    named = exists().where(tasks.c.definition == definitions.c.hash)
+    old = select(*key).where(definitions.c.unnamed_at <= at - _UNNAMED, ~named).limit(_FEW)
+    if (await transaction.connection.execute(old)).first() is None:
+        return 0
+    if dialect_of(transaction) == "postgresql":
+        await transaction.connection.execute(text(f"LOCK TABLE {SCHEMA}.definitions IN SHARE ROW EXCLUSIVE MODE"))
+    return await _removed(transaction, delete(definitions).where(tuple_(*key).in_(old)))
+
+
+async def _last(transaction: Transaction, found: Select[UUID]) -> UUID | None:
+    """The last of the ids that `found` gives."""
+    return max((await transaction.connection.execute(found)).scalars(), default=None)
+
+
+def _within(column: ColumnElement[UUID], after: UUID, last: UUID) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    return column > after, column <= last
+
+
+async def _removed(transaction: Transaction, statement: Delete) -> int:
+    result: Any = await transaction.connection.execute(statement)
+    return int(result.rowcount)
