@@ -1,18 +1,16 @@
 """A connection that breaks at a COMMIT: whether it was kept is unknown, and must be found out, not guessed."""
 
-import tempfile
-from collections.abc import AsyncIterator
-from pathlib import Path
-from typing import cast
+from collections.abc import AsyncIterator, Callable
+from typing import TypeAlias
 
 import pytest
+from agentplat_testkit.relay import ACKNOWLEDGEMENT_BYTES, COMMIT_BYTES, Relay
 
 from agentplat.contracts.interface import TaskFilter
 from agentplat.contracts.store import Closing, Committed, Definition, Keep, Park, Release, Store
 from agentplat.domain.task import Lease, TaskState
 from agentplat.store.connect import open_store
 
-from .cutting import Cut, Relay, relayed
 from .making import (
     block,
     claimed,
@@ -27,16 +25,18 @@ from .making import (
     writing,
 )
 
+Cut: TypeAlias = Callable[[Relay], None]
+
 
 @pytest.fixture
 async def relay_and_store(postgres_url: str) -> AsyncIterator[tuple[Relay, Store]]:
-    with tempfile.TemporaryDirectory(dir="/tmp") as folder:  # a socket's path must be short
-        async with relayed(postgres_url, Path(folder)) as (relay, url):
-            store = open_store(url)
-            await store.open()
-            yield relay, store
-            await store.close()
-        assert relay.cuts == 1, "the fault did not strike"
+    with Relay(postgres_url) as relay:
+        store = open_store(relay.url)
+        await store.open()
+        yield relay, store
+        await store.close()
+    assert relay.struck.total() >= 1, "the fault did not strike"
+    assert not relay.is_armed
 
 
 @pytest.fixture
@@ -49,15 +49,29 @@ def store(relay_and_store: tuple[Relay, Store]) -> Store:
     return relay_and_store[1]
 
 
-@pytest.fixture(params=["before", "after"])
+@pytest.fixture(params=[Relay.cut_commit, Relay.cut_acknowledgement], ids=["before", "after"])
 def cut(request: pytest.FixtureRequest) -> Cut:
-    return cast(Cut, request.param)
+    cut: Cut = request.param
+    return cut
+
+
+async def test_a_commit_that_is_cut_at_any_of_its_bytes_is_kept_once(relay: Relay, store: Store) -> None:
+    cuts = [(Relay.cut_commit, at) for at in range(COMMIT_BYTES + 1)]
+    cuts += [(Relay.cut_acknowledgement, at) for at in range(ACKNOWLEDGEMENT_BYTES + 1)]
+    claim = await claimed(store)
+    for seq, (cut, at) in enumerate(cuts, 3):
+        cut(relay, at)
+        [result] = await store.commit([writing(claim.lease, seq, block(at))])
+        assert isinstance(result, Committed), (cut.__name__, at)
+    journal = await store.journal(claim.lease.task_id)
+    assert [recorded.seq for recorded in journal] == list(range(1, len(cuts) + 3))
+    assert relay.struck.total() == len(cuts)
 
 
 @pytest.mark.parametrize("closing", [Keep(), Park(wake_after=None), Release()], ids=lambda each: type(each).__name__)
 async def test_a_commit_is_kept_once_and_known_as_kept(relay: Relay, store: Store, cut: Cut, closing: Closing) -> None:
     claim = await claimed(store)
-    relay.cut = cut
+    cut(relay)
     [result] = await store.commit([writing(claim.lease, 3, started(), block(), closing=closing)])
     assert isinstance(result, Committed)
     journal = await store.journal(claim.lease.task_id)
@@ -71,7 +85,7 @@ async def test_an_end_is_kept_once_and_known_as_kept(relay: Relay, store: Store,
         write = ending((await claimed(store)).lease, 3)
     else:
         write = ending(Lease(await submitted(store), 0, None), 2, TaskState.CANCELLED)
-    relay.cut = cut
+    cut(relay)
     [result] = await store.commit([write])
     assert isinstance(result, Committed)
     assert (await kinds(store, write.lease.task_id)).count("TaskFinished") == 1
@@ -80,7 +94,7 @@ async def test_an_end_is_kept_once_and_known_as_kept(relay: Relay, store: Store,
 
 async def test_a_batch_is_accepted_once(relay: Relay, store: Store, cut: Cut) -> None:
     tasks = [new_task(idempotency_key="k", fingerprint="1"), new_task(definition="abc")]
-    relay.cut = cut
+    cut(relay)
     results = await store.submit(tasks, [Definition(hash="abc", name="n", version=None, document={})])
     assert [(result.task_id, result.created) for result in results] == [(task.id, True) for task in tasks]
     assert len(await store.tasks(TaskFilter())) == len(await store.audit()) == 2
@@ -89,7 +103,7 @@ async def test_a_batch_is_accepted_once(relay: Relay, store: Store, cut: Cut) ->
 async def test_what_was_claimed_reaches_the_worker(relay: Relay, store: Store, cut: Cut) -> None:
     await store.submit([new_task() for _ in range(3)])
     worker_id = await working(store)
-    relay.cut = cut
+    cut(relay)
     claims = await store.claim(worker_id, 2)
     assert [claim.lease.fence for claim in claims] == [1, 1]
     running = await store.tasks(TaskFilter(status=TaskState.RUNNING))
@@ -102,7 +116,7 @@ async def test_what_was_claimed_reaches_the_worker(relay: Relay, store: Store, c
 async def test_what_was_told_is_told_once(relay: Relay, store: Store, cut: Cut) -> None:
     claim = await claimed(store)
     item = signal(claim.lease.task_id)
-    relay.cut = cut
+    cut(relay)
     assert await store.tell(item)
     assert await store.inbox([claim.lease]) == [item]
     assert not await store.tell(signal(claim.lease.task_id))
@@ -110,7 +124,7 @@ async def test_what_was_told_is_told_once(relay: Relay, store: Store, cut: Cut) 
 
 async def test_a_worker_is_registered_and_its_tasks_are_returned(relay: Relay, store: Store, cut: Cut) -> None:
     worker = new_worker()
-    relay.cut = cut
+    cut(relay)
     await store.register_worker(worker, 60.0)
     await claimed(store, worker.id)
     await store.expire_worker(worker.id)

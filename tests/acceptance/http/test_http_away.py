@@ -3,7 +3,6 @@
 import asyncio
 import json
 import sqlite3
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
@@ -11,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from agentplat_testkit.relay import Relay
 from websockets.asyncio.client import connect
 
 from . import shapes
 from .conftest import NewDatabase
 from .processes import Server, served, wait_for
-from .relay import Relay
 from .shapes import demand, problem
 
 
@@ -33,11 +32,8 @@ def deployment(backend: str, folder: Path, new_database: NewDatabase) -> Iterato
     with ExitStack() as stack:
         url = new_database()
         if backend == "postgresql":
-            # Not below pytest's folder: the path of a socket has 107 bytes at most.
-            relay = Relay(Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="agentplat-relay-"))), url)
-            relay.mend()
-            stack.callback(relay.cut)
-            url, leave, come_back = relay.url, relay.cut, relay.mend
+            relay = stack.enter_context(Relay(url))
+            url, leave, come_back = relay.url, relay.refuse, relay.mend
         else:
             file = Path(url.removeprefix("sqlite:///"))
             elsewhere = file.with_suffix(".away")
@@ -88,6 +84,7 @@ def test_what_needs_the_database_says_so_and_nothing_is_lost(deployment: Deploym
             assert "Retry-After" in refused.headers
             assert "/tmp/" not in found["detail"]
             assert "postgres@" not in found["detail"]
+            assert "127.0.0.1" not in found["detail"]
         for path in ("/admin/agents", "/admin/tools", "/admin/workflows", "/v1/plugins", "/metrics", "/openapi.json"):
             assert server.get(path).status_code == 200
         problem(server.post("/tasks", {"type": "agent:nope"}), 400)
