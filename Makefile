@@ -45,8 +45,10 @@ demo: $(bootstrap) ## Run the main workflow over real documents (TOPIC="..." DOC
 test: setup ## Install, then run the whole suite on SQLite and PostgreSQL
 	$(BIN)/pytest -n $(WORKERS) --dist worksteal $(ARGS)
 
-chaos: setup ## Kill real workers, 20 times on each database (RUNS=, SEED=)
-	AGENTPLAT_CHAOS_RUNS=$(or $(RUNS),20) $(if $(SEED),AGENTPLAT_CHAOS_SEED=$(SEED)) $(BIN)/pytest tests/chaos $(ARGS)
+chaos: setup ## Break workers, wires and databases, often (RUNS=20 FAULTS=300 RESTARTS=60 SEED=)
+	AGENTPLAT_CHAOS_RUNS=$(or $(RUNS),20) AGENTPLAT_CHAOS_FAULTS=$(or $(FAULTS),300) \
+		AGENTPLAT_CHAOS_RESTARTS=$(or $(RESTARTS),60) $(if $(SEED),AGENTPLAT_CHAOS_SEED=$(SEED)) \
+		$(BIN)/pytest tests/chaos $(ARGS)
 
 bench: setup ## Measure everything beside its peers, and renew the page of results: hours (REPS=, WORKLOADS=, PEERS=)
 	$(BIN)/python benchmarks/run.py --reps $(or $(REPS),5) --workloads "$(WORKLOADS)" --peers "$(PEERS)" \

@@ -100,6 +100,15 @@ def test_what_was_committed_is_there_after_a_crash_and_a_restart() -> None:
         assert ask(server.url(), "select number from kept") == 7
 
 
+def test_only_a_crash_needs_a_recovery_and_the_address_stays() -> None:
+    with PostgresServer() as server:
+        url = server.url()
+        server.restart()
+        assert (ask(url, "select 1"), server.recoveries) == (1, 0)
+        server.restart(signal.SIGQUIT)
+        assert (ask(url, "select 1"), server.recoveries) == (1, 1)
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems remove the server at the next start")
 def test_the_server_dies_with_its_killed_owner_and_its_folder_goes_at_the_next_start() -> None:
     with owned_elsewhere(OWNER) as (owner, pid, url):

@@ -168,13 +168,13 @@ def stop(pid: int, database_url: str) -> None:
     file = database_url.removeprefix("sqlite:///")
     while True:
         send(pid, signal.SIGSTOP)
-        if file == database_url or _is_writable(file):
+        if file == database_url or is_writable(file):
             return
         send(pid, signal.SIGCONT)
         time.sleep(0.01)
 
 
-def _is_writable(file: str) -> bool:
+def is_writable(file: str) -> bool:
     with closing(sqlite3.connect(file, timeout=0.5, isolation_level=None)) as connection:
         try:
             connection.execute("BEGIN IMMEDIATE")

@@ -121,6 +121,16 @@ class PostgresServer:
             self._postmaster.wait()
         self._postmaster = None
 
+    def restart(self, how: signal.Signals = signal.SIGINT) -> None:
+        """Stop and start it, at the same address."""
+        self.stop(how)
+        self.start()
+
+    @property
+    def recoveries(self) -> int:
+        """How often it came up after a crash and had to repair itself from its log."""
+        return self._output.read_text(errors="replace").count("automatic recovery in progress")
+
     def close(self) -> None:
         """Stop the server and remove its folder."""
         self.stop(signal.SIGQUIT)
