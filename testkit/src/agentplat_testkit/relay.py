@@ -1,7 +1,6 @@
 """A wire to PostgreSQL that breaks when a test says so, in every way in which wires break.
 
-It runs in a thread of its own, so that tests with and without an event loop use it alike, and listens on a TCP port of
-this machine. It reads what goes through it: a COMMIT can be cut at each of its bytes.
+It reads what goes through it: a commit can be cut at each of its bytes.
 """
 
 from __future__ import annotations
@@ -9,16 +8,13 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
-import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Self
 
-from sqlalchemy.engine import make_url
-
+from agentplat_testkit.between import Between
 from agentplat_testkit.wire import Message, Messages, Transactions
 
 __all__ = ["ACKNOWLEDGEMENT_BYTES", "COMMIT_BYTES", "Fault", "Relay"]
@@ -69,39 +65,20 @@ class _Weather:
     pace: float = 0.0  # seconds before each piece
 
 
-class Relay:
+class Relay(Between):
     """Passes everything on to the PostgreSQL at `upstream`; `url` is the address of the same database behind it.
 
-    `struck` counts how often each fault took effect, not how often it was ordered. Encryption is not relayed: `url`
-    says so to the client.
+    `struck` counts how often each fault took effect, not how often it was ordered.
     """
 
     def __init__(self, upstream: str, *, heard: Callable[[Message], None] = lambda message: None) -> None:
         """`heard` is told every message of every client, in the relay's thread."""
-        self._upstream = make_url(upstream)
+        super().__init__(upstream)
         self.heard = heard
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="relay", daemon=True)
-        self._links: dict[_Link, asyncio.Task[None]] = {}
-        self._server: asyncio.Server | None = None
+        self._links: set[_Link] = set()
         self._armed: _Armed | None = None
         self.weather = _Weather()
-        self._fault_of_ours: BaseException | None = None
         self.struck: Counter[Fault] = Counter()
-        self.url = ""
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        asyncio.run_coroutine_threadsafe(self._listen(), self._loop).result()
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        asyncio.run_coroutine_threadsafe(self._end(), self._loop).result()
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
-        if self._fault_of_ours is not None:
-            raise self._fault_of_ours
 
     # once
 
@@ -149,49 +126,29 @@ class Relay:
     def refuse(self) -> None:
         """Throw everybody out, and let nobody in."""
         self.weather = _Weather(Fault.REFUSAL)
-        self._loop.call_soon_threadsafe(self._close_links)
+        self.soon(self._refuse_all)
 
     def mend(self) -> None:
         """Be a good wire from now on. Connections that were swallowed do not come back: they are reset."""
         self._armed, self.weather = None, _Weather()
-        self._loop.call_soon_threadsafe(self._break_silence)
+        self.soon(self._break_silence)
 
     # all below runs in the relay's thread
 
-    async def _listen(self) -> None:
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
-        port = self._server.sockets[0].getsockname()[1]
-        behind = self._upstream.difference_update_query(["host", "port"]).set(host="127.0.0.1", port=port)
-        behind = behind.update_query_dict({"sslmode": "disable", "gssencmode": "disable"})
-        self.url = behind.render_as_string(hide_password=False)
-
-    async def _end(self) -> None:
-        assert self._server is not None
-        self._server.close()
-        for serving in self._links.values():
-            serving.cancel()
-        await asyncio.gather(*self._links.values(), return_exceptions=True)
-        await self._server.wait_closed()
-
-    def _accept(self, client: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
+    async def serve(self, client: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
         if self.weather.fault is Fault.REFUSAL:
             self.struck[Fault.REFUSAL] += 1
             _reset(to_client)
             return
         link = _Link(self, client, to_client)
-        self._links[link] = asyncio.create_task(link.serve())
-        self._links[link].add_done_callback(lambda serving: self._forget(link, serving))
+        self._links.add(link)
+        try:
+            await link.serve()
+        finally:
+            self._links.remove(link)
 
-    def _forget(self, link: _Link, serving: asyncio.Task[None]) -> None:
-        del self._links[link]
-        link.hang_up()  # here, because one that is cancelled before it began to serve does nothing more
-        if not serving.cancelled() and serving.exception() is not None:
-            self._fault_of_ours = serving.exception()
-
-    def _close_links(self) -> None:
-        self.struck[Fault.REFUSAL] += len(self._links)
-        for serving in self._links.values():
-            serving.cancel()
+    def _refuse_all(self) -> None:
+        self.struck[Fault.REFUSAL] += self.throw_out()
 
     def _break_silence(self) -> None:
         for link in self._links:
@@ -199,8 +156,8 @@ class Relay:
 
     async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """A connection to the server itself."""
-        host = str(self._upstream.query.get("host") or self._upstream.host or "localhost")
-        port = int(str(self._upstream.query.get("port") or self._upstream.port or 5432))
+        host = str(self.upstream.query.get("host") or self.upstream.host or "localhost")
+        port = int(str(self.upstream.query.get("port") or self.upstream.port or 5432))
         if host.startswith("/"):
             return await asyncio.open_unix_connection(f"{host}/.s.PGSQL.{port}")
         return await asyncio.open_connection(host, port)
@@ -234,9 +191,6 @@ class _Link:
                 await self._pass_on()
             finally:
                 self._to_server.transport.abort()
-
-    def hang_up(self) -> None:
-        self._to_client.transport.abort()
 
     async def _pass_on(self) -> None:
         for writer in (self._to_client, self._to_server):
