@@ -41,7 +41,7 @@ async def run(platform: Platform) -> AsyncIterator[Run]:
         platform.store,
         lambda: platform.registries,
         platform.definitions,
-        Bodies(lambda: platform.registries, platform.settings, platform.definitions).run,
+        Bodies(lambda: platform.registries, platform.settings).run,
         Watcher(platform.plugins.observers),
         options=WorkerOptions(poll_seconds=0.02),
         plugins={},

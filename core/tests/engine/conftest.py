@@ -37,14 +37,14 @@ async def engine(store: Store, tmp_path: Path, script: Script) -> AsyncIterator[
     settings = Settings(project=tmp_path)
     client = LocalClient(
         store,
-        lambda: engine.registries,
+        lambda: made.registries,
         definitions,
         hash_user=user_hasher("hmac-sha256", b"0123456789abcdef"),
         plugins=list,
         development=True,
     )
-    engine = Engine(store, registries, definitions, client, settings)
-    yield engine
-    for worker, serving in engine.workers:
+    made = Engine(store, registries, definitions, client, settings)
+    yield made
+    for worker, serving in made.workers:
         worker.stop()
         await asyncio.wait([serving], timeout=10)

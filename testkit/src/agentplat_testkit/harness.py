@@ -170,8 +170,8 @@ class StepHarness:
             tenant=self._tenant,
             remaining=self._timeout.total_seconds,
         )
-        key = idempotency_key(self.task_id, StepPath((("step", 1),)), "step", name)
-        return toolbox.context(self.tool(name), key)
+        path = StepPath((("step", 1),))
+        return toolbox.context(self.tool(name), lambda: idempotency_key(self.task_id, path, "step", name))
 
 
 def agent_context(
