@@ -26,7 +26,7 @@ endif
 BIN := .venv/bin
 bootstrap := $(filter .uv/%,$(UV))
 
-.PHONY: help setup demo test chaos bench bench-short test-pythons format format-check lint types layers architecture public-api docs docs-write \
+.PHONY: help setup demo test chaos bench bench-short model mutations test-pythons format format-check lint types layers architecture public-api docs docs-write \
 	wheels validate build constraints clean
 
 help: ## List these commands
@@ -57,6 +57,13 @@ bench: setup ## Measure everything beside its peers, and renew the page of resul
 
 bench-short: setup ## Let agentplat and the limit run every kind of benchmark once, small: a minute or two; time is only reported
 	$(BIN)/python benchmarks/run.py --short --reps 1 --retries 0 --patience 0 $(ARGS)
+
+model: setup ## Play 1,000 histories of several workers against a model, on each database (HISTORIES=, SEED=, SHRINK=1)
+	AGENTPLAT_MODEL_HISTORIES=$(or $(HISTORIES),1000) AGENTPLAT_MODEL_SEED=$(or $(SEED),$(shell date +%s)) \
+		$(if $(SHRINK),AGENTPLAT_MODEL_SHRINK=1) $(BIN)/pytest core/tests/store/test_model.py core/tests/store/test_crowd.py $(ARGS)
+
+mutations: setup ## Put each of many bugs into a copy of the core, and see the suite catch it
+	AGENTPLAT_BUGS=all $(BIN)/pytest tests/protocol $(ARGS)
 
 test-pythons: $(bootstrap) ## Run the suite on every Python from 3.11 to 3.13 that this machine has
 	@.ci/test-pythons $(UV) $(WORKERS) $(ARGS)

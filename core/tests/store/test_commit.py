@@ -171,7 +171,10 @@ async def test_a_lost_lease_costs_only_its_own_task(store: Store) -> None:
     results = await store.commit([writing(claim.lease, 3, block()) for claim in claims])
     assert [type(result) for result in results] == [Committed, Lost, Committed]
     assert results[0] == results[2]
-    assert await kinds(store, lost.lease.task_id) == ["TaskSubmitted", "TaskClaimed"]
+    before = ["TaskSubmitted", "TaskClaimed"]
+    after = [[*before, "BlockStarted"], before, [*before, "BlockStarted"]]
+    assert [await kinds(store, claim.lease.task_id) for claim in claims] == after
+
 
 
 @pytest.mark.parametrize(

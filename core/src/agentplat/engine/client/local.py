@@ -30,7 +30,7 @@ from agentplat.engine.client import steering
 from agentplat.engine.client.describe import describe_agents, describe_tools, describe_workflows
 from agentplat.engine.client.identity import HashUser
 from agentplat.engine.client.news import News
-from agentplat.engine.client.submission import submit
+from agentplat.engine.client.submission import submit, value_fault
 from agentplat.engine.client.views import task_view
 from agentplat.engine.definitions import Definitions
 from agentplat.engine.history import fold
@@ -143,7 +143,7 @@ class LocalClient:
         return await self.task(submitted.task_id)
 
     async def signal(self, task_id: UUID, name: str, payload: JsonValue, key: str) -> None:
-        fault = unstorable(payload, "/payload") or unstorable(name, "/name") or unstorable(key, "/key")
+        fault = value_fault(payload, "/payload") or unstorable(name, "/name") or unstorable(key, "/key")
         if fault is not None:
             raise InputRejected("The signal", [fault])
         item = InboxItem(
@@ -154,7 +154,7 @@ class LocalClient:
     async def administer(
         self, task_id: UUID, *, status: TaskState, output: JsonObject | None = None, error: str | None = None
     ) -> TaskView:
-        fault = unstorable(output, "/output") or unstorable(error, "/error")
+        fault = value_fault(output, "/output") or value_fault(error, "/error")
         if fault is not None:
             raise InputRejected("The change", [fault])
         await steering.administer(TaskId(task_id), status, output, error, store=self._store)

@@ -14,7 +14,7 @@ from agentplat.contracts.interface import Submission
 from agentplat.contracts.store import NewTask, Store, Submitted
 from agentplat.domain.errors import AgentplatError, InputRejected
 from agentplat.domain.ids import TaskId
-from agentplat.domain.json import JsonObject, unstorable
+from agentplat.domain.json import JsonObject, JsonValue, unstorable
 from agentplat.engine.catalog import Catalog
 from agentplat.engine.client.identity import Caller, HashUser, recognise
 from agentplat.engine.definitions import Definitions, split_type
@@ -72,12 +72,16 @@ def _faults(submission: Submission) -> list[tuple[str, str]]:
         wrong.append(("/priority", f"is not between -{_MAX_PRIORITY} and {_MAX_PRIORITY}"))
     if not 0 <= submission.delay <= 366 * 86_400:
         wrong.append(("/delay", "is not between 0 seconds and a year"))
-    found = unstorable(submission.input, "/input")
-    if found is not None:
-        return [*wrong, found]
-    if len(_canonical(submission.input)) > MAX_INPUT_BYTES:
-        wrong.append(("/input", f"is larger than {MAX_INPUT_BYTES} bytes"))
-    return wrong
+    found = value_fault(submission.input, "/input")
+    return wrong if found is None else [*wrong, found]
+
+
+def value_fault(value: JsonValue, pointer: str) -> tuple[str, str] | None:
+    """Where and why a value from a client cannot be kept, or is larger than 1 MiB; None when it is welcome."""
+    found = unstorable(value, pointer)
+    if found is None and len(_canonical(value)) > MAX_INPUT_BYTES:
+        return pointer, f"is larger than {MAX_INPUT_BYTES} bytes"
+    return found
 
 
 def _misfits(catalog: Catalog, type: str, given: JsonObject) -> list[tuple[str, str]]:
@@ -119,7 +123,7 @@ def _new_task(submission: Submission, caller: Caller, definition: str | None) ->
     )
 
 
-def _canonical(value: JsonObject) -> bytes:
+def _canonical(value: JsonValue) -> bytes:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
 
