@@ -176,7 +176,6 @@ async def test_a_lost_lease_costs_only_its_own_task(store: Store) -> None:
     assert [await kinds(store, claim.lease.task_id) for claim in claims] == after
 
 
-
 @pytest.mark.parametrize(
     "values",
     [
