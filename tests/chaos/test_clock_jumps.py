@@ -136,7 +136,7 @@ def _check(journal: list[JournalView]) -> None:
     began: dict[Any, tuple[datetime, float]] = {}
     for event in journal:
         if event.kind in ("wait_started", "retry_scheduled"):
-            began[event.content["path"]] = (event.at, float(event.content["delay"]))
+            began[event.content["path"]] = (event.at, float(str(event.content["delay"])))
         if event.kind == "timer_fired":
             at, delay = began[event.content["path"]]
             assert event.at - at >= timedelta(seconds=delay * 0.95)
