@@ -172,7 +172,7 @@ async def test_upkeep_goes_along_indexes(plans: Plans, store: Store, filled_url:
         walked = await database.write(lambda begun: retention.remove_history(begun, UUID(int=0), end, over_by))
         assert walked.rows["journal"] >= retention.ROWS
         walked = await database.write(lambda begun: retention.remove_tasks(begun, UUID(int=0), end, over_by))
-        assert walked.rows == {"tasks": 1000}
+        assert walked.rows == {"tasks": 667}  # whose history has just gone
         assert await database.write(lambda begun: retention.remove_submissions(begun, over_by)) == 1000
         assert await database.write(lambda begun: retention.remove_audit(begun, over_by)) == 1000
         assert await database.write(lambda begun: begun.connection.run_sync(partitions.is_wanted, end, over_by))

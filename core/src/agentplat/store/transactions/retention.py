@@ -12,13 +12,13 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Delete, Select, delete, exists, select, text, tuple_, update
+from sqlalchemy import Delete, Select, delete, exists, select, text, tuple_, update
 
 from agentplat.store.database import Transaction
 from agentplat.store.tables import SCHEMA, audit, calls, definitions, journal, submissions, tasks
 from agentplat.store.transactions.prepared import dialect_of
 
-ROWS = 5000
+ROWS = 2000
 """A step of a journal's removal looks at so many rows, and goes on to the end of the last task."""
 
 _PAGE = 1000
@@ -56,29 +56,28 @@ async def be_alone(transaction: Transaction) -> None:
 async def remove_history(transaction: Transaction, after: UUID, before: UUID, cutoff: datetime) -> Walked:
     """Remove journal and calls of the next tasks that ended up to `cutoff`, with ids between `after` and `before`."""
     found = select(journal.c.task_id).where(journal.c.task_id > after, journal.c.task_id < before)
-    last = await _last(transaction, found.order_by(journal.c.task_id, journal.c.seq).limit(ROWS))
-    if last is None:
+    seen = await _ids(transaction, found.order_by(journal.c.task_id, journal.c.seq).limit(ROWS))
+    if not seen:
         return Walked(None)
-    over = select(tasks.c.id).where(*_within(tasks.c.id, after, last), tasks.c.finished_at <= cutoff)
-    rows = {}
-    for table in (journal, calls):
-        old = delete(table).where(*_within(table.c.task_id, after, last), table.c.task_id.in_(over))
-        rows[table.name] = await _removed(transaction, old)
-    return Walked(last, rows)
+    over = await _ids(transaction, select(tasks.c.id).where(tasks.c.id.in_(seen), tasks.c.finished_at <= cutoff))
+    removed = {
+        table.name: await _removed(transaction, delete(table).where(table.c.task_id.in_(over)))
+        for table in (journal, calls)
+        if over
+    }
+    return Walked(seen[-1], removed)
 
 
 async def remove_tasks(transaction: Transaction, after: UUID, before: UUID, cutoff: datetime) -> Walked:
     """Remove the next tasks that ended up to `cutoff` and have no history any more. Their audit stays."""
     found = select(tasks.c.id).where(tasks.c.id > after, tasks.c.id < before).order_by(tasks.c.id).limit(_PAGE)
-    last = await _last(transaction, found)
-    if last is None:
+    seen = await _ids(transaction, found)
+    if not seen:
         return Walked(None)
-    # The range is said of both tables, so that the planner leaves out the partitions where nothing can be.
-    recorded = select(journal.c.task_id).where(
-        journal.c.task_id == tasks.c.id, *_within(journal.c.task_id, after, last)
-    )
-    old = delete(tasks).where(*_within(tasks.c.id, after, last), tasks.c.finished_at <= cutoff, ~recorded.exists())
-    return Walked(last, {tasks.name: await _removed(transaction, old)})
+    recorded = await _ids(transaction, select(journal.c.task_id).where(journal.c.task_id.in_(seen), journal.c.seq == 1))
+    bare = sorted(set(seen).difference(recorded))
+    old = delete(tasks).where(tasks.c.id.in_(bare), tasks.c.finished_at <= cutoff)
+    return Walked(seen[-1], {tasks.name: await _removed(transaction, old)} if bare else {})
 
 
 async def remove_submissions(transaction: Transaction, cutoff: datetime) -> int:
@@ -120,13 +119,13 @@ async def remove_definitions(transaction: Transaction, at: datetime) -> int:
     return await _removed(transaction, delete(definitions).where(tuple_(*key).in_(old)))
 
 
-async def _last(transaction: Transaction, found: Select[UUID]) -> UUID | None:
-    """The last of the ids that `found` gives."""
-    return max((await transaction.connection.execute(found)).scalars(), default=None)
+async def _ids(transaction: Transaction, found: Select[UUID]) -> list[UUID]:
+    """The ids that `found` gives, each once, in its order.
 
-
-def _within(column: ColumnElement[UUID], after: UUID, last: UUID) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
-    return column > after, column <= last
+    What follows names them one by one: of a range of ids that is narrow the planner expects one row, and may then read
+    the whole range again for each row of the other table.
+    """
+    return list(dict.fromkeys((await transaction.connection.execute(found)).scalars()))
 
 
 async def _removed(transaction: Transaction, statement: Delete) -> int:
