@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from . import benchmarks, commands, errors, hooks, http, language, settings, states, telemetry
+from . import benchmarks, commands, doctor, errors, hooks, http, language, settings, states, telemetry
 
 RENDERERS: Mapping[str, Callable[[], str]] = {
     "settings": settings.settings,
@@ -16,6 +16,8 @@ RENDERERS: Mapping[str, Callable[[], str]] = {
     "errors": errors.errors,
     "failures": errors.failures,
     "commands": commands.commands,
+    "doctor-errors": doctor.errors,
+    "doctor-warnings": doctor.warnings,
     "filters": language.filters,
     "later-keys": language.later_keys,
     "diagnostics": language.diagnostics,

@@ -1,0 +1,156 @@
+"""The examination: every predicate over one snapshot of a database."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from queue import SimpleQueue
+from typing import Any, TypeAlias
+from uuid import UUID
+
+from sqlalchemy import Connection, Integer, Uuid, select, text
+from sqlalchemy.exc import DBAPIError
+
+from agentplat.domain.errors import StoreUnavailable
+from agentplat.store.address import Address, Dialect
+from agentplat.store.columns import clock
+from agentplat.store.tables import POISON_LIMIT
+from agentplat_doctor.predicates import PREDICATES, UNREADABLE
+from agentplat_doctor.questions import EXAMPLES, Question, asked_on, codes, counted
+from agentplat_doctor.report import Finding, Report
+from agentplat_doctor.snapshot import is_unreadable, said_by, snapshot
+
+SLICE = 20_000
+"""Tasks whose journals are added up at a time: few enough for the processor's cache, many enough to pay for a plan."""
+
+MINUTE = timedelta(minutes=1)
+"""So long everything that is done within seconds may take before it is worth a warning."""
+
+Progress: TypeAlias = Callable[[int, int], None]
+"""Called with how many statements are through, and how many there are."""
+
+_Rows: TypeAlias = Sequence[tuple[str, str, int]]
+_LOWEST, _HIGHEST = UUID(int=0), UUID(int=2**128 - 1)
+_BOUNDS = """
+SELECT id, place FROM (SELECT id, row_number() OVER (ORDER BY id) AS place FROM agentplat.tasks) AS placed
+WHERE place % :size = 0
+ORDER BY place
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class _Unit:
+    """One statement to be sent."""
+
+    question: Question
+    values: Mapping[str, Any]
+
+
+@dataclass(slots=True)
+class _Tally:
+    """What the statements have found so far."""
+
+    counts: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    examples: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+
+    def add(self, rows: _Rows) -> None:
+        for code, total in {code: total for code, _, total in rows}.items():
+            self.counts[code] += total
+        for code, example, _ in rows:
+            self.examples[code].append(example)
+
+    def finding(self, code: str) -> Finding:
+        examples = sorted(set(self.examples[code]))[:EXAMPLES]
+        return Finding(predicate=PREDICATES[code], count=self.counts[code], examples=examples)
+
+
+def examine(url: str, progress: Progress = lambda _done, _of: None) -> Report:
+    """What does not hold in the database at `url`. Reads only, and waits for nobody who works on tasks.
+
+    Raises SchemaOutdated when the database is not of this version, StoreUnavailable, SettingsInvalid.
+    """
+    began = time.monotonic()
+    address = Address.parse(url)
+    tally = _Tally()
+    try:
+        with snapshot(address) as connections:
+            tasks, units = _units(connections[0], address.dialect)
+            for done, rows in enumerate(_answers(connections, units, address.dialect), 1):
+                tally.add(rows)
+                progress(done, len(units))
+    except DBAPIError as error:
+        raise StoreUnavailable(f"The database does not answer: {said_by(error)}") from error
+    asked = {UNREADABLE, *(code for question in asked_on(address.dialect) for code in codes(question))}
+    findings = [tally.finding(code) for code in PREDICATES if code in asked]
+    return Report(dialect=address.dialect, tasks=tasks, seconds=time.monotonic() - began, findings=findings)
+
+
+def _units(connection: Connection, dialect: Dialect) -> tuple[int, Sequence[_Unit]]:
+    """How many tasks there are, and what has to be asked."""
+    prefix = "" if dialect == "sqlite" else "agentplat."
+    tasks: int = connection.execute(text(f"SELECT count(*) FROM {prefix}tasks")).scalar_one()  # noqa: S608 - our own name
+    bounds = text(_BOUNDS.replace("agentplat.", prefix)).columns(id=Uuid(), place=Integer())
+    between = [row.id for row in connection.execute(bounds, {"size": SLICE})]
+    slices = list(zip([_LOWEST, *between], [*between, _HIGHEST], strict=True))
+    given = _given(connection.execute(select(clock())).scalar_one())
+    units = []
+    for question in asked_on(dialect):
+        ranges = [{"low": low, "high": high} for low, high in slices] if question.sliced else [{}]
+        units += [_Unit(question, {**given, **bound}) for bound in ranges]
+    return tasks, units
+
+
+def _given(now: datetime) -> Mapping[str, Any]:
+    return {
+        "soon": now + MINUTE,
+        "minute_ago": now - MINUTE,
+        "long_ago": now - 10 * MINUTE,
+        "poison_limit": POISON_LIMIT,
+    }
+
+
+def _answers(connections: Sequence[Connection], units: Sequence[_Unit], dialect: Dialect) -> Iterator[_Rows]:
+    """The rows of each statement, in the order in which they come."""
+    free: SimpleQueue[Connection] = SimpleQueue()
+    for connection in connections:
+        free.put(connection)
+
+    def answer(unit: _Unit) -> _Rows:
+        connection = free.get()
+        try:
+            return _ask(connection, unit, dialect)
+        finally:
+            free.put(connection)
+
+    with ThreadPoolExecutor(max_workers=len(connections)) as executor:
+        try:
+            for future in as_completed([executor.submit(answer, unit) for unit in units]):
+                yield future.result()
+        finally:
+            executor.shutdown(cancel_futures=True)
+
+
+def _ask(connection: Connection, unit: _Unit, dialect: Dialect) -> _Rows:
+    statement = counted(unit.question, dialect)
+    values = {name: unit.values[name] for name in statement.parameters}
+    try:
+        with connection.begin_nested():
+            return [
+                (code, _shown(example), total) for code, example, total in connection.execute(statement.clause, values)
+            ]
+    except DBAPIError as error:
+        if is_unreadable(error):
+            return [(UNREADABLE, f"{unit.question.name}: {said_by(error)}", 1)]
+        raise
+
+
+def _shown(example: str) -> str:
+    """Ids in the form in which everything else shows them; SQLite keeps them without dashes."""
+    try:
+        return str(UUID(example))
+    except ValueError:
+        return example

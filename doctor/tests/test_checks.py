@@ -1,0 +1,157 @@
+"""How the examination goes about it: one snapshot, slices, read only, whatever the server's limits are."""
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from agentplat_doctor import checks
+from agentplat_doctor.checks import examine
+from agentplat_doctor.snapshot import snapshot
+from sqlalchemy import Connection, create_engine, select, text, update
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError
+
+from agentplat.domain.errors import SchemaOutdated, SettingsInvalid, StoreUnavailable
+from agentplat.store.address import Address
+from agentplat.store.tables import VERSION_TABLE, journal, queue, tasks
+
+from .hand import Hand, at, hand, id_of
+from .healthy import NOBODY, TASKS
+from .test_drills import broken
+
+
+def strike(url: str, *how: Callable[[Hand], None]) -> None:
+    with hand(url) as striking:
+        for each in how:
+            each(striking)
+
+
+def test_slices_of_any_size_find_the_same(healthy_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def everywhere(striking: Hand) -> None:
+        striking.do(update(tasks).values(input_tokens=tasks.c.input_tokens + 1))
+        striking.do(update(journal).where(at("done", 9)).values(task_id=NOBODY))
+        striking.do(update(queue).where(queue.c.worker_id.is_not(None)).values(worker_id=NOBODY))
+
+    strike(healthy_url, everywhere)
+    whole = examine(healthy_url)
+    monkeypatch.setattr(checks, "SLICE", 5)
+    said: list[tuple[int, int]] = []
+    sliced = examine(healthy_url, lambda done, of: said.append((done, of)))
+
+    assert sliced.findings == whole.findings
+    counts = {finding.predicate.code: finding.count for finding in whole.errors}
+    assert counts["totals_differ"] == len(TASKS)
+    assert counts["journal_without_task"] == 1
+    assert counts["owner_unknown"] == 2
+    [totals] = [finding for finding in sliced.errors if finding.predicate.code == "totals_differ"]
+    assert totals.examples == [str(task_id) for task_id in sorted(TASKS.values())[:5]]
+    assert said[-1][0] == said[-1][1] == len(said) > 10
+
+
+def test_what_is_committed_meanwhile_is_not_seen(healthy_url: str) -> None:
+    def status_of(connection: Connection) -> object:
+        prefix = "" if connection.dialect.name == "sqlite" else "agentplat."
+        return connection.execute(text(f"SELECT DISTINCT type FROM {prefix}tasks")).scalars().all()
+
+    with snapshot(Address.parse(healthy_url)) as connections:
+        before = [status_of(connection) for connection in connections]
+        strike(healthy_url, lambda striking: striking.do(update(tasks).values(type="workflow:another")))
+        assert [status_of(connection) for connection in connections] == before
+    with snapshot(Address.parse(healthy_url)) as connections:
+        assert [status_of(connection) for connection in connections] == [["workflow:another"]] * len(connections)
+
+
+def test_nothing_can_be_written(healthy_url: str) -> None:
+    with snapshot(Address.parse(healthy_url)) as connections:
+        for connection in connections:
+            prefix = "" if connection.dialect.name == "sqlite" else "agentplat."
+            with pytest.raises(DBAPIError, match=r"read-?only"):
+                connection.execute(text(f"DELETE FROM {prefix}tasks"))
+
+
+def test_who_may_only_read_may_examine(postgres_url: str) -> None:
+    name = f"reader_{make_url(postgres_url).database}"
+
+    def reader(striking: Hand) -> None:
+        striking.say(f"CREATE ROLE {name} LOGIN")
+        striking.say(f"GRANT USAGE ON SCHEMA agentplat TO {name}")
+        striking.say(f"GRANT SELECT ON ALL TABLES IN SCHEMA agentplat TO {name}")
+
+    strike(postgres_url, reader)
+    try:
+        report = examine(make_url(postgres_url).set(username=name).render_as_string(hide_password=False))
+        assert report.errors == []
+    finally:
+        strike(postgres_url, lambda striking: striking.say(f"DROP OWNED BY {name}; DROP ROLE {name}"))
+
+
+def test_the_file_of_sqlite_stays_as_it_is(sqlite_url: str) -> None:
+    file = Path(str(make_url(sqlite_url).database))
+    before = hashlib.sha256(file.read_bytes()).hexdigest()
+    examine(sqlite_url)
+    assert hashlib.sha256(file.read_bytes()).hexdigest() == before
+
+
+def test_time_limits_of_the_server_are_no_matter(postgres_url: str) -> None:
+    limits = ("statement_timeout", "idle_in_transaction_session_timeout", "transaction_timeout")
+    with hand(postgres_url) as striking:
+        for limit in limits:
+            striking.say(f"ALTER DATABASE {make_url(postgres_url).database} SET {limit} = '1s'")
+    engine = create_engine(postgres_url)
+    with engine.connect() as limited, pytest.raises(DBAPIError, match="timeout"):
+        limited.execute(text("SELECT pg_sleep(1.5)"))
+    engine.dispose()
+    with snapshot(Address.parse(postgres_url)) as connections:
+        for connection in connections:
+            connection.execute(text("SELECT pg_sleep(1.5)"))
+
+
+def test_a_database_of_another_version_is_refused(healthy_url: str) -> None:
+    with hand(healthy_url) as striking:
+        prefix = "" if striking.is_sqlite else "agentplat."
+        striking.say(f"UPDATE {prefix}{VERSION_TABLE} SET version_num = '9999'")
+    with pytest.raises(SchemaOutdated, match="9999"):
+        examine(healthy_url)
+
+
+def test_an_empty_database_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "empty.db").touch()
+    with pytest.raises(SchemaOutdated, match="db upgrade"):
+        examine(f"sqlite:///{tmp_path}/empty.db")
+
+
+def test_a_database_that_is_not_there_is_said_to_be_away(tmp_path: Path) -> None:
+    with pytest.raises(StoreUnavailable, match=r"none\.db"):
+        examine(f"sqlite:///{tmp_path}/none.db")
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(StoreUnavailable) as away:
+        examine("postgresql://user:secret@/none?host=/nowhere")
+    assert "secret" not in str(away.value)
+    with pytest.raises(SettingsInvalid):
+        examine("mysql://user:secret@host/name")
+
+
+def test_many_are_counted_and_a_few_are_named(healthy_url: str) -> None:
+    strike(healthy_url, lambda striking: striking.do(update(tasks).values(type="agent:another")))
+    [finding] = [f for f in examine(healthy_url).errors if f.predicate.code == "submission_differs"]
+    assert finding.count == len(TASKS)
+    assert list(finding.examples) == [str(task_id) for task_id in sorted(TASKS.values())[:5]]
+
+
+def test_a_task_with_two_gaps_is_one_task(healthy_url: str) -> None:
+    def gaps(striking: Hand) -> None:
+        striking.do(update(journal).where(at("done", 9)).values(seq=12))
+        striking.do(update(journal).where(at("done", 8)).values(seq=10))
+
+    strike(healthy_url, gaps)
+    assert broken(examine(healthy_url)) == {"journal_gap": [str(id_of("done"))]}
+
+
+def test_a_hand_strikes(healthy_url: str) -> None:
+    with hand(healthy_url) as striking:
+        striking.forge("done", 2, fence=9)
+        content = striking.connection.execute(select(journal.c.content).where(at("done", 2))).scalar_one()
+        assert content["fence"] == 9
+        with pytest.raises(AssertionError):
+            striking.do(update(tasks).where(tasks.c.id == NOBODY).values(type="x"))
