@@ -90,7 +90,7 @@ class Adapter:
         workload = getattr(self, WORKLOADS[what], None)
         if workload is None:
             return {"cannot": True}
-        wanted = {**self.defaults.get(what, {}), **options}
+        wanted = {**self.defaults.get(what.replace("P", "W"), {}), **options}
         began = now()
         try:
             numbers = {**workload(**wanted), **self.extras()}
