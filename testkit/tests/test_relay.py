@@ -66,7 +66,7 @@ def test_all_that_is_said_goes_through(relay: Relay, direct: psycopg.Connection)
     assert not relay.struck
 
 
-@pytest.mark.parametrize("at", [0, 1, 5, COMMIT_BYTES - 1])
+@pytest.mark.parametrize("at", [0, 1, 5, 11])
 def test_a_commit_that_did_not_arrive_whole_is_not_done(relay: Relay, direct: psycopg.Connection, at: int) -> None:
     with connect(relay.url) as connection:
         connection.execute("insert into kept values (1)")
@@ -107,6 +107,10 @@ def test_a_commit_in_a_pipeline_is_cut_too(
             insert()
     assert kept(direct) == found
     assert relay.struck.total() == 1
+    assert (
+        relay.cut_size
+        == {Fault.COMMIT_CUT: COMMIT_BYTES, Fault.ACKNOWLEDGEMENT_CUT: ACKNOWLEDGEMENT_BYTES}[next(iter(relay.struck))]
+    )
 
 
 @pytest.mark.parametrize(("cut", "found"), [(Relay.cut_commit, []), (Relay.cut_acknowledgement, [1, 2])])
@@ -168,8 +172,11 @@ def test_a_reset_ends_the_connection_that_speaks_and_no_other(relay: Relay, dire
         with pytest.raises(psycopg.OperationalError):
             speaking.execute("insert into kept values (1)")
         quiet.execute("insert into kept values (2)")
-    assert kept(direct) == [2]
-    assert relay.struck == {Fault.RESET: 1}
+        relay.reset(of="values (4)")
+        quiet.execute("insert into kept values (3)")
+        with pytest.raises(psycopg.OperationalError):
+            quiet.execute("insert into kept values (4)")
+    assert relay.struck == {Fault.RESET: 2}
 
 
 def test_a_black_hole_swallows_all_and_answers_nobody_until_it_is_mended(

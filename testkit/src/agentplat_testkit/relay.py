@@ -19,11 +19,11 @@ from agentplat_testkit.wire import Message, Messages, Transactions
 
 __all__ = ["ACKNOWLEDGEMENT_BYTES", "COMMIT_BYTES", "Fault", "Relay"]
 
-COMMIT_BYTES = 12
-"""A COMMIT as psycopg sends it outside of a pipeline."""
+COMMIT_BYTES = 37
+"""The longest form of a COMMIT: the four messages that psycopg makes of it in a pipeline. Outside, it has 12."""
 
 ACKNOWLEDGEMENT_BYTES = 18
-"""What a server answers: that it committed, and that it is ready."""
+"""What a server answers to it: that it committed, and that it is ready."""
 
 _PIECE = 65536
 _NARROW_PIECE = 64
@@ -50,11 +50,11 @@ class _Armed:
     of: str = ""
     then: Callable[[], None] = lambda: None
 
-    def fits(self, message: Message, committed: Sequence[str] | None) -> bool:
-        """`committed`: what the commit is about that begins with `message`; None if none does."""
+    def fits(self, statement: str | None, committed: Sequence[str] | None) -> bool:
+        """`statement`: what is carried out; `committed`: what the commit is about that begins, None if none does."""
         if self.fault in (Fault.COMMIT_CUT, Fault.ACKNOWLEDGEMENT_CUT):
             return committed is not None and any(self.of in said for said in committed)
-        return bool(message.kind)
+        return not self.of or (statement is not None and self.of in statement)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +79,7 @@ class Relay(Between):
         self._armed: _Armed | None = None
         self.weather = _Weather()
         self.struck: Counter[Fault] = Counter()
+        self.cut_size = 0  # how long the commit or the answer was that was cut last
 
     # once
 
@@ -96,13 +97,13 @@ class Relay(Between):
         """
         self._armed = _Armed(Fault.ACKNOWLEDGEMENT_CUT, at, of, then)
 
-    def reset(self) -> None:
-        """Reset the next connection that says something, in the middle of what it says."""
-        self._armed = _Armed(Fault.RESET)
+    def reset(self, *, of: str = "") -> None:
+        """Reset the next connection that says something, in the middle of it. `of` is a part of the statement."""
+        self._armed = _Armed(Fault.RESET, of=of)
 
-    def half_open(self) -> None:
+    def half_open(self, *, of: str = "") -> None:
         """Let the server of the next connection that says something be gone, without a word, until `mend`."""
-        self._armed = _Armed(Fault.HALF_OPEN)
+        self._armed = _Armed(Fault.HALF_OPEN, of=of)
 
     @property
     def is_armed(self) -> bool:
@@ -162,10 +163,10 @@ class Relay(Between):
             return await asyncio.open_unix_connection(f"{host}/.s.PGSQL.{port}")
         return await asyncio.open_connection(host, port)
 
-    def take(self, message: Message, committed: Sequence[str] | None) -> _Armed | None:
+    def take(self, message: Message, statement: str | None, committed: Sequence[str] | None) -> _Armed | None:
         """The fault that strikes with this message of a client, if one does. It is not armed any more then."""
         armed = self._armed
-        if armed is None or not armed.fits(message, committed):
+        if armed is None or not message.kind or not armed.fits(statement, committed):
             return None
         self._armed = None
         return armed
@@ -219,7 +220,8 @@ class _Link:
             whole = b""
             for number, message in enumerate(messages):
                 commits = self._transactions.commits(message)
-                armed = self._relay.take(message, self._transactions.committed if commits else None)
+                statement = self._transactions.statement(message)
+                armed = self._relay.take(message, statement, self._transactions.committed if commits else None)
                 if armed is None:
                     whole += message.raw
                     continue
@@ -257,6 +259,7 @@ class _Link:
                 return True
             case Fault.COMMIT_CUT:
                 asked = await self._up_to_its_end(messages)
+                self._relay.cut_size = len(asked)
                 struck[armed.fault] += 1
                 await self._forward(self._to_server, asked[: armed.at])
                 armed.then()
@@ -299,6 +302,7 @@ class _Link:
         last = results[-1] if results else 0
         before = b"".join(message.raw for message in answer[:last])
         rest = b"".join(message.raw for message in answer[last:])
+        self._relay.cut_size = len(rest)
         if not any(message.kind == "E" for message in answer):
             self._relay.struck[armed.fault] += 1
         armed.then()

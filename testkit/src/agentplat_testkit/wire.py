@@ -84,13 +84,17 @@ class Transactions:
         self._said: list[str] = []
         self.committed: list[str] = []
 
-    def commits(self, message: Message) -> bool:
-        """Whether the commit begins with this message. `committed` then has the statements that it is about."""
+    def statement(self, message: Message) -> str | None:
+        """The SQL that is carried out by this message, if it was prepared by another one too."""
         name = message.prepared_name
         if message.kind == "P":
             self._prepared[name or ""] = message.statement or ""
-            return False
-        statement = message.statement if name is None else self._prepared.get(name, "")
+            return None
+        return message.statement if name is None else self._prepared.get(name, "")
+
+    def commits(self, message: Message) -> bool:
+        """Whether the commit begins with this message. `committed` then has the statements that it is about."""
+        statement = self.statement(message)
         if statement is not None and self._is_commit(statement):
             return True
         return message.kind in ("Q", "S") and self._ends_alone()

@@ -6,7 +6,7 @@ database's. An implementation raises StoreUnavailable when the database does not
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -294,6 +294,9 @@ class Store(Protocol):
         """At most `limit` tasks that nobody else has, by priority and age; none when the worker's row has expired."""
 
     async def claim_suspect(self, worker_id: WorkerId, *, queues: Sequence[str] = ("default",)) -> Claim | None: ...
+
+    async def disown(self, worker_id: WorkerId, known: Collection[TaskId]) -> Sequence[TaskId]:
+        """Give back what this worker owns beside `known`, and return it: claims whose answers were lost."""
 
     async def woken(self, worker_id: WorkerId) -> Sequence[TaskId]:
         """The tasks of this worker whose inbox has something."""

@@ -74,6 +74,8 @@ class Worker:
         self._stop = asyncio.Event()
         self._news = asyncio.Event()  # a hint, a free slot, or the end
         self._told = False  # an inbox may have something
+        self._unheard = False  # a claim may have been committed whose answer was lost
+        self._adopted: set[TaskId] = set()
 
     @property
     def state(self) -> WorkerState:
@@ -134,12 +136,15 @@ class Worker:
         while not self._stop.is_set():
             self._news.clear()  # before the look: what is hinted at meanwhile leads to another one
             try:
+                if self._unheard:
+                    await self._store.disown(self._id, self._adopted)
+                    self._unheard = False
                 found = await self._claim()
                 if self._told:
                     await self._deliver()
             except StoreUnavailable as error:
                 telemetry.log.warning(telemetry.STORE_AWAY, detail=error.detail)
-                found = False
+                found, self._unheard = False, True
             if not found:
                 # Jitter: workers that were started together must not poll together.
                 await self._pause(self._poll_seconds * random.uniform(0.5, 1.5))  # noqa: S311
@@ -184,6 +189,7 @@ class Worker:
 
     def _adopt(self, claim: Claim) -> None:
         telemetry.TASKS_CLAIMED.inc()
+        self._adopted.add(claim.lease.task_id)
         task = asyncio.create_task(self._own(claim))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -199,6 +205,7 @@ class Worker:
             ending = await self._leave(claim, f"agentplat failed on it ({type(error).__name__}); see the worker's log")
         finally:
             self._owners.pop(task_id, None)
+            self._adopted.discard(task_id)
             telemetry.TASKS_OWNED.set(len(self._owners))
             self._news.set()
         telemetry.TASKS_CLOSED.labels(ending).inc()

@@ -64,6 +64,9 @@ class Database(ABC):
     driver_error: ClassVar[type[Exception]]
     """What the driver raises where SQLAlchemy does not stand in between."""
 
+    patience: ClassVar[float | None] = None
+    """Seconds that an attempt may take. What is behind a proxy can fall silent so that no socket notices it."""
+
     async def read(self, work: Work[T], *, attempts: int = ATTEMPTS) -> T:
         """What `work` gives. It reads only, in as many statements as it likes."""
 
@@ -131,7 +134,10 @@ class Database(ABC):
         attempt = 1
         while True:
             try:
-                return await attempted(attempt > 1)
+                async with asyncio.timeout(self.patience):
+                    return await attempted(attempt > 1)
+            except TimeoutError as error:
+                raise StoreUnavailable(f"The database said nothing for {self.patience:g} s.") from error
             except (DBAPIError, self.driver_error) as error:
                 cause = error.orig if isinstance(error, DBAPIError) else error
                 verdict = self.verdict(cause)

@@ -66,6 +66,7 @@ class Postgres(Database):
 
     dialect: ClassVar[Dialect] = "postgresql"
     driver_error: ClassVar[type[Exception]] = Error
+    patience: ClassVar[float | None] = _STATEMENT_TIMEOUT_MS / 1000 + 5.0
 
     def __init__(self, address: Address, *, application: str, pool_size: int = 10) -> None:
         self._engine = create_async_engine(

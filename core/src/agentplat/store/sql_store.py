@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 from uuid import UUID, uuid4
@@ -122,6 +122,12 @@ class SqlStore:
         # Random, and the same for every attempt of this call: a claim whose acknowledgement was lost is found by it.
         options: dict[str, Any] = {"worker_id": worker_id, "claim_id": uuid4(), "limit": limit, "queues": queues}
         return await self._database.perform(lambda again: claims.claim(statement, again, **options))
+
+    async def disown(self, worker_id: WorkerId, known: Collection[TaskId]) -> Sequence[TaskId]:
+        given_back = await self._database.perform(lambda _: claims.disown(worker_id, known))
+        if given_back:
+            self._hint(Hint.WORK)
+        return given_back
 
     async def woken(self, worker_id: WorkerId) -> Sequence[TaskId]:
         return await self._read(claims.woken, worker_id)

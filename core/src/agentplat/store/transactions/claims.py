@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -94,6 +94,12 @@ def _claims(
         )
         for task in due
     ]
+
+
+def disown(worker_id: WorkerId, known: Collection[TaskId]) -> Script[Sequence[TaskId]]:
+    """What this worker owned without knowing it; nobody owns it any more."""
+    [rows] = yield Round([bound("disown", worker_id=worker_id, known=list(known))], last=True)
+    return [TaskId(row.task_id) for row in rows]
 
 
 async def woken(transaction: Transaction, worker_id: WorkerId) -> Sequence[TaskId]:

@@ -1,0 +1,19 @@
+-- Purpose     Give back what a worker owns without knowing it: the answer to its claim was lost.
+-- Parameters  worker_id, known (the ids of the tasks that it knows)
+-- Returns     task_id
+-- Invariant   Sent by the worker itself, which claims nothing meanwhile. Nothing of these tasks is under way, since nobody began
+--             anything. The fence stays, as in return_owned.sql: the next claim raises it. Ordered by task id, as everywhere.
+-- Index       ix_queue_worker
+WITH unknown AS MATERIALIZED (
+    SELECT task_id FROM agentplat.queue
+    WHERE worker_id = :worker_id
+      AND task_id <> ALL (:known::uuid[])                                      -- postgresql
+      AND task_id NOT IN (SELECT value FROM json_each(:known))                 -- sqlite
+    ORDER BY task_id
+    FOR UPDATE                                                                 -- postgresql
+)
+UPDATE agentplat.queue
+SET worker_id = NULL, claim_id = NULL, under_way = false, ready = true, run_at = clock_timestamp()
+WHERE task_id = ANY (ARRAY (SELECT task_id FROM unknown))                      -- postgresql
+WHERE task_id IN (SELECT task_id FROM unknown)                                 -- sqlite
+RETURNING task_id
