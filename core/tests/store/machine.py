@@ -35,9 +35,15 @@ class Machine(History):
     def live(self, moves: Sequence[Move]) -> None:
         """Make the moves, and then compare everything once more, as the store itself shows it."""
         self.start_worker()
-        for name, arguments in moves:
-            getattr(self, name)(**arguments)
-        self.world.runner.run(compare_all(self.book, self.store))
+        made: list[Move] = []
+        try:
+            for name, arguments in moves:
+                made.append((name, arguments))
+                getattr(self, name)(**arguments)
+            self.world.runner.run(compare_all(self.book, self.store))
+        except Exception as error:
+            error.add_note(f"Machine(world).live({made})")
+            raise
 
     # --- clients -------------------------------------------------------------------------------------------
 

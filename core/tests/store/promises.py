@@ -244,13 +244,13 @@ class Book:
                 entry.ready, entry.wake, woken = True, True, woken + 1
                 entry.due, entry.since = "now", self.moment
         poisoned = sorted(entry.task.id for entry in self._open() if entry.is_poisoned)
-        timers = any(e.due == "later" for e in self._open() if e.worker is None and not e.ready and not e.is_poisoned)
+        later = any(e.due == "later" for e in self._open() if e.worker is None and not e.is_poisoned)
         return Sweep(
             workers=dead,
             returned=returned,
             woken=woken,
             poisoned=[Lease(task_id, self.tasks[task_id].fence, None) for task_id in poisoned],
-            next="lease" if self.workers else "timer" if timers else None,
+            next="lease" if self.workers else "timer" if later else None,
         )
 
     # the journal
