@@ -2,6 +2,7 @@ from collections.abc import Iterator
 
 import psycopg
 import pytest
+from agentplat_testkit.pgbouncer import is_installed, pgbouncer
 from agentplat_testkit.pooler import Pooler
 from sqlalchemy.engine import make_url
 
@@ -115,3 +116,12 @@ def test_parameters_that_a_pooler_does_not_take_are_refused(pooler: Pooler) -> N
     with pytest.raises(psycopg.OperationalError, match="unsupported startup parameter: options"):
         connect(pooler.url, options="-c statement_timeout=1000")
     connect(pooler.url).close()
+
+
+@pytest.mark.skipif(not is_installed(), reason="no PgBouncer is installed")
+def test_the_real_one_is_as_strict(postgres_url: str) -> None:
+    with pgbouncer(postgres_url) as behind:
+        with pytest.raises(psycopg.OperationalError, match="unsupported startup parameter: options"):
+            connect(behind, options="-c statement_timeout=1000")
+        with connect(behind) as connection:
+            assert ask(connection, "select 1") == 1

@@ -1,15 +1,22 @@
 """Holding rows of PostgreSQL from outside, so that two transactions meet in the order that a test wants."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Awaitable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any, LiteralString, TypeVar
 
 import psycopg
+import pytest
+from agentplat_testkit.pytest_plugin import POOLER_VARIABLE
 
 from agentplat.store.address import Address
 
 T = TypeVar("T")
+
+needs_own_sessions = pytest.mark.skipif(
+    POOLER_VARIABLE in os.environ, reason="it looks at sessions and at their end, and a pooler keeps them"
+)
 
 
 @asynccontextmanager
@@ -18,7 +25,7 @@ async def holding(url: str, statement: str, *parameters: object) -> AsyncIterato
     address = Address.parse(url).libpq
     async with (
         await psycopg.AsyncConnection.connect(address) as holder,
-        await psycopg.AsyncConnection.connect(address, autocommit=True) as observer,
+        await psycopg.AsyncConnection.connect(address, autocommit=True, prepare_threshold=None) as observer,
     ):
         await holder.execute(statement.encode(), parameters)
         held = Held(holder, observer)
@@ -63,7 +70,9 @@ async def both(*tasks: Awaitable[Any]) -> list[Any]:
 
 async def deadlocks(url: str) -> int:
     """How many there were in this database. Sessions report at their end, so every store must be closed."""
-    async with await psycopg.AsyncConnection.connect(Address.parse(url).libpq, autocommit=True) as observer:
+    async with await psycopg.AsyncConnection.connect(
+        Address.parse(url).libpq, autocommit=True, prepare_threshold=None
+    ) as observer:
 
         async def number(question: LiteralString) -> int:
             row = await (await observer.execute(question)).fetchone()

@@ -16,7 +16,7 @@ from agentplat.store.postgres import Postgres
 from agentplat.store.renewal import Renewal
 
 from .making import block, claimed, new_task, submitted, working, writing
-from .rows_held import deadlocks, holding
+from .rows_held import deadlocks, holding, needs_own_sessions
 
 
 @pytest.fixture
@@ -27,6 +27,7 @@ def server() -> Iterator[PostgresServer]:
         yield server
 
 
+@needs_own_sessions
 async def test_connections_say_who_they_are_and_do_not_hang_for_ever(postgres_url: str) -> None:
     database = Postgres(Address.parse(postgres_url), application="agentplat-test")
     wanted = {
@@ -89,6 +90,7 @@ async def test_a_connection_that_the_server_ends_is_replaced_and_nobody_notices(
     assert len(await store.tasks(TaskFilter())) == 10
 
 
+@needs_own_sessions
 async def test_the_victim_of_a_deadlock_is_tried_again(store_on_postgres: Store, postgres_url: str) -> None:
     store = store_on_postgres
     first, second = await claimed(store), await claimed(store)

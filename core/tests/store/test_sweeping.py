@@ -21,7 +21,7 @@ from .making import (
     working,
     writing,
 )
-from .rows_held import both, deadlocks, holding
+from .rows_held import both, deadlocks, holding, needs_own_sessions
 
 HOLD_QUEUE_ROW = "select 1 from agentplat.queue where task_id = %s for update"
 
@@ -188,6 +188,7 @@ async def test_a_claimer_passes_over_a_row_that_is_being_written(store_on_postgr
     assert [claim.lease.task_id for claim in await store.claim(worker_id, 2)] == [held_task]
 
 
+@needs_own_sessions
 async def test_batches_that_meet_in_another_order_do_not_deadlock(store_on_postgres: Store, postgres_url: str) -> None:
     store = store_on_postgres
     claims = [await claimed(store) for _ in range(4)]
@@ -203,6 +204,7 @@ async def test_batches_that_meet_in_another_order_do_not_deadlock(store_on_postg
     assert await deadlocks(postgres_url) == 0
 
 
+@needs_own_sessions
 async def test_a_sweeper_and_a_batch_of_the_same_worker_do_not_deadlock(
     store_on_postgres: Store, postgres_url: str
 ) -> None:

@@ -55,10 +55,12 @@ class _Session:
     is_idle: bool = True  # between two transactions
 
     async def left_behind(self) -> list[str]:
-        """What others find who get this session. It is closed then."""
+        """What others would find who get this session. It is closed then."""
         self.writer.transport.abort()
-        found = await (await self.libpq.execute(_LEFT_BEHIND)).fetchall()
-        await self.libpq.close()
+        try:
+            found = await (await self.libpq.execute(_LEFT_BEHIND)).fetchall()
+        finally:
+            await self.libpq.close()
         return [what for (what,) in found]
 
     async def close(self) -> None:
@@ -111,8 +113,10 @@ class Pooler(Between):
         async with self._free:
             session = self._sessions.popleft()
             try:
-                if session is None or session.reader.at_eof():
-                    session = await self._opened()
+                if session is not None and session.reader.at_eof():
+                    await session.close()
+                    session = None
+                session = session or await self._opened()
                 yield session
             finally:
                 self._sessions.append(session if session is not None and session.is_idle else None)
@@ -122,7 +126,13 @@ class Pooler(Between):
     async def _opened(self) -> _Session:
         address = self.upstream.set(drivername="postgresql").render_as_string(hide_password=False)
         libpq = await AsyncConnection.connect(address, autocommit=True, sslmode="disable", gssencmode="disable")
-        reader, writer = await asyncio.open_connection(sock=socket.socket(fileno=os.dup(libpq.fileno())))
+        passing = socket.socket(fileno=os.dup(libpq.fileno()))
+        try:
+            reader, writer = await asyncio.open_connection(sock=passing)
+        except BaseException:
+            passing.close()
+            await libpq.close()
+            raise
         return _Session(libpq, reader, writer, Messages(from_client=False))
 
 

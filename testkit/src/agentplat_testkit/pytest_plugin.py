@@ -9,6 +9,7 @@ A suite whose databases should hold tables overrides the fixture `migrate` in it
 
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
@@ -19,6 +20,7 @@ if TYPE_CHECKING:  # every pytest run of an environment imports this module, mos
 __all__ = ["database_url", "migrate", "postgres_url", "sqlite_url"]
 
 SERVER_VARIABLE = "AGENTPLAT_TEST_POSTGRES_URL"
+POOLER_VARIABLE = "AGENTPLAT_TEST_POOLER"
 
 
 @pytest.fixture(scope="session")
@@ -55,9 +57,12 @@ def sqlite_databases(tmp_path_factory: pytest.TempPathFactory) -> "SqliteDatabas
 
 @pytest.fixture
 def postgres_url(postgres_databases: "PostgresDatabases", migrate: "Migrate | None") -> Iterator[str]:
-    """The SQLAlchemy address of a PostgreSQL database that only this test sees."""
-    with postgres_databases.fresh(migrate) as url:
-        yield url
+    """The SQLAlchemy address of a PostgreSQL database that only this test sees.
+
+    AGENTPLAT_TEST_POOLER puts a pooler by transaction before it: ours ("unkind"), or the real one ("pgbouncer").
+    """
+    with postgres_databases.fresh(migrate) as url, _pooled(url) as pooled_url:
+        yield pooled_url
 
 
 @pytest.fixture
@@ -72,3 +77,26 @@ def database_url(request: pytest.FixtureRequest) -> str:
     name = "sqlite_url" if request.param == "sqlite" else "postgres_url"
     url: str = request.getfixturevalue(name)
     return url
+
+
+@contextmanager
+def _pooled(url: str) -> Iterator[str]:
+    which = os.environ.get(POOLER_VARIABLE)
+    if which is None:
+        yield url
+        return
+    from sqlalchemy.engine import make_url
+
+    from agentplat_testkit.pgbouncer import pgbouncer
+    from agentplat_testkit.pooler import Pooler
+
+    def marked(behind: str) -> str:
+        return make_url(behind).update_query_dict({"pooled": "true"}).render_as_string(hide_password=False)
+
+    if which == "pgbouncer":
+        with pgbouncer(url) as behind:
+            yield marked(behind)
+        return
+    with Pooler(url) as pooler:
+        yield marked(pooler.url)
+    assert pooler.left_behind == []
