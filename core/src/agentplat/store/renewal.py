@@ -6,10 +6,13 @@ so renewing is done in another process, and this is all that it imports.
 
 from __future__ import annotations
 
+import os
 import re
+import socket
 import sqlite3
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self, cast
@@ -20,6 +23,7 @@ from agentplat.store.address import Address, Dialect
 from agentplat.store.statements import statement
 
 _SQLITE_TIMEOUT = 2.0
+_PATIENCE = 3.0  # seconds for a whole transaction on PostgreSQL
 _PARAMETER = re.compile(r"(?<!:):([a-z_]+)")
 _POSTGRES_OPTIONS: dict[str, Any] = {
     "application_name": "agentplat-keeper",
@@ -86,15 +90,30 @@ class Renewal:
             if self._open is None:
                 self._open = _connected(self._address)
             connection = self._open
-            connection.execute("BEGIN IMMEDIATE" if self._address.dialect == "sqlite" else "BEGIN")
-            yield _Statements(connection, self._address.dialect)
-            connection.execute("COMMIT")
+            with _bounded(connection) if self._address.dialect == "postgresql" else nullcontext():
+                connection.execute("BEGIN IMMEDIATE" if self._address.dialect == "sqlite" else "BEGIN")
+                yield _Statements(connection, self._address.dialect)
+                connection.execute("COMMIT")
         except driver_error as error:
             self.close()  # in which state it is, nobody knows
             raise StoreUnavailable(f"The database does not answer: {str(error).strip()}") from error
         except BaseException:
             self.close()  # interrupted in a transaction
             raise
+
+
+@contextmanager
+def _bounded(connection: _Connection) -> Iterator[None]:
+    """End what takes too long by ending the connection: behind a proxy that falls silent no socket notices anything."""
+    descriptor = os.dup(cast(Any, connection).fileno())
+    with socket.socket(fileno=descriptor) as own:
+        timer = threading.Timer(_PATIENCE, own.shutdown, [socket.SHUT_RDWR])
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
 
 
 class _Statements:
