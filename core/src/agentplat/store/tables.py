@@ -160,7 +160,8 @@ def _queue_index(name: str, *columns: Any, where: str) -> None:
 _turn = (queue.c.queue, queue.c.priority.desc(), queue.c.run_at, queue.c.task_id)
 _queue_index("claim", *_turn, where="ready AND NOT suspect")
 _queue_index("suspect", *_turn, where="ready AND suspect")
-_queue_index("worker", queue.c.worker_id, where="worker_id IS NOT NULL")
+# Whoever asks for one claim, or for what was told, must not walk through all that the worker owned since a vacuum.
+_queue_index("worker", queue.c.worker_id, queue.c.claim_id, where="worker_id IS NOT NULL")
 _queue_index("woken", queue.c.worker_id, where="worker_id IS NOT NULL AND wake")
 _queue_index("timer", queue.c.run_at, where="NOT ready AND worker_id IS NULL AND run_at IS NOT NULL")
 _queue_index("due", queue.c.run_at, where="ready AND fence >= 0")  # see due.sql

@@ -1,4 +1,4 @@
-"""Journal and calls by month on PostgreSQL, and what retention looks for.
+"""Journal and calls by month on PostgreSQL, what retention looks for, and indexes that dead entries do not slow down.
 
 The tables as they are become the first partition, with everything up to the end of this month: nothing is copied. The
 statements of the version before go on working.
@@ -34,6 +34,8 @@ def upgrade() -> None:
     day = "interval '1 day'" if _is_postgresql() else "86400000000"
     _index("ix_tasks_late", "tasks", "id", where=f"finished_at - created_at > {day}")
     _index("ix_queue_woken", "queue", "worker_id", where="worker_id IS NOT NULL AND wake")
+    op.drop_index("ix_queue_worker", "queue", schema=_schema())
+    _index("ix_queue_worker", "queue", "worker_id", "claim_id", where="worker_id IS NOT NULL")
 
 
 def _is_postgresql() -> bool:
@@ -44,9 +46,11 @@ def _schema() -> str | None:
     return "agentplat" if _is_postgresql() else None
 
 
-def _index(name: str, table: str, column: str, where: str | None = None) -> None:
+def _index(name: str, table: str, *columns: str, where: str | None = None) -> None:
     condition = None if where is None else sa.text(where)
-    op.create_index(op.f(name), table, [column], schema=_schema(), postgresql_where=condition, sqlite_where=condition)
+    op.create_index(
+        op.f(name), table, list(columns), schema=_schema(), postgresql_where=condition, sqlite_where=condition
+    )
 
 
 def _divide(table: str) -> None:
