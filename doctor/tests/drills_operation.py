@@ -67,8 +67,8 @@ def many_dead_rows_of_definitions(hand: Hand) -> list[str]:
 
 @drill("autovacuum_off", dialects=["postgresql"])
 def a_table_that_nobody_vacuums(hand: Hand) -> list[str]:
-    hand.say("ALTER TABLE agentplat.calls SET (autovacuum_enabled = off)")
-    return ["calls"]
+    hand.say("ALTER TABLE agentplat.definitions SET (autovacuum_enabled = off)")
+    return ["definitions"]
 
 
 @drill("wraparound_near", dialects=["postgresql"])
@@ -76,8 +76,8 @@ def a_table_that_was_not_frozen(hand: Hand) -> list[str]:
     hand.say("""
         UPDATE pg_class SET relfrozenxid =
             ((4294967296 + pg_current_xact_id()::text::bigint - 1100000000) % 4294967296)::text::xid
-        WHERE oid = 'agentplat.calls'::regclass""")
-    return ["calls"]
+        WHERE oid = 'agentplat.definitions'::regclass""")
+    return ["definitions"]
 
 
 @drill("index_invalid", dialects=["postgresql"])

@@ -109,6 +109,30 @@ async def test_another_worker_goes_on_where_a_dead_one_stopped(engine: Engine, s
     assert (await engine.kinds(task_id)).count("task_claimed") == 2
 
 
+async def test_a_task_whose_worker_died_in_a_step_is_cancelled_at_once(engine: Engine, script: Script) -> None:
+    begun = asyncio.Event()
+
+    async def hang(given: Given, ctx: AgentContext) -> Given:
+        begun.set()
+        return await asyncio.Event().wait() or {}
+
+    script.bodies["one"] = hang
+    first = engine.start_worker(lease_seconds=600.0)
+    task_id = await engine.submit("workflow:pair")
+    await begun.wait()
+    worker_id = (await engine.store.task(task_id)).worker_id
+    assert worker_id is not None
+    await engine.crash(first)
+    await engine.store.expire_worker(worker_id)
+
+    task = await engine.client.cancel(task_id)
+
+    assert task.status is TaskState.CANCELLED
+    assert (await engine.kinds(task_id))[-5:] == [
+        *("task_claimed", "cancel_requested", "step_cancelled", "block_cancelled", "task_finished")
+    ]
+
+
 async def test_a_stale_owner_cannot_write_and_is_counted(engine: Engine, script: Script) -> None:
     begun, go_on = asyncio.Event(), asyncio.Event()
 

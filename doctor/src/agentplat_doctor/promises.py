@@ -35,7 +35,7 @@ _JOURNAL = (
     ),
     _error(
         "task_without_journal",
-        "There is a task, but no journal of it.",
+        "There is an open task, but no journal of it.",
         "Nobody can work on it, and nobody can say what was done.",
         f"{_HANDS} Restore the events from a backup. {_RETRY}",
     ),

@@ -31,34 +31,35 @@ WITH summary AS MATERIALIZED (
            max(CASE WHEN seq = 1 THEN json_array(content ->> 'type', content -> 'input') END) AS beginning, -- sqlite
            max(CASE WHEN kind = 'task_finished' THEN                                                   -- sqlite
                json_array(content ->> 'status', content -> 'output', content -> 'failure') END) AS ending, -- sqlite
-           -- Two counts in one sum; a cost that is unknown counts as more than any cost can be.
+           -- Two counts in one sum; a cost that is unknown counts as more than any cost can be. What used nothing says nothing.
            sum(CAST(CAST(content -> 'usage' ->> 'input_tokens' AS bigint)
                     + 1000003 * CAST(content -> 'usage' ->> 'output_tokens' AS bigint) AS double precision))
                FILTER (WHERE kind IN ('step_succeeded', 'step_failed', 'step_cancelled')) AS tokens,
            sum(coalesce(CAST(CAST(content -> 'usage' ->> 'cost' AS bigint) AS double precision), 1e12))
-               FILTER (WHERE kind IN ('step_succeeded', 'step_failed', 'step_cancelled')) AS cost
+               FILTER (WHERE kind IN ('step_succeeded', 'step_failed', 'step_cancelled')
+                       AND content -> 'usage' IS NOT NULL) AS cost
     FROM agentplat.journal
     WHERE task_id >= :low AND task_id < :high
     GROUP BY task_id
 ), judged AS (
     SELECT coalesce(t.id, s.task_id) AS id,
            t.id IS NULL AS without_task,
-           s.task_id IS NULL AS without_journal,
+           s.task_id IS NULL AND t.status = 'open' AS without_journal,
            s.events <> s.last_seq AS gap,
            t.status <> 'open' AND s.task_id IS NOT NULL AND s.end_seq IS NULL AS without_end,
            t.status = 'open' AND s.end_seq IS NOT NULL AS still_open,
-           s.checksum IS DISTINCT FROM (                                                               -- postgresql
+           s.task_id IS NOT NULL AND s.checksum IS DISTINCT FROM (                                                               -- postgresql
                jsonb_hash_extended(t.input, 0) # hashtextextended(t.type, 0)                           -- postgresql
                # CASE WHEN s.end_seq IS NULL THEN 0 ELSE                                               -- postgresql
                    jsonb_hash_extended(coalesce(t.output, 'null'), 1)                                  -- postgresql
                    # jsonb_hash_extended(coalesce(t.failure, 'null'), 2) # hashtextextended(t.status, 1) END -- postgresql
            ) AS differs,                                                                               -- postgresql
-           s.beginning IS DISTINCT FROM json_array(t.type, json(t.input)) OR (s.end_seq IS NOT NULL    -- sqlite
+           s.task_id IS NOT NULL AND s.beginning IS DISTINCT FROM json_array(t.type, json(t.input)) OR (s.end_seq IS NOT NULL -- sqlite
                AND s.ending IS DISTINCT FROM json_array(t.status, json(t.output), json(t.failure))     -- sqlite
            ) AS differs,                                                                               -- sqlite
-           coalesce(s.tokens, 0) <> t.input_tokens + 1000003 * t.output_tokens
+           s.task_id IS NOT NULL AND (coalesce(s.tokens, 0) <> t.input_tokens + 1000003 * t.output_tokens
                OR CASE WHEN t.cost IS NULL THEN t.id IS NOT NULL AND coalesce(s.cost, 0) < 1e12
-                       ELSE t.cost <> coalesce(s.cost, 0) END AS counts_differently,
+                       ELSE t.cost <> coalesce(s.cost, 0) END) AS counts_differently,
            s.fence > q.fence AS fence_behind
     FROM summary AS s
     FULL JOIN (SELECT * FROM agentplat.tasks WHERE id >= :low AND id < :high) AS t ON t.id = s.task_id
@@ -89,7 +90,7 @@ UNION ALL
 -- A journal belongs to a task.
 SELECT 'journal_without_task' AS code, id FROM broken WHERE without_task
 UNION ALL
--- Durable acceptance: the task and its first event are committed together.
+-- Durable acceptance: the task and its first event are committed together. Retention removes histories of ended tasks only.
 SELECT 'task_without_journal' AS code, id FROM broken WHERE without_journal
 UNION ALL
 -- The first event is what was submitted, and the row shows it.

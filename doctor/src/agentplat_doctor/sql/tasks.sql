@@ -41,3 +41,4 @@ UNION ALL
 SELECT 'poisoned_without_evidence' AS code, t.id FROM agentplat.tasks AS t
 WHERE t.status = 'error' AND t.failure ->> 'code' = 'poisoned' AND t.failure -> 'details' ->> 'crashes' IS NOT NULL
   AND (SELECT count(*) FROM agentplat.journal AS j WHERE j.task_id = t.id AND j.kind = 'task_claimed') < :poison_limit
+  AND EXISTS (SELECT 1 FROM agentplat.journal AS j WHERE j.task_id = t.id)

@@ -6,11 +6,13 @@ carries the fence that was read, and is refused when somebody was quicker.
 
 from __future__ import annotations
 
+from functools import reduce
+
 from uuid_utils.compat import uuid7
 
 from agentplat.contracts.store import Committed, End, InboxItem, Lost, Store, TaskRow, Write
 from agentplat.domain.errors import ConflictError, IllegalTransition
-from agentplat.domain.events import CancelRequested, Event, TaskFinished
+from agentplat.domain.events import CancelRequested, Event, TaskClaimed, TaskFinished
 from agentplat.domain.failure import Failure, FailureCode
 from agentplat.domain.ids import TaskId
 from agentplat.domain.json import JsonObject, JsonValue
@@ -50,9 +52,13 @@ async def cancel(task_id: TaskId, reason: str, *, store: Store, definitions: Def
             return
         pinned = await definitions.pinned(row.type, row.definition)
         before = fold(pinned.workflow, await store.journal(task_id), row.id, row.tenant)
-        fact = CancelRequested(reason=reason)
-        state, events, _ = plan(evolve(before, fact), rules)
-        if await _take(store, row, before, state, [fact, *events]):
+        facts: list[Event] = [CancelRequested(reason=reason)]
+        if before.is_under_way:
+            # Its worker died with a step under way. Who takes the row owns it for the moment, and interrupts that.
+            assert row.fence is not None
+            facts.insert(0, TaskClaimed(fence=row.fence + 1, worker="nobody"))
+        state, events, _ = plan(reduce(evolve, facts, before), rules)
+        if await _take(store, row, before, state, [*facts, *events]):
             return
     raise ConflictError(f"Task {task_id} changed hands {_RACES} times while it was being cancelled. Try again.")
 
