@@ -13,6 +13,7 @@ from agentplat.contracts.store import Hint
 
 CHANNEL = "agentplat"
 _DEBOUNCE = 0.01  # seconds between two messages of one process
+_LAST_WORDS = 1.0  # seconds for what is still to be sent at the end
 
 
 Hear = Callable[[Hint], None]
@@ -57,10 +58,10 @@ class Hints:
             await asyncio.sleep(_DEBOUNCE)
 
     async def aclose(self) -> None:
-        """Send nothing any more."""
+        """Send what is not sent yet, if that takes no time: who submits and ends must not leave workers unaware."""
         if self._sending is not None:
+            await asyncio.wait([self._sending], timeout=_LAST_WORDS)
             self._sending.cancel()
-            await asyncio.wait([self._sending])
 
 
 def parsed(message: str) -> list[Hint]:
