@@ -11,12 +11,12 @@ from .making import new_task
 async def test_a_hint_reaches_another_process_even_from_one_that_submits_and_ends(
     store: Store, database_url: str
 ) -> None:
-    heard = asyncio.Event()
+    begun, heard = asyncio.Event(), asyncio.Event()
+    unsubscribe = store.subscribe(lambda _: begun.set())
     listening = asyncio.create_task(store.listen())
     async with asyncio.timeout(30):
-        while not store.hears:
-            await asyncio.sleep(0.01)
-        await asyncio.sleep(0.3)  # what is said at the beginning is over
+        await begun.wait()
+        unsubscribe()
         unsubscribe = store.subscribe(lambda hint: heard.set() if hint is Hint.WORK else None)
 
         brief = open_store(database_url)
