@@ -114,13 +114,14 @@ async def test_a_task_whose_worker_died_in_a_step_is_cancelled_at_once(engine: E
 
     async def hang(given: Given, ctx: AgentContext) -> Given:
         begun.set()
-        return await asyncio.Event().wait() or {}
+        await asyncio.Event().wait()
+        return {}
 
     script.bodies["one"] = hang
     first = engine.start_worker(lease_seconds=600.0)
     task_id = await engine.submit("workflow:pair")
     await begun.wait()
-    worker_id = (await engine.store.task(task_id)).worker_id
+    worker_id = (await engine.store.task(TaskId(task_id))).worker_id
     assert worker_id is not None
     await engine.crash(first)
     await engine.store.expire_worker(worker_id)
