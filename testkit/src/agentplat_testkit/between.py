@@ -77,6 +77,7 @@ class Between(ABC):
 
     def _forget(self, serving: asyncio.Task[None]) -> None:
         # Here, because one that is cancelled before it began to serve does nothing more.
-        self._serving.pop(serving).transport.abort()
+        to_client = self._serving.pop(serving)  # held: one that is dropped while it is open is warned of (Python 3.13)
+        to_client.transport.abort()
         if not serving.cancelled() and serving.exception() is not None:
             self._fault_of_ours = serving.exception()
