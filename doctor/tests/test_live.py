@@ -62,7 +62,7 @@ _WORKFLOWS = {
 name: plain
 strategy: sequential
 steps:
-  - {name: first, agent: moody, input: {fails: 0.3}, retry: {max_attempts: 5, initial: 10ms, max: 200ms}}
+  - {name: first, agent: moody, input: {fails: 0.8}, retry: {max_attempts: 30, initial: 10ms, max: 50ms}}
   - {name: never, agent: moody, when: "false"}
   - {name: sum, tool: calculator, input: {expression: "6 * 7"}}
   - {name: last, agent: moody}

@@ -78,3 +78,9 @@ def test_the_short_and_the_whole_form_are_told_apart(
         assert compiler.faults(text) == [f"2:20: unknown_type: there is no type `list`; known: {known}"]
     else:
         assert compiler.compile(text).input_schema == {"type": "object", **schema}
+
+
+def test_a_type_of_two_lines_is_refused_on_one(compiler: Compiler) -> None:
+    known = "any, array, boolean, integer, null, number, object, string"
+    refused = f"2:12: unknown_type: there is no type `a\\n\\x1b`; known: {known}"
+    assert compiler.faults('name: w\ninput: {a: "a\\n\\e"}\nsteps: [{agent: writer}]\n') == [refused]

@@ -35,7 +35,9 @@ class Diagnostic:
 
     def __str__(self) -> str:
         hint = f"; {self.hint}" if self.hint else ""
-        return f"{self.file}:{self.mark.line}:{self.mark.column}: {self.code}: {self.text}{hint}"
+        said = f"{self.file}:{self.mark.line}:{self.mark.column}: {self.code}: {self.text}{hint}"
+        # The document's own words are in it: a line end or an escape sequence of theirs would end or hide the line.
+        return said if said.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in said)
 
 
 @dataclass(slots=True)
