@@ -48,7 +48,7 @@ test: setup ## Install, then run the whole suite on SQLite and PostgreSQL
 chaos: setup ## Break workers, wires and databases, often (RUNS=20 FAULTS=300 RESTARTS=60 SEED=)
 	AGENTPLAT_CHAOS_RUNS=$(or $(RUNS),20) AGENTPLAT_CHAOS_FAULTS=$(or $(FAULTS),300) \
 		AGENTPLAT_CHAOS_RESTARTS=$(or $(RESTARTS),60) $(if $(SEED),AGENTPLAT_CHAOS_SEED=$(SEED)) \
-		$(BIN)/pytest tests/chaos $(ARGS)
+		$(BIN)/pytest tests/chaos --timeout 3600 $(ARGS)
 
 bench: setup ## Measure everything beside its peers, and renew the page of results: hours (REPS=, WORKLOADS=, PEERS=)
 	$(BIN)/python benchmarks/run.py --reps $(or $(REPS),5) --workloads "$(WORKLOADS)" --peers "$(PEERS)" \

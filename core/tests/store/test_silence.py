@@ -4,9 +4,9 @@ Neither keepalives nor `tcp_user_timeout` notice that: whoever waits has to have
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
+from contextlib import ExitStack
 
-import pytest
 from agentplat_testkit.relay import Fault, Relay
 
 from agentplat.contracts.interface import TaskFilter
@@ -20,18 +20,13 @@ from .making import block, claimed, submitted, writing
 PATIENCE = 60.0  # far beyond every limit that a call may have
 
 
-@pytest.fixture
-def relay(postgres_url: str) -> Iterator[Relay]:
-    with Relay(postgres_url) as relay:
-        yield relay
-
-
-@pytest.fixture
-async def store(relay: Relay) -> AsyncIterator[Store]:
-    store = open_store(relay.url)
-    await store.open()
-    yield store
-    await store.close()
+CALLS: dict[str, Callable[[Store, Claim], Awaitable[object]]] = {
+    "commit": lambda store, claim: store.commit([writing(claim.lease, 3, block())]),
+    "claim": lambda store, claim: store.claim(claim.lease.worker_id, 1),
+    "read": lambda store, _: store.tasks(TaskFilter()),
+    "submit": lambda store, _: submitted(store),
+    "sweep": lambda store, _: store.sweep(),
+}
 
 
 async def has_ended(call: Awaitable[object], relay: Relay) -> bool:
@@ -45,29 +40,29 @@ async def has_ended(call: Awaitable[object], relay: Relay) -> bool:
     return bool(done)
 
 
-@pytest.mark.parametrize(
-    "call",
-    [
-        lambda store, claim: store.commit([writing(claim.lease, 3, block())]),
-        lambda store, claim: store.claim(claim.lease.worker_id, 1),
-        lambda store, claim: store.tasks(TaskFilter()),
-        lambda store, claim: submitted(store),
-        lambda store, claim: store.sweep(),
-    ],
-    ids=["commit", "claim", "read", "submit", "sweep"],
-)
-async def test_a_call_on_a_connection_that_says_nothing_any_more_ends(
-    relay: Relay, store: Store, call: Callable[[Store, Claim], Awaitable[object]]
+async def test_a_call_on_a_connection_that_says_nothing_any_more_ends(postgres_url: str) -> None:
+    """All at once, each on a connection of its own: the limit is half a minute long."""
+    with ExitStack() as relays:
+        calls = {}
+        for name, call in CALLS.items():
+            relay = relays.enter_context(Relay(postgres_url))
+            store = open_store(relay.url)
+            await store.open()
+            calls[name] = (relay, store, await claimed(store), call)
+        for relay, *_ in calls.values():
+            relay.half_open()
+        ended = [has_ended(call(store, claim), relay) for relay, store, claim, call in calls.values()]
+        assert dict(zip(calls, await asyncio.gather(*ended), strict=True)) == dict.fromkeys(CALLS, True)
+        for _, store, *_ in calls.values():
+            await store.close()
+
+
+async def test_a_renewal_on_a_connection_that_says_nothing_any_more_ends(
+    postgres_url: str, store_on_postgres: Store
 ) -> None:
-    claim = await claimed(store)
-    relay.half_open()
-    assert await has_ended(call(store, claim), relay)
-
-
-async def test_a_renewal_on_a_connection_that_says_nothing_any_more_ends(relay: Relay, store: Store) -> None:
-    worker_id = (await claimed(store)).lease.worker_id
+    worker_id = (await claimed(store_on_postgres)).lease.worker_id
     assert worker_id is not None
-    with Renewal(relay.url) as renewal:
+    with Relay(postgres_url) as relay, Renewal(relay.url) as renewal:
         assert renewal.renew(worker_id, 60.0)
         relay.half_open()
         assert await has_ended(asyncio.to_thread(renewal.renew, worker_id, 60.0), relay)
