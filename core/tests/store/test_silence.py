@@ -12,6 +12,7 @@ from agentplat_testkit.relay import Fault, Relay
 from agentplat.contracts.interface import TaskFilter
 from agentplat.contracts.store import Claim, Store
 from agentplat.domain.errors import StoreUnavailable
+from agentplat.domain.ids import WorkerId
 from agentplat.store.connect import open_store
 from agentplat.store.renewal import Renewal
 
@@ -20,9 +21,14 @@ from .making import block, claimed, submitted, writing
 PATIENCE = 60.0  # far beyond every limit that a call may have
 
 
+def owner_of(claim: Claim) -> WorkerId:
+    assert claim.lease.worker_id is not None
+    return claim.lease.worker_id
+
+
 CALLS: dict[str, Callable[[Store, Claim], Awaitable[object]]] = {
     "commit": lambda store, claim: store.commit([writing(claim.lease, 3, block())]),
-    "claim": lambda store, claim: store.claim(claim.lease.worker_id, 1),
+    "claim": lambda store, claim: store.claim(owner_of(claim), 1),
     "read": lambda store, _: store.tasks(TaskFilter()),
     "submit": lambda store, _: submitted(store),
     "sweep": lambda store, _: store.sweep(),
@@ -60,8 +66,7 @@ async def test_a_call_on_a_connection_that_says_nothing_any_more_ends(postgres_u
 async def test_a_renewal_on_a_connection_that_says_nothing_any_more_ends(
     postgres_url: str, store_on_postgres: Store
 ) -> None:
-    worker_id = (await claimed(store_on_postgres)).lease.worker_id
-    assert worker_id is not None
+    worker_id = owner_of(await claimed(store_on_postgres))
     with Relay(postgres_url) as relay, Renewal(relay.url) as renewal:
         assert renewal.renew(worker_id, 60.0)
         relay.half_open()

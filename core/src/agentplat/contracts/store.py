@@ -14,7 +14,7 @@ from typing import Literal, Protocol, TypeAlias
 from uuid import UUID
 
 from agentplat.contracts.interface import CostSummary, TaskFilter
-from agentplat.domain.events import Event, Recorded, encode
+from agentplat.domain.events import Event, Recorded, encode, value
 from agentplat.domain.failure import Failure
 from agentplat.domain.ids import TaskId, WorkerId
 from agentplat.domain.json import JsonObject, JsonValue, dumps
@@ -57,7 +57,7 @@ class Submitted:
     created: bool  # False: the idempotency key was known, this is the first task
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Claim:
     lease: Lease
     tenant: str
@@ -131,7 +131,7 @@ class End:
 Closing: TypeAlias = Keep | Park | Release | End
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Write:
     """All that one task has to say in one commit."""
 
@@ -155,7 +155,7 @@ class Write:
         return self._encoded
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Committed:
     """`at` is the time of the events. `wake` says that the inbox has something."""
 

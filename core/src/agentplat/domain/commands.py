@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import TypeAlias
 
+from agentplat.domain.events import value
 from agentplat.domain.failure import Failure
 from agentplat.domain.ids import StepPath
 from agentplat.domain.json import JsonObject, JsonValue
@@ -13,39 +13,39 @@ from agentplat.domain.usage import NO_USAGE, Usage
 from agentplat.domain.workflow import AgentCall, ToolCall
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class StartBlock:
     path: StepPath
     input: JsonValue
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class FinishBlock:
     path: StepPath
     output: JsonValue
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class FailBlock:
     path: StepPath
     failure: Failure
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class StopBlock:
     """The strategy is through before its steps are: cancel what is open, then ask it again."""
 
     path: StepPath
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class CancelBlock:
     """Close a block of which nothing is open any more and whose surroundings have stopped."""
 
     path: StepPath
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class StartStep:
     """Run the body once. Leads to StepStarted, and then to one outcome."""
 
@@ -57,26 +57,26 @@ class StartStep:
     timeout: timedelta
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class StartWait:
     path: StepPath
     signal: str | None
     delay: timedelta | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class SkipStep:
     path: StepPath
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class RefuseStep:
     path: StepPath
     failure: Failure
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class ScheduleRetry:
     """The edge draws the delay between `least` and `most`."""
 
@@ -86,7 +86,7 @@ class ScheduleRetry:
     most: timedelta
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class SettleStep:
     """A step that no body runs for has its outcome: a wait that is over, an attempt that its owner's death ended."""
 
@@ -98,14 +98,14 @@ class SettleStep:
     usage: Usage = NO_USAGE
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class CancelStep:
     """End a running body; its outcome follows."""
 
     path: StepPath
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class FinishTask:
     status: str  # done, error or cancelled
     output: JsonObject | None = None

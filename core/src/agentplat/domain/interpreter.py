@@ -7,8 +7,7 @@ was interrupted or failed is tried again, and when nothing else is open its stra
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Protocol, assert_never
 
 from agentplat.domain.commands import (
@@ -33,7 +32,7 @@ from agentplat.domain.failure import Failure, FailureCode
 from agentplat.domain.ids import StepPath
 from agentplat.domain.json import JsonObject, JsonValue, storable_text
 from agentplat.domain.retry import delay_after, least_delay
-from agentplat.domain.state import BlockState, Execution, Phase, State
+from agentplat.domain.state import CLOSED, BlockState, Execution, Phase, State
 from agentplat.domain.strategy import BlockView, Decision, Fail, Finish, Start, Strategy, Wait, checked
 from agentplat.domain.workflow import SINGLE, AgentCall, Block, SignalWait, Step, TimerWait, ToolCall
 
@@ -76,8 +75,10 @@ def decide(state: State, rules: Rules) -> tuple[Command, ...]:
         return (StartBlock(path=ROOT, input=state.input),)
     if not root.phase.is_open:
         return (_finish(state, root, rules),)
-    open_blocks = [block for block in state.blocks.values() if block.phase.is_open]
-    commands = tuple(command for block in open_blocks for command in _decide_block(state, block, rules))
+    commands: tuple[Command, ...] = ()
+    for block in state.blocks.values():
+        if block.phase not in CLOSED:
+            commands += tuple(_decide_block(state, block, rules))
     if len(commands) < 2:
         return commands
     # What ends goes first, then one refusal, which ends its block: beside either nothing may begin, or it would
@@ -119,25 +120,23 @@ def _finish_stopped(state: State) -> FinishTask:
     return FinishTask(status="error", failure=failure)
 
 
-def _decide_block(state: State, block: BlockState, rules: Rules) -> Iterator[Command]:
+def _decide_block(state: State, block: BlockState, rules: Rules) -> Iterable[Command]:
     closing = block.phase is Phase.CANCELLING
-    own_failure = None if closing else _failure_of(state, block)
+    own_failure = _failure_of(state, block) if block.failed and not closing else None
     if own_failure is not None or _surroundings_stop(state, block.path):
-        yield from _wind_down(state, block, own_failure)
-        return
+        return _wind_down(state, block, own_failure)
     if closing and block.open:
-        yield from _cancel(state, block)
-        return
+        return _cancel(state, block)
     unsettled = dict.fromkeys((*block.failed, *block.open)) if block.failed else block.open
-    again = () if closing else [command for path in unsettled for command in _try_again(state, path)]
-    if again:
-        yield from again
-    elif not block.open or _is_eager(state, block, rules):
-        yield from _consult(state, block, rules)
-
-
-def _is_eager(state: State, block: BlockState, rules: Rules) -> bool:
+    if not closing and (again := [command for path in unsettled for command in _try_again(state, path)]):
+        return again
     node = _block_node(state, block.path)
+    if not block.open or _is_eager(block, node, rules):
+        return _consult(state, block, node, rules)
+    return ()
+
+
+def _is_eager(block: BlockState, node: Block, rules: Rules) -> bool:
     # Without a newly settled child the view is the one that the strategy answered with Wait before.
     if node.strategy == SINGLE or not block.settled:
         return False
@@ -205,10 +204,15 @@ def _retry_of(state: State, execution: Execution) -> ScheduleRetry | None:
     return ScheduleRetry(path=execution.path, try_number=execution.try_number + 1, least=least, most=most)
 
 
-def _try_again(state: State, path: StepPath) -> Iterator[Command]:
+def _try_again(state: State, path: StepPath) -> Iterable[Command]:
     execution = state.executions.get(path)
-    if execution is None:
-        return
+    if execution is None or execution.phase is Phase.RUNNING:  # a nested block, or what goes on by itself
+        return ()
+    return _taken_up(state, execution)
+
+
+def _taken_up(state: State, execution: Execution) -> Iterator[Command]:
+    path = execution.path
     match execution.phase:
         case Phase.FAILED:
             retry = _retry_of(state, execution)
@@ -248,8 +252,7 @@ def _time_up(execution: Execution) -> SettleStep:
     return SettleStep(path=execution.path, attempt=execution.attempt, failure=failure)
 
 
-def _consult(state: State, block: BlockState, rules: Rules) -> Iterator[Command]:
-    node = _block_node(state, block.path)
+def _consult(state: State, block: BlockState, node: Block, rules: Rules) -> Iterator[Command]:
     decision = _ask_safely(state, block, node, rules)
     closing = block.phase is Phase.CANCELLING
     if isinstance(decision, Finish | Fail) and block.open:
@@ -275,9 +278,9 @@ def _consult(state: State, block: BlockState, rules: Rules) -> Iterator[Command]
 def _ask_safely(state: State, block: BlockState, node: Block, rules: Rules) -> Decision:
     try:
         try:
-            decision = checked(_ask(state, block, node, rules), node.names)
+            decision = checked(_ask(state, block, node, rules), node)
         except StepError as error:
-            decision = checked(Fail(error.failure.message, error.failure.code, error.failure.details), node.names)
+            decision = checked(Fail(error.failure.message, error.failure.code, error.failure.details), node)
     # A strategy is foreign code: whatever it raises fails its block, and nothing else.
     except Exception as error:  # noqa: BLE001
         return Fail(f"strategy {node.strategy!r} failed: {_words_of(error)}")
@@ -323,19 +326,20 @@ def _ask(state: State, block: BlockState, node: Block, rules: Rules) -> Decision
 
 
 def _start(state: State, block: BlockState, node: Block, decision: Start, rules: Rules) -> Iterator[Command]:
-    counts = Counter([path.step for path in block.children])
+    counts = dict(block.started)
     scope: Mapping[str, JsonValue] | None = None
     for name in decision.steps:
-        counts[name] += 1
-        path, step = block.path.child(name, counts[name]), node.step(name)
+        number = counts[name] = counts.get(name, 0) + 1
+        step = node.step(name)
         if scope is None and (step.when is not None or step.input is not None):
             scope = _scope(state, block)
-        yield _start_child(path, step, decision.input, {**(scope or {}), "iteration": path.number}, rules)
+        yield _start_child(block.path.child(name, number), step, decision.input, scope, rules)
 
 
 def _start_child(
-    path: StepPath, step: Step | Block, given: JsonValue, scope: Mapping[str, JsonValue], rules: Rules
+    path: StepPath, step: Step | Block, given: JsonValue, around: Mapping[str, JsonValue] | None, rules: Rules
 ) -> Command:
+    scope = {**(around or {}), "iteration": path.number}
     try:
         if step.when is not None and not rules.truth(step.when, scope):
             return SkipStep(path=path, reason=f"its condition is false: {step.when}")
@@ -357,15 +361,12 @@ def _start_child(
 
 def _scope(state: State, block: BlockState) -> dict[str, JsonValue]:
     """What an expression may name. `steps` has the latest settled execution of each step of the block."""
-    latest = {result.step: result for result in block.results}
-    steps = {step: {"output": s.output, "status": s.status, "iteration": s.number} for step, s in latest.items()}
-    created_at = state.submitted_at.isoformat() if state.submitted_at else None
     return {
         "input": state.input,
-        "steps": steps,
-        "iteration": max((result.number for result in block.results), default=1),
-        "signals": {signal.name: signal.payload for signal in state.signals},
-        "task": {"id": state.id, "tenant": state.tenant, "created_at": created_at},
+        "steps": block.latest,
+        "iteration": block.iteration,
+        "signals": {signal.name: signal.payload for signal in state.signals} if state.signals else {},
+        "task": state.task,
     }
 
 

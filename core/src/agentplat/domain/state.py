@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Literal, TypeVar, assert_never
+from typing import Any, Literal, TypeAlias, TypeVar, assert_never
 
 from agentplat.domain.events import (
     BlockCancelled,
@@ -57,14 +57,15 @@ class Phase(StrEnum):
 
     @property
     def is_open(self) -> bool:
-        return self not in _CLOSED
+        return self not in CLOSED
 
     @property
     def has_body(self) -> bool:
-        return self in (Phase.RUNNING, Phase.CANCELLING)
+        return self in _WITH_BODY
 
 
-_CLOSED = frozenset({Phase.SUCCEEDED, Phase.SKIPPED, Phase.FAILED, Phase.CANCELLED})
+CLOSED = frozenset({Phase.SUCCEEDED, Phase.SKIPPED, Phase.FAILED, Phase.CANCELLED})
+_WITH_BODY = frozenset({Phase.RUNNING, Phase.CANCELLING})
 
 
 @dataclass(frozen=True, kw_only=True)  # no slots: see `replace`
@@ -94,9 +95,12 @@ class BlockState:
     input: JsonValue
     phase: Phase = Phase.RUNNING
     children: tuple[StepPath, ...] = ()  # in the order in which they were started
+    started: Mapping[str, int] = field(default_factory=dict)  # how many of each step
     open: Mapping[StepPath, None] = field(default_factory=dict)  # in the order in which they last became open
     settled: tuple[StepPath, ...] = ()  # in the order in which they succeeded or were skipped
     results: tuple[Settled, ...] = ()  # the same, as strategies see them
+    latest: Mapping[str, JsonObject] = field(default_factory=dict)  # the last of each step, as expressions see them
+    iteration: int = 1  # the highest number that settled
     failed: tuple[StepPath, ...] = ()  # in the order in which they last failed
     output: JsonValue = None
     failure: Failure | None = None
@@ -116,6 +120,7 @@ class State:
     id: str = ""
     tenant: str = ""
     submitted_at: datetime | None = None
+    task: JsonObject = field(default_factory=dict)  # itself, as expressions see it
     usage: Usage = NO_USAGE  # of all executions
     bodies: int = 0  # so many run
 
@@ -134,142 +139,133 @@ class State:
         return node
 
 
+News: TypeAlias = dict[str, Any]
+"""The members of a state that an event changes."""
+
+
 def evolve(state: State, event: Event, at: datetime | None = None) -> State:
     """The state after `event`, which happened `at`. Total: a late or repeated report changes nothing but `seq`."""
-    return replace(_evolve(state, event, at), seq=state.seq + 1)
+    news = {} if state.finished is not None else _EVOLVE[type(event)](state, event, at)
+    news["seq"] = state.seq + 1
+    return replace(state, news)
 
 
-def _evolve(state: State, event: Event, at: datetime | None) -> State:
-    if state.finished is not None:
-        return state
-    match event:
-        case TaskSubmitted():
-            return replace(state, type=event.type, input=event.input, submitted_at=at)
-        case TaskClaimed():
-            return _interrupt(state)
-        case CancelRequested() | DeadlinePassed():
-            return replace(state, stop=state.stop or event)
-        case SignalReceived():
-            return _receive(state, event)
-        case TaskFinished():
-            return replace(state, finished=event)
-        case BlockStarted() | BlockFinished() | BlockFailed() | BlockStopping() | BlockCancelled():
-            return _evolve_block(state, event)
-        case StepStarted() | StepSkipped() | StepRefused() | WaitStarted():
-            return _evolve_start(state, event, at)
-        case StepSucceeded() | StepFailed() | StepCancelled() | StepCancelRequested() | RetryScheduled() | TimerFired():
-            return _evolve_execution(state, event, at)
-        case _:
-            assert_never(event)
+def _submit(state: State, event: TaskSubmitted, at: datetime | None) -> News:
+    created_at = at.isoformat() if at is not None else None
+    task = {"id": state.id, "tenant": state.tenant, "created_at": created_at}
+    return {"type": event.type, "input": event.input, "submitted_at": at, "task": task}
 
 
-def _interrupt(state: State) -> State:
+def _interrupt(state: State, event: TaskClaimed, at: datetime | None) -> News:  # noqa: ARG001 - as all of them
     if not state.bodies:
-        return state
-    return replace(
-        state,
-        bodies=0,
-        executions={
-            path: replace(execution, phase=Phase.INTERRUPTED) if execution.phase.has_body else execution
-            for path, execution in state.executions.items()
-        },
-    )
+        return {}
+    interrupted = {
+        path: replace(execution, {"phase": Phase.INTERRUPTED}) if execution.phase in _WITH_BODY else execution
+        for path, execution in state.executions.items()
+    }
+    return {"bodies": 0, "executions": interrupted}
 
 
-def _receive(state: State, event: SignalReceived) -> State:
+def _stop(state: State, event: CancelRequested | DeadlinePassed, at: datetime | None) -> News:  # noqa: ARG001
+    return {"stop": state.stop or event}
+
+
+def _receive(state: State, event: SignalReceived, at: datetime | None) -> News:  # noqa: ARG001
     for execution in state.executions.values():
         waits = execution.phase is Phase.WAITING and execution.signal == event.name
         if waits and not execution.answered and not execution.fired:
-            return _put(state, replace(execution, answered=True, output=event.payload))
-    return replace(state, signals=(*state.signals, event))
+            return _put(state, replace(execution, {"answered": True, "output": event.payload}))
+    return {"signals": (*state.signals, event)}
 
 
-def _evolve_block(
-    state: State, event: BlockStarted | BlockFinished | BlockFailed | BlockStopping | BlockCancelled
-) -> State:
-    if isinstance(event, BlockStarted):
-        return _put_block(state, BlockState(path=event.path, input=event.input))
-    block_state = state.blocks.get(event.path)
-    if block_state is None or not block_state.phase.is_open:
-        return state
+def _finish(state: State, event: TaskFinished, at: datetime | None) -> News:  # noqa: ARG001
+    return {"finished": event}
+
+
+# --- blocks
+
+
+def _open_block(state: State, event: BlockStarted, at: datetime | None) -> News:  # noqa: ARG001
+    return _put_block(state, BlockState(path=event.path, input=event.input))
+
+
+def _close_block(
+    state: State, event: BlockFinished | BlockFailed | BlockStopping | BlockCancelled, at: datetime | None
+) -> News:
+    del at
+    block = state.blocks.get(event.path)
+    if block is None or not block.phase.is_open:
+        return {}
     match event:
         case BlockFinished():
-            closed = replace(block_state, phase=Phase.SUCCEEDED, output=event.output)
+            return _put_block(state, replace(block, {"phase": Phase.SUCCEEDED, "output": event.output}))
         case BlockFailed():
-            closed = replace(block_state, phase=Phase.FAILED, failure=event.failure)
+            return _put_block(state, replace(block, {"phase": Phase.FAILED, "failure": event.failure}))
         case BlockStopping():
-            closed = replace(block_state, phase=Phase.CANCELLING)
+            return _put_block(state, replace(block, {"phase": Phase.CANCELLING}))
         case BlockCancelled():
-            closed = replace(block_state, phase=Phase.CANCELLED)
+            return _put_block(state, replace(block, {"phase": Phase.CANCELLED}))
         case _:
             assert_never(event)
-    return _put_block(state, closed)
 
 
-def _evolve_start(
-    state: State, event: StepStarted | StepSkipped | StepRefused | WaitStarted, at: datetime | None
-) -> State:
+# --- how an execution begins
+
+
+def _begin(state: State, event: StepStarted | StepSkipped | StepRefused | WaitStarted, at: datetime | None) -> News:
     known = state.executions.get(event.path)
-    fresh = known or Execution(path=event.path, id=event.execution_id, phase=Phase.RUNNING, started_at=at)
     # The id of the first attempt stays: it is what a reader of the task knows the step by.
-    execution = replace(fresh, updated_at=at)
+    fresh = known or Execution(path=event.path, id=event.execution_id, phase=Phase.RUNNING, started_at=at)
     match event:
         case StepStarted():
-            execution = replace(
-                execution,
-                phase=Phase.RUNNING,
-                attempt=event.attempt,
-                try_number=event.try_number,
-                input=event.input,
-                failure=None,
-                fired=False,
-                delay=None,
-            )
+            started = {
+                "phase": Phase.RUNNING,
+                "attempt": event.attempt,
+                "try_number": event.try_number,
+                "input": event.input,
+                "failure": None,
+                "fired": False,
+                "delay": None,
+                "updated_at": at,
+            }
+            return _put(state, replace(fresh, started))
         case StepSkipped():
-            execution = replace(execution, phase=Phase.SKIPPED)
+            return _put(state, replace(fresh, {"phase": Phase.SKIPPED, "updated_at": at}))
         case StepRefused():
-            execution = replace(execution, phase=Phase.FAILED, failure=event.failure)
+            return _put(state, replace(fresh, {"phase": Phase.FAILED, "failure": event.failure, "updated_at": at}))
         case WaitStarted():
-            execution = replace(execution, phase=Phase.WAITING, attempt=1, signal=event.signal, delay=event.delay)
-            state, execution = _answer_early(state, execution)
+            waiting = {"phase": Phase.WAITING, "attempt": 1, "signal": event.signal, "delay": event.delay}
+            return _answered_early(state, replace(fresh, {**waiting, "updated_at": at}))
         case _:
             assert_never(event)
-    return _put(state, execution)
 
 
-def _answer_early(state: State, execution: Execution) -> tuple[State, Execution]:
+def _answered_early(state: State, execution: Execution) -> News:
     """A signal that came before its wait is not lost."""
     for index, signal in enumerate(state.signals):
         if signal.name == execution.signal:
-            rest = (*state.signals[:index], *state.signals[index + 1 :])
-            return replace(state, signals=rest), replace(execution, answered=True, output=signal.payload)
-    return state, execution
+            answered = replace(execution, {"answered": True, "output": signal.payload})
+            return {**_put(state, answered), "signals": (*state.signals[:index], *state.signals[index + 1 :])}
+    return _put(state, execution)
 
 
-def _evolve_execution(
-    state: State,
-    event: StepSucceeded | StepFailed | StepCancelled | StepCancelRequested | RetryScheduled | TimerFired,
-    at: datetime | None,
-) -> State:
+# --- how it goes on, and ends
+
+
+def _go_on(state: State, event: StepCancelRequested | RetryScheduled | TimerFired, at: datetime | None) -> News:
     execution = state.executions.get(event.path)
     if execution is None:
-        return state
+        return {}
     match event:
-        case StepSucceeded() | StepFailed() | StepCancelled():
-            return _close(state, execution, event, at) if _is_awaited(execution, event) else state
-        case StepCancelRequested():
-            changed = execution.phase is Phase.RUNNING
-            return _put(state, replace(execution, phase=Phase.CANCELLING)) if changed else state
-        case RetryScheduled():
-            if execution.phase is not Phase.FAILED:
-                return state
-            waiting = replace(execution, phase=Phase.BACKING_OFF, try_number=event.try_number, delay=event.delay)
-            return _put(state, replace(waiting, updated_at=at, fired=False))
-        case TimerFired():
-            timed = execution.phase in (Phase.BACKING_OFF, Phase.WAITING) and execution.delay is not None
-            return _put(state, replace(execution, fired=True)) if timed and not execution.answered else state
+        case StepCancelRequested() if execution.phase is Phase.RUNNING:
+            return _put(state, replace(execution, {"phase": Phase.CANCELLING}))
+        case RetryScheduled() if execution.phase is Phase.FAILED:
+            waiting = {"phase": Phase.BACKING_OFF, "try_number": event.try_number, "delay": event.delay}
+            return _put(state, replace(execution, {**waiting, "updated_at": at, "fired": False}))
+        case TimerFired() if execution.phase in (Phase.BACKING_OFF, Phase.WAITING) and execution.delay is not None:
+            return {} if execution.answered else _put(state, replace(execution, {"fired": True}))
         case _:
-            assert_never(event)
+            return {}
 
 
 def _is_awaited(execution: Execution, event: StepSucceeded | StepFailed | StepCancelled) -> bool:
@@ -279,45 +275,67 @@ def _is_awaited(execution: Execution, event: StepSucceeded | StepFailed | StepCa
     be cancelled.
     """
     phase = execution.phase
-    expected = phase.is_open if isinstance(event, StepCancelled) else phase.has_body or phase is Phase.WAITING
+    expected = phase.is_open if isinstance(event, StepCancelled) else phase in _WITH_BODY or phase is Phase.WAITING
     return expected and execution.attempt == event.attempt
 
 
-def _close(
-    state: State, execution: Execution, event: StepSucceeded | StepFailed | StepCancelled, at: datetime | None
-) -> State:
-    execution = replace(execution, usage=execution.usage + event.usage, updated_at=at, delay=None)
+def _settle(state: State, event: StepSucceeded | StepFailed | StepCancelled, at: datetime | None) -> News:
+    execution = state.executions.get(event.path)
+    if execution is None or not _is_awaited(execution, event):
+        return {}
+    news: News = {"updated_at": at, "delay": None}
     match event:
         case StepSucceeded():
-            closed = replace(execution, phase=Phase.SUCCEEDED, output=event.output, failure=None)
+            news |= {"phase": Phase.SUCCEEDED, "output": event.output, "failure": None}
         case StepFailed():
-            closed = replace(execution, phase=Phase.FAILED, failure=event.failure)
+            news |= {"phase": Phase.FAILED, "failure": event.failure}
         case StepCancelled() if execution.phase is Phase.RUNNING:
             # Nothing stops here, so the step has no output and never will: its block must not go on without it.
             message = "The step ended as cancelled, though nothing had asked it to."
-            failure = Failure(code=FailureCode.CANCELLED, message=message)
-            closed = replace(execution, phase=Phase.FAILED, failure=failure)
+            news |= {"phase": Phase.FAILED, "failure": Failure(code=FailureCode.CANCELLED, message=message)}
         case StepCancelled():
-            closed = replace(execution, phase=Phase.CANCELLED)
+            news |= {"phase": Phase.CANCELLED}
         case _:
             assert_never(event)
-    return _put(replace(state, usage=state.usage + event.usage), closed)
+    if event.usage is NO_USAGE:
+        return _put(state, replace(execution, news))
+    news["usage"] = execution.usage + event.usage
+    return {**_put(state, replace(execution, news)), "usage": state.usage + event.usage}
 
 
-def _put(state: State, execution: Execution) -> State:
+_EVOLVE: Mapping[type[Event], Callable[[State, Any, datetime | None], News]] = {
+    TaskSubmitted: _submit,
+    TaskClaimed: _interrupt,
+    CancelRequested: _stop,
+    DeadlinePassed: _stop,
+    SignalReceived: _receive,
+    TaskFinished: _finish,
+    BlockStarted: _open_block,
+    **dict.fromkeys([BlockFinished, BlockFailed, BlockStopping, BlockCancelled], _close_block),
+    **dict.fromkeys([StepStarted, StepSkipped, StepRefused, WaitStarted], _begin),
+    **dict.fromkeys([StepCancelRequested, RetryScheduled, TimerFired], _go_on),
+    **dict.fromkeys([StepSucceeded, StepFailed, StepCancelled], _settle),
+}
+"""For each event what it changes: a table, since a long list of cases would be walked through for every event."""
+
+
+# --- sums
+
+
+def _put(state: State, execution: Execution) -> News:
     """With this execution, of which state, block and sums are kept up to date, so that nothing is counted again."""
     path, after = execution.path, execution.phase
     known = state.executions.get(path)
     before = known.phase if known is not None else None
-    bodies = state.bodies + after.has_body - (before is not None and before.has_body)
+    bodies = state.bodies + (after in _WITH_BODY) - (before in _WITH_BODY)
     executions = {**state.executions, path: execution}
-    return replace(state, executions=executions, bodies=bodies, blocks=_told(state.blocks, before, execution))
+    return {"executions": executions, "bodies": bodies, "blocks": _told(state.blocks, before, execution)}
 
 
-def _put_block(state: State, block: BlockState) -> State:
+def _put_block(state: State, block: BlockState) -> News:
     known = state.blocks.get(block.path)
     blocks = {**state.blocks, block.path: block}
-    return replace(state, blocks=_told(blocks, known.phase if known else None, block))
+    return {"blocks": _told(blocks, known.phase if known else None, block)}
 
 
 def _told(
@@ -328,28 +346,36 @@ def _told(
     parent = blocks.get(path.parent) if path and before is not after else None
     if parent is None:
         return blocks
-    news: dict[str, object] = {}
+    step, number = path[-1]
+    news: News = {}
     if before is None:
         news["children"] = (*parent.children, path)
-    if after.is_open and path not in parent.open:
-        news["open"] = {**parent.open, path: None}
-    elif not after.is_open and path in parent.open:
-        news["open"] = {other: None for other in parent.open if other != path}
+        news["started"] = {**parent.started, step: parent.started.get(step, 0) + 1}
+    if after not in CLOSED:
+        if path not in parent.open:
+            news["open"] = {**parent.open, path: None}
+    elif path in parent.open:
+        news["open"] = {other: None for other in parent.open if other != path} if len(parent.open) > 1 else {}
     if after in (Phase.SUCCEEDED, Phase.SKIPPED):
         status: Literal["succeeded", "skipped"] = "skipped" if after is Phase.SKIPPED else "succeeded"
-        result = Settled(step=path.step, number=path.number, status=status, output=child.output)
-        news |= {"settled": (*parent.settled, path), "results": (*parent.results, result)}
+        result = Settled(step=step, number=number, status=status, output=child.output)
+        latest = {"output": child.output, "status": status, "iteration": number}
+        news["settled"] = (*parent.settled, path)
+        news["results"] = (*parent.results, result)
+        news["latest"] = {**parent.latest, step: latest}
+        news["iteration"] = max(parent.iteration, number)
     elif after is Phase.FAILED:
         news["failed"] = (*(earlier for earlier in parent.failed if earlier != path), path)
-    return {**blocks, parent.path: replace(parent, **news)} if news else blocks
+    return {**blocks, parent.path: replace(parent, news)} if news else blocks
 
 
-def replace(value: T, **changes: Any) -> T:
+def replace(value: T, news: News) -> T:
     """`value`, a dataclass without slots, with other members: what `dataclasses.replace` gives, without its checks.
 
-    Those cost most of it, and a step makes a dozen such values.
+    Those cost most of it, and a step makes half a dozen such values.
     """
-    new = object.__new__(type(value))
-    new.__dict__.update(value.__dict__)
-    new.__dict__.update(changes)
-    return new
+    other = object.__new__(type(value))
+    members = other.__dict__
+    members.update(value.__dict__)
+    members.update(news)
+    return other

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal, TypeAlias
 
+from agentplat.domain.events import value
 from agentplat.domain.failure import Failure, FailureCode
 from agentplat.domain.json import JsonObject, JsonValue, unstorable
+from agentplat.domain.workflow import Block
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,7 +22,7 @@ class Settled:
     output: JsonValue = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class BlockView:
     """All that a strategy sees. The same view gives the same decision, for ever."""
 
@@ -75,8 +77,8 @@ class Fail:
 Decision: TypeAlias = Start | Wait | Finish | Fail
 
 
-def checked(decision: object, steps: Collection[str]) -> Decision:
-    """The decision, if it is one that a strategy over `steps` can take and that can be kept.
+def checked(decision: object, block: Block) -> Decision:
+    """The decision, if it is one that the strategy of `block` can take and that can be kept.
 
     Raises TypeError or ValueError that say what is wrong with it.
     """
@@ -84,11 +86,12 @@ def checked(decision: object, steps: Collection[str]) -> Decision:
         case Wait():
             return decision
         case Start():
-            unknown = [name for name in decision.steps if name not in steps]
+            unknown = [name for name in decision.steps if name not in block.names]
             if unknown or not decision.steps:
                 wrong = f"the unknown step {unknown[0]!r}" if unknown else "no step at all"
-                raise ValueError(f"decide starts {wrong}; there are {list(steps)}")
-            kept: object = decision.input
+                raise ValueError(f"decide starts {wrong}; there are {list(block.names)}")
+            # What no step takes is not kept, and nearly every step has an input of its own.
+            kept: object = None if block.without_input.isdisjoint(decision.steps) else decision.input
         case Finish():
             kept = decision.output
         case Fail():

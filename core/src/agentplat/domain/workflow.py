@@ -67,10 +67,13 @@ class Block:
     when: str | None = None
     description: str = ""
     names: tuple[str, ...] = field(init=False, repr=False, compare=False)  # of the steps
+    without_input: frozenset[str] = field(init=False, repr=False, compare=False)  # which take what the strategy gives
     _by_name: Mapping[str, Step | Block] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "names", tuple(step.name for step in self.steps))
+        taking = frozenset(step.name for step in self.steps if step.input is None)
+        object.__setattr__(self, "without_input", taking)
         object.__setattr__(self, "_by_name", {step.name: step for step in reversed(self.steps)})
 
     def step(self, name: str) -> Step | Block:
