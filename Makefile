@@ -1,6 +1,6 @@
 # The only list of developer commands. `make help` prints it.
 #   PYTHON=  the interpreter to use (3.11 or newer); the machine's own by default
-#   WORKERS= test processes (auto: one per core)          ARGS=  more arguments for pytest
+#   WORKERS= test processes (one more than there are cores) ARGS=  more arguments for pytest
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
 
@@ -8,7 +8,8 @@ ifndef PYTHON
 PYTHON := $(shell .ci/pythons default)
 endif
 UV ?= .uv/bin/uv
-WORKERS ?= auto
+# One more than cores: half of the suite waits for other processes.
+WORKERS ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2) + 1)))
 DOCS ?= docs
 export UV_PYTHON_DOWNLOADS := never
 export UV_PYTHON := $(PYTHON)

@@ -60,17 +60,17 @@ def for_each(name: str, columns: str, rows: Sequence[tuple[Any, ...]], **values:
 
 @cache
 def with_places(name: str, dialect: Dialect) -> str:
-    """The statement with a place for each parameter, as the driver wants it: `%(name)s`, or `?1` for the first name."""
-    numbers = {parameter: at for at, parameter in enumerate(parameters(name, dialect), start=1)}
+    """The statement with a place for each parameter, as the driver wants it: `%(name)s`, or `?` for each mention."""
     if dialect == "sqlite":
-        return _NAME.sub(lambda found: f"?{numbers[found[1]]}", statement(name, dialect))
+        # Not `?1`: several versions of Python take that for a name, and warn of values that come without one.
+        return _NAME.sub("?", statement(name, dialect))
     return _NAME.sub(r"%(\1)s", statement(name, dialect).replace("%", "%%"))
 
 
 @cache
-def parameters(name: str, dialect: Dialect) -> tuple[str, ...]:
-    """The names of the statement's parameters, each once, in the order in which they first appear."""
-    return tuple(dict.fromkeys(_NAME.findall(statement(name, dialect))))
+def mentions(name: str, dialect: Dialect) -> tuple[str, ...]:
+    """The statement's parameters by name, each as often as it is mentioned, in order: the values for its places."""
+    return tuple(_NAME.findall(statement(name, dialect)))
 
 
 def columns_of(bound: Bound) -> Mapping[str, Any]:

@@ -26,7 +26,7 @@ from agentplat.store.address import Dialect
 from agentplat.store.columns import instant, microseconds
 from agentplat.store.database import Database, Verdict
 from agentplat.store.hints import Hints
-from agentplat.store.script import Answers, Bound, Script, parameters, with_places
+from agentplat.store.script import Answers, Bound, Script, mentions, with_places
 from agentplat.store.tables import SCHEMA
 
 T = TypeVar("T")
@@ -257,7 +257,7 @@ def _answers(connection: sqlite3.Connection, statements: Sequence[Bound]) -> Ans
 
 
 def _answer(connection: sqlite3.Connection, bound: Bound) -> Sequence[Any]:
-    text, names = with_places(bound.name, "sqlite"), parameters(bound.name, "sqlite")
+    text, names = with_places(bound.name, "sqlite"), mentions(bound.name, "sqlite")
     if not bound.columns:
         cursor = connection.execute(text, [_written(bound.values[name]) for name in names])
         return _rows(cursor) if cursor.description else ()

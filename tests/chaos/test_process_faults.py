@@ -1,0 +1,173 @@
+"""Hundreds of workers are killed, stopped and continued at random and at every point where it could matter.
+
+`make faults` does it ten thousand times.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import signal
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+from agentplat_doctor.checks import examine
+
+from agentplat.contracts.interface import Submission, TaskFilter
+from agentplat.contracts.store import Store
+from agentplat.domain.events import TaskClaimed
+from agentplat.domain.failure import FailureCode
+from agentplat.domain.task import TaskState
+from agentplat.engine.client.local import LocalClient
+from agentplat.store.connect import open_store
+
+from .nursery import LEASE, Fledgling, Nursery, nursery
+from .processes import STEPS, Workers, stop
+from .traffic import Traffic, begun, check_history, counted, in_turn, told, until_done
+from .zygote import Point
+
+FAULTS = int(os.environ.get("AGENTPLAT_CHAOS_PROCESSES", "300"))  # on each database
+SEED = int(os.environ.get("AGENTPLAT_CHAOS_SEED", str(random.SystemRandom().randrange(10**6))))
+_AT_ONCE = 6  # workers
+_TASKS = 24  # open at once
+_KILL, _IN_RENEWAL, _STOP = "killed", "killed_in_renewal", "stopped"
+_DRAINS = (Point.IN_DRAIN, Point.AFTER_DRAIN)
+KINDS = (*Point, *(_KILL, _IN_RENEWAL) * 2, _STOP)
+
+
+@dataclass
+class Trouble:
+    """Lets workers live, each until its fault; counts what struck."""
+
+    nursery: Nursery
+    workers: Workers
+    chance: random.Random
+    faults: int
+    struck: Counter[str] = field(default_factory=Counter)
+    codes: Counter[int] = field(default_factory=Counter)
+
+    def __post_init__(self) -> None:
+        self._kinds: Iterator[str] = iter(in_turn(KINDS, self.faults * 2, self.chance))
+
+    async def run(self) -> None:
+        """One worker after the other, until enough has struck. Several run at once."""
+        while self.struck.total() + sum(self.nursery.deaths.values()) < self.faults:
+            kind = next(self._kinds)
+            own = kind in {*Point}
+            at = 1 if kind in _DRAINS else self.chance.randrange(1, 20)
+            fledgling = await self.nursery.fork(kind if own else "", at)
+            await (self._until_it_ends(fledgling, kind) if own else self._end(fledgling, kind))
+            self.codes[await fledgling.ended] += 1
+            # Its keeper hands back what it owned; or the keeper is gone as well, and the lease has to run out.
+            if self.chance.random() < 0.8:
+                await self.nursery.expire(fledgling)
+
+    async def _until_it_ends(self, fledgling: Fledgling, kind: str) -> None:
+        if kind in _DRAINS:
+            await self._lives(fledgling, self.chance.uniform(0.2, 0.8))
+            fledgling.send(signal.SIGTERM)
+        await self._lives(fledgling, 10.0)
+        fledgling.send(signal.SIGKILL)  # it had nothing to do for so long; not counted
+
+    async def _end(self, fledgling: Fledgling, kind: str) -> None:
+        await self._lives(fledgling, self.chance.uniform(0.1, 1.0))
+        if fledgling.ended.done():
+            return
+        match kind:
+            case "killed_in_renewal":
+                renewing = asyncio.create_task(self.nursery.renew(fledgling))
+                await asyncio.sleep(self.chance.uniform(0.0, 0.002))
+                fledgling.send(signal.SIGKILL)
+                await renewing
+            case "stopped":
+                await self._stop(fledgling)
+            case _:
+                fledgling.send(signal.SIGKILL)
+        self.struck[kind] += 1
+
+    async def _stop(self, fledgling: Fledgling) -> None:
+        """As when a machine is paused: it sleeps past its lease, wakes, and believes that it still owns its tasks."""
+        fledgling.is_renewed = False
+        await asyncio.to_thread(stop, fledgling.pid, self.workers.database_url)
+        await asyncio.sleep(LEASE * self.chance.uniform(1.1, 1.6))
+        fledgling.send(signal.SIGCONT)
+        await self._lives(fledgling, 0.5)
+        fledgling.send(signal.SIGKILL)
+
+    @staticmethod
+    async def _lives(fledgling: Fledgling, seconds: float) -> None:
+        await asyncio.wait([fledgling.ended], timeout=seconds)
+
+
+@dataclass(frozen=True)
+class Found:
+    tasks: int
+    claims: int
+    poisoned: int
+
+
+async def check_all_ended(observer: Store, accepted: dict[str, UUID], marks: Path) -> Found:
+    """Every accepted task is there once, and done; or three workers died with it, one after the other."""
+    rows = await observer.tasks(TaskFilter(limit=1_000_000))
+    assert set(accepted.values()) == {row.id for row in rows}
+    executions = begun(marks)
+    claims = poisoned = 0
+    for at in range(0, len(rows), 500):
+        journals = await observer.journals([row.id for row in rows[at : at + 500]])
+        for row in rows[at : at + 500]:
+            journal = journals[row.id]
+            fences = sum(isinstance(each.event, TaskClaimed) for each in journal)
+            claims += fences
+            if row.failure is not None and row.failure.code is FailureCode.POISONED:
+                assert fences >= 3, f"seed {SEED}: task {row.id} is called poisoned after {fences} claims"
+                poisoned += 1
+                continue
+            assert row.status is TaskState.DONE, f"seed {SEED}: {row}"
+            check_history(f"seed {SEED}: task {row.id}", journal, STEPS, executions.get(row.id, Counter()))
+    return Found(len(rows), claims, poisoned)
+
+
+@pytest.mark.timeout(240 + FAULTS)
+async def test_no_death_of_a_process_loses_or_doubles_anything(
+    workers: Workers, client: LocalClient, capsys: pytest.CaptureFixture[str]
+) -> None:
+    began = time.monotonic()
+    observer = open_store(workers.database_url)
+
+    async def submit(key: str) -> UUID:
+        submission = Submission(type="workflow:ten", input={"pause": 0.005}, idempotency_key=key)
+        return (await client.submit(submission)).id
+
+    traffic = Traffic(submit, observer, at_once=_TASKS)
+    async with nursery(workers.folder, workers.database_url, workers.marks) as found:
+        trouble = Trouble(found, workers, random.Random(SEED), FAULTS)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(traffic.flow())
+            await asyncio.gather(*[trouble.run() for _ in range(_AT_ONCE)])
+            traffic.stop()
+        seconds = time.monotonic() - began
+        for _ in range(2):
+            await found.fork()
+        await until_done(observer)
+        refused = found.refused()
+        struck = trouble.struck + found.deaths
+    totals = await check_all_ended(observer, traffic.accepted, workers.marks)
+    report = await asyncio.to_thread(examine, workers.database_url)
+    await observer.close()
+
+    told(
+        capsys,
+        f"process faults, seed {SEED}: {struck.total()} in {seconds:.0f} s: {counted(struck)}; {totals.tasks} tasks,"
+        f" {totals.claims} claims, {refused} stale writes refused, {totals.poisoned} poisoned",
+    )
+    assert set(struck) == set(KINDS), f"seed {SEED}: {struck}"
+    assert struck.total() >= FAULTS
+    assert totals.claims > totals.tasks, "no task changed hands"
+    assert refused > 0, f"seed {SEED}: no stale write was tried"
+    assert [(finding.predicate.code, finding.examples) for finding in report.errors] == [], f"seed {SEED}"

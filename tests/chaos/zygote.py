@@ -1,0 +1,143 @@
+"""A process that has everything imported and forks workers: so cheap that several may be killed in a second.
+
+It is run as a script, reads orders from its input and answers on its output, a line of JSON each. A worker that it
+forks is the real one, but for its store, which may end the process at a point that was named.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import os
+import select
+import signal
+import sys
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from agentplat.contracts.store import Claim, Store, Write, WriteResult
+from agentplat.domain.ids import WorkerId
+from agentplat.plugins.host import load_plugins
+from agentplat.runtime.app import open_platform
+from agentplat.runtime.lifeline import Lifeline, die_with_parent
+from agentplat.runtime.logs import configure_logs
+from agentplat.runtime.settings import Settings, load_settings
+from agentplat.runtime.worker_main import work
+
+
+class Point(StrEnum):
+    """Where a worker ends itself."""
+
+    AFTER_CLAIM = "after_claim"  # it owns tasks, and nobody has begun them
+    BEFORE_COMMIT = "before_commit"
+    IN_COMMIT = "in_commit"  # sent, and perhaps kept: it never hears of it
+    AFTER_COMMIT = "after_commit"  # kept, and nothing was made of it
+    IN_DRAIN = "in_drain"  # its tasks are handed back, its row is still there
+    AFTER_DRAIN = "after_drain"
+
+
+class Doomed:
+    """A store that ends its process when `point` is reached for the `at`-th time, and says so in the file of deaths."""
+
+    def __init__(self, store: Store, point: str, at: int, deaths: str) -> None:
+        self._store, self._point, self._left = store, point, at
+        self._deaths = deaths
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    async def claim(self, worker_id: WorkerId, limit: int, **options: Any) -> Sequence[Claim]:
+        claims = await self._store.claim(worker_id, limit, **options)
+        if claims:
+            self._reach(Point.AFTER_CLAIM)
+        return claims
+
+    async def commit(self, writes: Sequence[Write]) -> Sequence[WriteResult]:
+        self._reach(Point.BEFORE_COMMIT)
+        if self._is_due(Point.IN_COMMIT):
+            # Somewhere on the way to the database and back, for which a few milliseconds are enough.
+            asyncio.get_running_loop().call_later(self._left % 7 / 2000, self._die)
+            self._left = 0
+        results = await self._store.commit(writes)
+        self._reach(Point.AFTER_COMMIT)
+        return results
+
+    async def deregister_worker(self, worker_id: WorkerId) -> None:
+        self._reach(Point.IN_DRAIN)
+        await self._store.deregister_worker(worker_id)
+        self._reach(Point.AFTER_DRAIN)
+
+    def _is_due(self, point: Point) -> bool:
+        return point == self._point and self._left > 0
+
+    def _reach(self, point: Point) -> None:
+        if not self._is_due(point):
+            return
+        self._left -= 1
+        if not self._left:
+            self._die()
+
+    def _die(self) -> None:
+        file = os.open(self._deaths, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+        os.write(file, f"{self._point}\n".encode())
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+async def _live(settings: Settings, order: dict[str, Any], lifeline: Lifeline) -> None:
+    async with open_platform(settings) as platform:
+        platform.store = Doomed(platform.store, order["point"], order["at"], order["deaths"])
+        await work(platform, WorkerId(UUID(order["worker"])), lifeline)
+
+
+def _fork(settings: Settings, order: dict[str, Any]) -> int:
+    pid = os.fork()
+    if pid:
+        return pid
+    code = 1
+    try:
+        die_with_parent()
+        os.setsid()
+        log = os.open(order["log"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+        nothing = os.open(os.devnull, os.O_RDONLY)
+        for fd, stands_for in ((nothing, 0), (log, 1), (log, 2)):
+            os.dup2(fd, stands_for)
+        configure_logs(settings.log)
+        asyncio.run(_live(settings, order, Lifeline()))
+        code = 0
+    finally:
+        # Past everything that would be ended for the parent too: what is registered to be done at exit, open files.
+        os._exit(code)
+
+
+def _say(**answer: object) -> None:
+    sys.stdout.write(json.dumps(answer) + "\n")
+    sys.stdout.flush()
+
+
+def main() -> None:
+    """Fork on order, and tell of every end, until the input ends."""
+    settings = load_settings()
+    load_plugins(settings.selection)
+    gc.freeze()
+    pending = b""
+    while True:
+        if select.select([0], [], [], 0.01)[0]:
+            piece = os.read(0, 65536)
+            if not piece:
+                return
+            *lines, pending = (pending + piece).split(b"\n")
+            for line in lines:
+                order = json.loads(line)
+                _say(worker=order["worker"], pid=_fork(settings, order))
+        try:
+            while (ended := os.waitpid(-1, os.WNOHANG))[0]:
+                _say(ended=ended[0], code=os.waitstatus_to_exitcode(ended[1]))
+        except ChildProcessError:
+            continue
+
+
+if __name__ == "__main__":
+    main()
