@@ -256,3 +256,13 @@ def test_a_short_key_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_folder_of_documents_that_is_not_there_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(SettingsInvalid, match=r"there is no folder .*misspelt"):
         load_settings(tmp_path, documents=Path("misspelt"))
+
+
+def test_who_is_isolated_can_be_said_in_a_variable(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(project, '[isolation]\ntools = ["one"]\nmemory_mb = 512\n')
+    monkeypatch.setenv("AGENTPLAT_ISOLATION__AGENTS", "two, three")
+
+    isolation = load_settings().isolation
+
+    assert (isolation.tools, isolation.agents, isolation.environment) == (("one",), ("two", "three"), ())
+    assert isolation.limits == {"memory_mb": 512, "cpu_seconds": 300, "open_files": 256, "file_mb": 256}

@@ -54,6 +54,7 @@ FIXED = {
     # (end of the path, name): why it cannot be another
     ("contracts/agent.py", "info"): "the level's name in every logging library",
     ("contracts/store.py", "action"): "the audit's word for what somebody did",
+    ("isolation/body.py", "info"): "as in contracts/agent.py",
     ("store/tables.py", "action"): "as above",
     ("agentplat_testkit/fakes.py", "info"): "as in contracts/agent.py",
     ("agentplat_tool_web_search/results.py", "handle_data"): "html.parser calls it",

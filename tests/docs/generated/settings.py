@@ -24,7 +24,7 @@ def _rows(model: type[BaseModel], above: tuple[str, ...]) -> Iterator[tuple[str,
         path = (*above, name)
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
             yield from _rows(field.annotation, path)
-        elif name in _OPEN_TABLES:
+        elif not above and name in _OPEN_TABLES:
             yield code(_OPEN_TABLES[name]), "", _inside(name), "", field.description or ""
         else:
             key = "" if name == "project" else code(".".join(path))
@@ -44,7 +44,7 @@ def _values(field: FieldInfo) -> str:
         return ", ".join(code(value) for value in get_args(field.annotation))
     if any(kind is SecretStr for kind in kinds):
         return "secret text, 16 characters or more"
-    if any(get_origin(kind) is tuple for kind in kinds):
+    if any(get_origin(kind) is tuple for kind in (*kinds, field.annotation)):
         return "list of names"
     kind: Any = kinds[0]
     words = {int: "whole number", float: "number", str: "text", bool: "`true` or `false`", Path: "folder"}
@@ -64,6 +64,6 @@ def _bounds(field: FieldInfo) -> list[str]:
 
 def _default(field: FieldInfo) -> str:
     value = field.default
-    if value is None or field.default_factory is not None:
+    if value in (None, ()) or field.default_factory is not None:
         return ""
     return code(str(value).lower() if isinstance(value, bool) else value)

@@ -108,6 +108,7 @@ class Agent(Generic[InputT, OutputT]):
 
     name: str
     tools: tuple[str, ...] = ()
+    isolated: bool = False  # run `execute` in a process of its own, under the limits of `[isolation]`
 
     async def execute(self, input: InputT, ctx: AgentContext) -> OutputT:
         """The work."""

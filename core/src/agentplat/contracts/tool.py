@@ -59,6 +59,7 @@ class Tool(Generic[InputT, OutputT]):
 
     name: str
     effect: Effect = Effect.AT_MOST_ONCE  # the careful default: declare what is true
+    isolated: bool = False  # run `execute` in a process of its own, under the limits of `[isolation]`
 
     async def execute(self, input: InputT, ctx: ToolContext) -> OutputT:
         """The work."""

@@ -20,6 +20,7 @@ from agentplat.engine.steps.calls import CallLedger, RecordedCall
 from agentplat.engine.steps.capabilities import AgentEntry, ModelEntry, ToolEntry
 from agentplat.engine.steps.context import Attempt, Surroundings, run_body
 from agentplat.plugins.registry import Registries
+from agentplat.runtime.isolation.isolated import Isolation
 from agentplat.runtime.lifeline import Lifeline
 from agentplat.runtime.settings import Settings
 
@@ -34,6 +35,7 @@ class InstalledCapabilities:
         self._registries = registries
         self._settings = settings
         self._pinned = pinned
+        self._isolation = Isolation(settings.isolation)
         self._agents: dict[str, AgentEntry] = {}
         self._tools: dict[str, ToolEntry] = {}
 
@@ -47,7 +49,8 @@ class InstalledCapabilities:
             return known
         pinned = self._pinned.get(name)
         spec = pinned or self._registries.agents.spec(name)
-        agent = self._registries.pinned_agent(spec) if pinned else self._registries.agent(name)
+        made = self._registries.pinned_agent(spec) if pinned else self._registries.agent(name)
+        agent = self._isolation.agent(made, spec)
         config = {**self._settings.agents.get(name, {}), **spec.config}
         entry = self._agents[name] = AgentEntry(agent=agent, spec=spec, config=config)
         return entry
@@ -60,7 +63,8 @@ class InstalledCapabilities:
         documents = self._settings.documents_folder
         if documents is not None:
             settings.setdefault("documents", str(documents))
-        tool, spec = self._registries.tool(name), self._registries.tools.spec(name)
+        made, spec = self._registries.tool(name), self._registries.tools.spec(name)
+        tool = self._isolation.tool(made, spec)
         entry = self._tools[name] = ToolEntry(tool=tool, spec=spec, settings=settings)
         return entry
 

@@ -48,6 +48,7 @@ def _database_url(url: str) -> str:
 
 
 PluginNames = Annotated[tuple[str, ...] | None, NoDecode, BeforeValidator(plugin_names)]
+Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(lambda value: plugin_names(value) or ())]
 DatabaseUrl = Annotated[str, AfterValidator(_database_url)]
 
 
@@ -84,6 +85,24 @@ class WorkerSettings(Section):
         None, ge=1, le=65535, description="Where a worker serves its metrics, on 127.0.0.1. Default: nowhere."
     )
     drain_seconds: float = Field(25, ge=0, description="How long running steps may take to end after SIGTERM.")
+
+
+class IsolationSettings(Section):
+    """What agents and tools in a process of their own may take. Those that ask for it are isolated anyway."""
+
+    agents: Names = Field((), description="Agents that are isolated though they do not ask for it.")
+    tools: Names = Field((), description="Tools that are isolated though they do not ask for it.")
+    memory_mb: int = Field(2048, ge=128, description="The address space of each process of a step, in MiB.")
+    cpu_seconds: int = Field(300, ge=1, description="The time on a processor of each process of a step.")
+    open_files: int = Field(256, ge=32, description="How many files, sockets included, each process may have open.")
+    file_mb: int = Field(256, ge=0, description="How large a file may become that a step writes, in MiB.")
+    environment: Names = Field(
+        (), description="Variables of the worker that isolated steps see, besides the likes of `PATH` and `LANG`."
+    )
+
+    @property
+    def limits(self) -> dict[str, JsonValue]:
+        return self.model_dump(include={"memory_mb", "cpu_seconds", "open_files", "file_mb"})
 
 
 class LogSettings(Section):
@@ -163,6 +182,9 @@ class Settings(BaseSettings):
     reload: bool = Field(False, description="Read the project's files again when they change. `dev` does.")
     identity: IdentitySettings = Field(IdentitySettings(), description="How users are told apart.")
     worker: WorkerSettings = Field(WorkerSettings(), description="How a worker takes and keeps tasks.")
+    isolation: IsolationSettings = Field(
+        IsolationSettings(), description="Agents and tools in a process of their own, and what they may take."
+    )
     log: LogSettings = Field(LogSettings(), description="What is logged, and how.")
     retention: RetentionSettings = Field(RetentionSettings(), description="How long what is over is kept.")
     agents: dict[str, dict[str, JsonValue]] = Field(

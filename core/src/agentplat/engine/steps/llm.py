@@ -94,6 +94,20 @@ class RecordedLlm:
         request = self._request(prompt, system, passages, _Sampling(temperature, max_tokens))
         return self._ask_structured(request, output, self._ledger.reserve())
 
+    def fitting(
+        self,
+        prompt: Prompt,
+        schema: JsonObject,
+        *,
+        system: str | None = None,
+        passages: Sequence[Passage] = (),
+        temperature: float | None = None,
+        max_tokens: int | None = None,
+    ) -> Coroutine[Any, Any, ModelReply]:
+        """The call of `structured` without its reading, for whoever has the type: see `read_structured`."""
+        request = self._request(prompt, system, passages, _Sampling(temperature, max_tokens))
+        return self._ask(replace(request, output_schema=schema), self._ledger.reserve())
+
     def _request(
         self, prompt: Prompt, system: str | None, passages: Sequence[Passage], sampling: _Sampling
     ) -> ModelRequest:
