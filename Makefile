@@ -27,7 +27,7 @@ endif
 BIN := .venv/bin
 bootstrap := $(filter .uv/%,$(UV))
 
-.PHONY: help setup demo test chaos bench bench-short model mutations test-pythons format format-check lint types layers architecture public-api docs docs-write \
+.PHONY: help setup demo test chaos bench bench-short recovery model mutations test-pythons format format-check lint types layers architecture public-api docs docs-write \
 	wheels validate build constraints clean
 
 help: ## List these commands
@@ -58,6 +58,9 @@ bench: setup ## Measure everything beside its peers, and renew the page of resul
 
 bench-short: setup ## Let agentplat and the limit run every kind of benchmark once, small: a minute or two; time is only reported
 	$(BIN)/python benchmarks/run.py --short --reps 1 --retries 0 --patience 0 $(ARGS)
+
+recovery: setup ## Measure how long tasks stand still when workers die, drain or are blocked: half an hour (TRIALS=, ARGS=)
+	$(BIN)/python benchmarks/recovery.py $(if $(TRIALS),--trials $(TRIALS)) $(ARGS)
 
 model: setup ## Play 1,000 histories of several workers against a model, on each database (HISTORIES=, SEED=, SHRINK=1)
 	AGENTPLAT_MODEL_HISTORIES=$(or $(HISTORIES),1000) AGENTPLAT_MODEL_SEED=$(or $(SEED),$(shell date +%s)) \

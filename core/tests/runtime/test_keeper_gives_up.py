@@ -29,6 +29,15 @@ if len(marks.read_text()) % 2 == 0:
 sys.exit(int(sys.argv[1]))
 """
 
+DIES_AT_WORK = """
+import pathlib, sys
+from agentplat.runtime.lifeline import Lifeline
+marks = pathlib.Path(sys.argv[2])
+marks.write_text(marks.read_text() + "x")
+Lifeline(int(sys.argv[4])).registered()
+sys.exit(int(sys.argv[1]) if len(marks.read_text()) < 5 else 0)
+"""
+
 TELLS_ITS_ID = """
 import pathlib, sys
 marks = pathlib.Path(sys.argv[2])
@@ -73,6 +82,38 @@ def test_a_worker_that_never_comes_to_work_is_tried_as_often_as_told(marks: Path
 
 def test_one_that_came_to_work_counts_anew(marks: Path) -> None:
     assert kept(WORKS_EVERY_SECOND_TIME, 1, marks, 2) == (0, 5)
+
+
+@pytest.mark.parametrize(("steady", "pauses"), [(0.0, [0.2, 0.2, 0.2, 0.2]), (60.0, [0.2, 0.4, 0.8, 1.6])])
+def test_only_one_that_worked_for_a_while_is_replaced_without_a_longer_pause(
+    steady: float, pauses: list[float], marks: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    command = [sys.executable, "-c", DIES_AT_WORK, "1", str(marks)]
+
+    assert Keeper(command, NoDatabase, KeeperOptions(steady_seconds=steady)).serve() == 0
+
+    assert [vars(record)["restart_in"] for record in caplog.records if record.msg == "worker_died"] == pauses
+
+
+def test_one_that_lived_long_without_coming_to_work_is_no_steady_worker(
+    marks: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    command = [sys.executable, "-c", NEVER_WORKS, "1", str(marks)]
+
+    assert Keeper(command, NoDatabase, KeeperOptions(steady_seconds=0.0, starts=3)).serve() == 1
+
+    assert [vars(record)["restart_in"] for record in caplog.records if record.msg == "worker_died"] == [0.2, 0.4]
+
+
+def test_a_steady_worker_is_replaced_at_once_whatever_came_before_it(
+    marks: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    command = [sys.executable, "-c", WORKS_EVERY_SECOND_TIME, "1", str(marks)]
+
+    assert Keeper(command, NoDatabase, KeeperOptions(steady_seconds=0.0)).serve() == 0
+
+    pauses = [vars(record)["restart_in"] for record in caplog.records if record.msg == "worker_died"]
+    assert pauses == [0.2, 0.2, 0.4, 0.2], "the first and third never came to work"
 
 
 def test_every_worker_has_an_id_of_its_own(marks: Path) -> None:

@@ -27,7 +27,6 @@ logger = logging.getLogger("agentplat.keeper")
 _LOOK = 0.25  # seconds between two looks at the worker
 _FIRST_RESTART, _LONGEST_RESTART = 0.2, 10.0
 WRONG_SETTINGS = 2  # the exit code of a worker that no restart would help
-_STEADY = 30.0  # a worker that lived this long restarts without delay
 
 
 class Renewal(Protocol):
@@ -46,6 +45,7 @@ class KeeperOptions:
     lease_seconds: float = 15.0
     renew_seconds: float = 4.0
     drain_seconds: float = 25.0
+    steady_seconds: float = 5.0  # a worker that came to work and lived this long is replaced without a longer pause
     starts: int | None = None  # give up after so many workers in a row that never came to work; None: never
 
     @property
@@ -98,9 +98,11 @@ class Keeper:
             useless = 0 if self._came_to_work else useless + 1
             if code == WRONG_SETTINGS or useless == self._options.starts:
                 return code
+            if self._came_to_work and time.monotonic() - started > self._options.steady_seconds:
+                pause = _FIRST_RESTART
             logger.warning("worker_died", extra={"exit_code": code, "restart_in": pause})
             time.sleep(pause)
-            pause = _FIRST_RESTART if time.monotonic() - started > _STEADY else min(pause * 2, _LONGEST_RESTART)
+            pause = min(pause * 2, _LONGEST_RESTART)
         return 0
 
     def _keep_one(self) -> int:
