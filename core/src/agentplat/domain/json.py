@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 JsonValue: TypeAlias = "None | bool | int | float | str | Sequence[JsonValue] | Mapping[str, JsonValue]"
@@ -119,7 +119,23 @@ def _plain(value: object) -> object:
             raise TypeError(f"a value of type {type(value).__name__} is not JSON")
 
 
-_text = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_plain).encode
+def writer(*, ensure_ascii: bool = True, sort_keys: bool = False) -> Callable[[object], str]:
+    """What gives the compact JSON text of a value; any Mapping and Sequence is accepted, NaN and infinities are not.
+
+    To be made once: the standard library makes its encoder anew at every call, which takes longer than a small value.
+    """
+    encoder = json.JSONEncoder(
+        ensure_ascii=ensure_ascii, sort_keys=sort_keys, allow_nan=False, separators=(",", ":"), default=_plain
+    )
+    make = getattr(json.encoder, "c_make_encoder", None)
+    if make is None:
+        return encoder.encode
+    written = json.encoder.encode_basestring_ascii if ensure_ascii else json.encoder.encode_basestring
+    pieces = make(None, _plain, written, None, ":", ",", sort_keys, False, False)
+    return lambda value: "".join(pieces(value, 0))
+
+
+_text = writer(ensure_ascii=False)
 
 
 def _text_with_whole_floats(value: JsonValue) -> str:

@@ -27,6 +27,7 @@ from agentplat.runtime.worker_state import WORKER_TRANSITIONS, WorkerEvent, Work
 
 VERSION = "0.1.0"
 _RARELY = 10.0
+_MOMENT = 0.005  # seconds in which a busy worker's slots become free together
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +77,7 @@ class Worker:
         self._told = False  # an inbox may have something
         self._unheard = False  # a claim may have been committed whose answer was lost
         self._adopted: set[TaskId] = set()
+        self._more_waits = False  # the last claim gave as many as were asked for
 
     @property
     def state(self) -> WorkerState:
@@ -163,7 +165,10 @@ class Worker:
 
     async def _claim(self) -> bool:
         """Whether something was claimed."""
-        free = self._options.concurrency - len(self._owners)
+        if self._more_waits and self._free < self._options.concurrency // 4:
+            # A claim for each slot as it becomes free would cost more than the tasks do.
+            await asyncio.sleep(_MOMENT)
+        free = self._free
         if free <= 0:
             return False
         suspect = await self._store.claim_suspect(self._id)
@@ -173,7 +178,12 @@ class Worker:
         claims = await self._store.claim(self._id, free)
         for claim in claims:
             self._adopt(claim)
+        self._more_waits = len(claims) == free
         return bool(claims)
+
+    @property
+    def _free(self) -> int:
+        return self._options.concurrency - len(self._tasks)
 
     async def _drive_alone(self, claim: Claim) -> None:
         """A task whose last worker died with it: alone, so that another death is certainly its own doing."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from agentplat.contracts.agent import Agent
 from agentplat.contracts.tool import Tool
 from agentplat.domain.errors import StepError
 from agentplat.domain.failure import FailureCode
-from agentplat.domain.json import JsonObject, JsonValue, unstorable
+from agentplat.domain.json import JsonObject, JsonValue, unstorable, writer
 
 MAX_OUTPUT_BYTES = 1024 * 1024
 _MAX_TEXT = 500
@@ -214,16 +213,9 @@ def json_text(value: JsonValue, *, sort_keys: bool = False) -> str:
     return (_sorted_text if sort_keys else _text)(value)
 
 
-def _plain(value: object) -> object:
-    if isinstance(value, Mapping):
-        return dict(value)
-    if isinstance(value, Sequence):
-        return list(value)
-    raise TypeError(f"{type(value).__name__} is not JSON")
-
-
-_text = json.JSONEncoder(separators=(",", ":"), allow_nan=False, default=_plain).encode
-_sorted_text = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False, default=_plain).encode
+_text = writer()
+_sorted_text = writer(sort_keys=True)
+_plain_text = writer(ensure_ascii=False)
 
 
 def _as_json(adapter: TypeAdapter[Any], result: Any, what: str) -> JsonValue:
@@ -273,9 +265,6 @@ def _check_keepable(value: JsonValue, text: str, subject: str) -> None:
     if wrong is not None:
         raise misfit(FailureCode.INVALID_OUTPUT, subject, [wrong])
     _check_size(text, subject)
-
-
-_plain_text = json.JSONEncoder(ensure_ascii=False, default=_plain).encode
 
 
 def _check_size(text: str, subject: str) -> None:
