@@ -39,13 +39,13 @@ FAULTS = (
     ),
     Fault(
         "a failure that is reported twice counts twice",
-        "else phase in _WITH_BODY or phase is Phase.WAITING",
+        "else phase.has_body or phase is Phase.WAITING",
         "else phase.is_open",
         "crowds",
     ),
     Fault(
         "an outcome after the outcome counts",
-        "phase.is_open if isinstance(event, StepCancelled) else phase in _WITH_BODY or phase is Phase.WAITING",
+        "phase.is_open if isinstance(event, StepCancelled) else phase.has_body or phase is Phase.WAITING",
         "True",
     ),
     Fault(
@@ -66,8 +66,8 @@ FAULTS = (
     ),
     Fault(
         "a cancelling body cannot win the race",
-        "_WITH_BODY = frozenset({Phase.RUNNING, Phase.CANCELLING})",
-        "_WITH_BODY = frozenset({Phase.RUNNING})",
+        'self.has_body = word in ("running", "cancelling")',
+        'self.has_body = word == "running"',
     ),
     # Attempts, tries and crashes
     Fault("a crash leaves bodies running", "TaskClaimed: _interrupt,", "TaskClaimed: lambda state, event, at: {},"),
@@ -207,7 +207,7 @@ FAULTS = (
     ),
     Fault(
         "what is skipped does not settle",
-        "if after in (Phase.SUCCEEDED, Phase.SKIPPED):",
+        "if after is Phase.SUCCEEDED or after is Phase.SKIPPED:",
         "if after is Phase.SUCCEEDED:",
     ),
     Fault("the document's input is ignored", "value = given if step.input is None else", "value = given if True else"),

@@ -32,7 +32,7 @@ from agentplat.domain.failure import Failure, FailureCode
 from agentplat.domain.ids import StepPath
 from agentplat.domain.json import JsonObject, JsonValue, storable_text
 from agentplat.domain.retry import delay_after, least_delay
-from agentplat.domain.state import CLOSED, BlockState, Execution, Phase, State
+from agentplat.domain.state import BlockState, Execution, Phase, State
 from agentplat.domain.strategy import BlockView, Decision, Fail, Finish, Start, Strategy, Wait, checked
 from agentplat.domain.workflow import SINGLE, AgentCall, Block, SignalWait, Step, TimerWait, ToolCall
 
@@ -77,7 +77,7 @@ def decide(state: State, rules: Rules) -> tuple[Command, ...]:
         return (_finish(state, root, rules),)
     commands: tuple[Command, ...] = ()
     for block in state.blocks.values():
-        if block.phase not in CLOSED:
+        if block.phase.is_open:
             commands += tuple(_decide_block(state, block, rules))
     if len(commands) < 2:
         return commands

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Literal, TypeAlias, TypeVar, assert_never
+from typing import Any, Literal, TypeAlias, TypeVar, assert_never, dataclass_transform
 
 from agentplat.domain.events import (
     BlockCancelled,
@@ -55,20 +55,19 @@ class Phase(StrEnum):
     FAILED = "failed"
     CANCELLED = "cancelled"
 
-    @property
-    def is_open(self) -> bool:
-        return self not in CLOSED
-
-    @property
-    def has_body(self) -> bool:
-        return self in _WITH_BODY
+    def __init__(self, word: str) -> None:
+        # Attributes, not properties over sets of members: those are asked for a dozen times a step.
+        self.has_body = word in ("running", "cancelling")
+        self.is_open = word not in ("succeeded", "skipped", "failed", "cancelled")
 
 
-CLOSED = frozenset({Phase.SUCCEEDED, Phase.SKIPPED, Phase.FAILED, Phase.CANCELLED})
-_WITH_BODY = frozenset({Phase.RUNNING, Phase.CANCELLING})
+@dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(field,))
+def _value(cls: type[T]) -> type[T]:
+    """As `agentplat.domain.events.value`, without slots: see `replace`."""
+    return dataclass(kw_only=True)(cls)
 
 
-@dataclass(frozen=True, kw_only=True)  # no slots: see `replace`
+@_value
 class Execution:
     """One execution of a step: all its attempts."""
 
@@ -89,7 +88,7 @@ class Execution:
     updated_at: datetime | None = None
 
 
-@dataclass(frozen=True, kw_only=True)  # no slots: see `replace`
+@_value
 class BlockState:
     path: StepPath
     input: JsonValue
@@ -106,7 +105,7 @@ class BlockState:
     failure: Failure | None = None
 
 
-@dataclass(frozen=True, kw_only=True)  # no slots: see `replace`
+@_value
 class State:
     workflow: Workflow
     type: str = ""
@@ -160,7 +159,7 @@ def _interrupt(state: State, event: TaskClaimed, at: datetime | None) -> News:  
     if not state.bodies:
         return {}
     interrupted = {
-        path: replace(execution, {"phase": Phase.INTERRUPTED}) if execution.phase in _WITH_BODY else execution
+        path: replace(execution, {"phase": Phase.INTERRUPTED}) if execution.phase.has_body else execution
         for path, execution in state.executions.items()
     }
     return {"bodies": 0, "executions": interrupted}
@@ -275,7 +274,7 @@ def _is_awaited(execution: Execution, event: StepSucceeded | StepFailed | StepCa
     be cancelled.
     """
     phase = execution.phase
-    expected = phase.is_open if isinstance(event, StepCancelled) else phase in _WITH_BODY or phase is Phase.WAITING
+    expected = phase.is_open if isinstance(event, StepCancelled) else phase.has_body or phase is Phase.WAITING
     return expected and execution.attempt == event.attempt
 
 
@@ -327,7 +326,7 @@ def _put(state: State, execution: Execution) -> News:
     path, after = execution.path, execution.phase
     known = state.executions.get(path)
     before = known.phase if known is not None else None
-    bodies = state.bodies + (after in _WITH_BODY) - (before in _WITH_BODY)
+    bodies = state.bodies + after.has_body - (before is not None and before.has_body)
     executions = {**state.executions, path: execution}
     return {"executions": executions, "bodies": bodies, "blocks": _told(state.blocks, before, execution)}
 
@@ -351,12 +350,12 @@ def _told(
     if before is None:
         news["children"] = (*parent.children, path)
         news["started"] = {**parent.started, step: parent.started.get(step, 0) + 1}
-    if after not in CLOSED:
+    if after.is_open:
         if path not in parent.open:
             news["open"] = {**parent.open, path: None}
     elif path in parent.open:
         news["open"] = {other: None for other in parent.open if other != path} if len(parent.open) > 1 else {}
-    if after in (Phase.SUCCEEDED, Phase.SKIPPED):
+    if after is Phase.SUCCEEDED or after is Phase.SKIPPED:
         status: Literal["succeeded", "skipped"] = "skipped" if after is Phase.SKIPPED else "succeeded"
         result = Settled(step=step, number=number, status=status, output=child.output)
         latest = {"output": child.output, "status": status, "iteration": number}

@@ -12,7 +12,7 @@ from agentplat.domain.json import JsonObject, JsonValue, unstorable
 from agentplat.domain.workflow import Block
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Settled:
     """A finished execution of one of the block's steps."""
 

@@ -179,6 +179,10 @@ class _Rendering:
         self._given = 0
 
     def render(self, template: JsonValue, depth: int = 0) -> JsonValue:
+        # What nearly every template is made of goes first: a match asks an abstract class, which takes longer.
+        cls = type(template)
+        if cls is dict:
+            return {key: self.render(item, depth + 1) for key, item in template.items()}  # type: ignore[union-attr]
         match template:
             case str() if OPEN in template:
                 return self._text(template, depth)
@@ -215,6 +219,8 @@ class _Rendering:
         if self._given > MAX_OUTPUT or depth > MAX_DEPTH:
             most = f"{MAX_DEPTH} levels" if depth > MAX_DEPTH else f"{MAX_OUTPUT} characters in all"
             raise ExpressionError("too_large", expression.source, f"it gives more than {most}")
+        if type(value) in _SCALARS:
+            return value
         match value:
             case Mapping():
                 self._given += sum(map(len, value))
@@ -229,10 +235,16 @@ class _Rendering:
                 )
 
 
+_SCALARS = frozenset({type(None), bool, int, float, str})
+
+
 def _look_up(path: tuple[PathPart, ...], scope: Mapping[str, JsonValue]) -> JsonValue:
     """What stands at `path`. Raises LookupError."""
     value: JsonValue = scope
     for part in path:
+        if type(value) is dict:
+            value = value[part]
+            continue
         match value:
             case Mapping() if isinstance(part, str):
                 value = value[part]
