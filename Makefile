@@ -27,7 +27,7 @@ endif
 BIN := .venv/bin
 bootstrap := $(filter .uv/%,$(UV))
 
-.PHONY: help setup demo test chaos bench bench-short recovery model mutations test-pythons format format-check lint types layers architecture public-api docs docs-write \
+.PHONY: help setup demo test chaos bench bench-short recovery pooled model mutations test-pythons format format-check lint types layers architecture public-api docs docs-write \
 	wheels validate build constraints clean
 
 help: ## List these commands
@@ -61,6 +61,10 @@ bench-short: setup ## Let agentplat and the limit run every kind of benchmark on
 
 recovery: setup ## Measure how long tasks stand still when workers die, drain or are blocked: half an hour (TRIALS=, ARGS=)
 	$(BIN)/python benchmarks/recovery.py $(if $(TRIALS),--trials $(TRIALS)) $(ARGS)
+
+pooled: setup ## Run the tests of store and engine behind a pooler of connections (POOLER=pgbouncer for the real one)
+	AGENTPLAT_TEST_POOLER=$(or $(POOLER),unkind) $(BIN)/pytest core/tests/store core/tests/engine -n $(WORKERS) \
+		--dist worksteal -k "not sqlite" $(ARGS)
 
 model: setup ## Play 1,000 histories of several workers against a model, on each database (HISTORIES=, SEED=, SHRINK=1)
 	AGENTPLAT_MODEL_HISTORIES=$(or $(HISTORIES),1000) AGENTPLAT_MODEL_SEED=$(or $(SEED),$(shell date +%s)) \

@@ -8,6 +8,7 @@ import pytest
 from agentplat_doctor import checks
 from agentplat_doctor.checks import examine
 from agentplat_doctor.snapshot import snapshot
+from agentplat_testkit.pooler import Pooler
 from sqlalchemy import Connection, create_engine, select, text, update
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
@@ -105,6 +106,13 @@ def test_time_limits_of_the_server_are_no_matter(postgres_url: str) -> None:
     with snapshot(Address.parse(postgres_url)) as connections:
         for connection in connections:
             connection.execute(text("SELECT pg_sleep(1.5)"))
+
+
+def test_behind_a_pooler_it_sees_the_same_and_leaves_nothing_in_a_session(postgres_url: str) -> None:
+    with Pooler(postgres_url) as pooler:
+        report = examine(make_url(pooler.url).update_query_dict({"pooled": "true"}).render_as_string(False))
+    assert broken(report) == broken(examine(postgres_url)) == {}
+    assert pooler.left_behind == []
 
 
 def test_a_database_of_another_version_is_refused(healthy_url: str) -> None:

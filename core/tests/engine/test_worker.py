@@ -162,6 +162,13 @@ async def test_a_stale_owner_cannot_write_and_is_counted(engine: Engine, script:
 
 
 async def test_a_waiting_task_holds_no_slot_and_goes_on_when_told(engine: Engine, script: Script) -> None:
+    told_twice = asyncio.Event()
+
+    async def two(given: Given, ctx: AgentContext) -> Given:
+        await told_twice.wait()
+        return given
+
+    script.bodies["two"] = two
     worker = engine.start_worker(concurrency=1)
     task_id = await engine.submit("workflow:patient")
 
@@ -174,6 +181,7 @@ async def test_a_waiting_task_holds_no_slot_and_goes_on_when_told(engine: Engine
 
     await engine.client.signal(task_id, "go", {"say": "yes"}, key="1")
     await engine.client.signal(task_id, "go", {"say": "again"}, key="1")
+    told_twice.set()
     task = await engine.ended(task_id)
 
     assert task.status is TaskState.DONE

@@ -78,7 +78,7 @@ class Beside:
             self._connection = sqlite3.connect(address.file, timeout=10.0, isolation_level=None)
             self._connection.execute("PRAGMA synchronous = OFF")
         else:
-            self._connection = psycopg.connect(address.libpq, autocommit=True)
+            self._connection = psycopg.connect(address.libpq, autocommit=True, prepare_threshold=None)
 
     def close(self) -> None:
         self._connection.close()

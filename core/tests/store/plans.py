@@ -110,7 +110,9 @@ class Plans:
     def __init__(self, store: Store, url: str) -> None:
         database = cast(Postgres, cast(SqlStore, store)._database)
         self._database, self._engine = database, database._engine.sync_engine
-        self._connection = psycopg.connect(Address.parse(url).libpq, autocommit=True, **connect_options("plans"))
+        self._connection = psycopg.connect(
+            Address.parse(url).libpq, autocommit=True, **connect_options(Address.parse(url), "plans")
+        )
 
     def close(self) -> None:
         self._connection.close()

@@ -6,8 +6,10 @@ from agentplat.contracts.store import Hint, Store
 from agentplat.store.connect import open_store
 
 from .making import new_task
+from .rows_held import needs_own_sessions
 
 
+@needs_own_sessions
 async def test_a_hint_reaches_another_process_even_from_one_that_submits_and_ends(
     store: Store, database_url: str
 ) -> None:

@@ -20,7 +20,7 @@ from agentplat.store.transactions.retention import _KEY, ROWS
 from .ageing import ago, counted, ended, id_of, months_since, open_since, partition_names
 from .making import kinds, new_task
 from .outside import execute
-from .rows_held import holding
+from .rows_held import holding, needs_own_sessions
 
 IN_DEFAULT = "select count(*) from agentplat.journal_default"
 
@@ -204,6 +204,7 @@ def reader_and_writer(url: str) -> Iterator[str]:
             session.execute(f"drop role {name}".encode())
 
 
+@needs_own_sessions  # those of the pooler belong to one role
 async def test_a_role_that_owns_nothing_removes_by_task_and_says_who_has_to_make_the_months(
     store: Store, postgres_url: str, first_month: Sequence[str]
 ) -> None:

@@ -34,6 +34,7 @@ _SETTINGS = {
     "max_parallel_workers_per_gather": "0",  # the connections are the parallel workers
     "plan_cache_mode": "force_custom_plan",
     "statement_timeout": "0",
+    "timezone": "UTC",
     "transaction_timeout": "0",
     "work_mem": "128MB",
 }
@@ -105,7 +106,7 @@ def _engine(address: Address) -> Engine:
     if address.dialect == "postgresql":
         return create_engine(
             f"postgresql+psycopg://{address.rest}",
-            connect_args=connect_options(APPLICATION, statement_timeout_ms=0),
+            connect_args=connect_options(address, APPLICATION, statement_timeout_ms=0),
             execution_options={"isolation_level": "REPEATABLE READ", "postgresql_readonly": True},
             poolclass=NullPool,
             hide_parameters=True,

@@ -12,7 +12,7 @@ from sqlalchemy.pool import NullPool
 
 from agentplat.domain.errors import StoreUnavailable
 from agentplat.store.address import Address
-from agentplat.store.postgres import connect_options
+from agentplat.store.postgres import connect_options, settings
 from agentplat.store.sqlite import BUSY_TIMEOUT, pragmas, refuse_network_file_system
 
 _ADVISORY_KEY = 0x6167656E74706C61  # "agentpla"
@@ -60,8 +60,12 @@ def _transaction(engine: Engine) -> Iterator[Connection]:
 def _engine(address: Address, begin: str, first: tuple[str, ...]) -> Engine:
     if address.dialect == "postgresql":
         # A change of a large table takes its time; waiting for another migration does too.
-        options = connect_options("agentplat-db", statement_timeout_ms=0)
-        return create_engine(f"postgresql+psycopg://{address.rest}", connect_args=options, poolclass=NullPool)
+        options = connect_options(address, "agentplat-db", statement_timeout_ms=0)
+        postgres = create_engine(f"postgresql+psycopg://{address.rest}", connect_args=options, poolclass=NullPool)
+        setting = address.of_transaction(settings(statement_timeout_ms=0))
+        if setting is not None:
+            event.listen(postgres, "begin", lambda connection: connection.exec_driver_sql(setting))
+        return postgres
     engine = create_engine(
         URL.create("sqlite", database=str(address.file)), connect_args={"timeout": BUSY_TIMEOUT}, poolclass=NullPool
     )

@@ -162,7 +162,8 @@ class Settings(BaseSettings):
     database_url: DatabaseUrl = Field(
         DEFAULT_DATABASE,
         repr=False,  # it may hold a password
-        description="`sqlite:///path` (relative to the current folder) or `postgresql://user:password@host/name`.",
+        description="`sqlite:///path` (relative to the current folder) or `postgresql://user:password@host/name`, "
+        "with `?pooled=true` behind a pooler by transaction.",
     )
     model: str | None = Field(
         None,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Any, ClassVar, TypeVar, cast
@@ -13,6 +13,7 @@ from psycopg import AsyncConnection as Connection
 from psycopg import AsyncCursor, OperationalError
 from psycopg.errors import Error
 from psycopg.rows import namedtuple_row
+from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from agentplat.contracts.store import Hint
@@ -38,9 +39,9 @@ _TRANSIENT = {"40001", "40P01", "55P03", "57P01", "57P02", "57P03", "53300", "25
 _OUTDATED = {"42P01", "3F000", "42703"}  # no such table, schema, column
 
 
-def connect_options(application: str, statement_timeout_ms: int = _STATEMENT_TIMEOUT_MS) -> dict[str, Any]:
-    """What every connection of ours asks of libpq."""
-    settings = {
+def settings(statement_timeout_ms: int = _STATEMENT_TIMEOUT_MS) -> dict[str, object]:
+    """What every session of ours is set to."""
+    return {
         "statement_timeout": statement_timeout_ms,
         "idle_in_transaction_session_timeout": _IDLE_IN_TRANSACTION_MS,
         "timezone": "UTC",
@@ -49,6 +50,12 @@ def connect_options(application: str, statement_timeout_ms: int = _STATEMENT_TIM
         "enable_bitmapscan": "off",
         "jit": "off",
     }
+
+
+def connect_options(
+    address: Address, application: str, statement_timeout_ms: int = _STATEMENT_TIMEOUT_MS
+) -> dict[str, Any]:
+    """What every connection of ours asks of psycopg."""
     return {
         "application_name": application,
         "connect_timeout": _CONNECT_TIMEOUT,
@@ -57,12 +64,16 @@ def connect_options(application: str, statement_timeout_ms: int = _STATEMENT_TIM
         "keepalives_idle": 5,
         "keepalives_interval": 2,
         "keepalives_count": 3,
-        "options": " ".join(f"-c {name}={value}" for name, value in settings.items()),
+        **address.of_session(settings(statement_timeout_ms)),
     }
 
 
 class Postgres(Database):
-    """A pool of connections; READ COMMITTED, with explicit locks on rows where two could meet."""
+    """A pool of connections; READ COMMITTED, with explicit locks on rows where two could meet.
+
+    Behind a pooler (`Address.pooled`) each transaction begins with what a session is otherwise set to, nothing is
+    prepared, and nothing is heard: LISTEN belongs to a session.
+    """
 
     dialect: ClassVar[Dialect] = "postgresql"
     driver_error: ClassVar[type[Exception]] = Error
@@ -72,7 +83,7 @@ class Postgres(Database):
         self._engine = create_async_engine(
             f"postgresql+psycopg://{address.rest}",
             isolation_level="READ COMMITTED",
-            connect_args=connect_options(application),
+            connect_args=connect_options(address, application),
             pool_size=pool_size,
             max_overflow=0,
             pool_timeout=10,
@@ -80,7 +91,11 @@ class Postgres(Database):
             hide_parameters=True,
         )
         self._reader = self._engine.execution_options(isolation_level="AUTOCOMMIT")
-        self._libpq, self._application = address.libpq, application
+        self._address, self._application = address, application
+        self._first = address.of_transaction(settings())
+        if self._first is not None:
+            self._reader, first = self._engine, self._first
+            event.listen(self._engine.sync_engine, "begin", lambda connection: connection.exec_driver_sql(first))
         self._idle: list[Connection[Any]] = []
         self._free = asyncio.Semaphore(_SCRIPTS)
         self._hints = Hints(self._notify)
@@ -108,7 +123,7 @@ class Postgres(Database):
         async with self._free:
             connection = self._idle.pop() if self._idle else await self._connected()
             try:
-                result = await _conducted(connection, script)
+                result = await _conducted(connection, script, self._first)
             except BaseException:
                 await connection.close()  # in which state it is, nobody knows
                 raise
@@ -116,16 +131,16 @@ class Postgres(Database):
             return result
 
     async def _connected(self) -> Connection[Any]:
-        options = connect_options(self._application)
-        return await Connection.connect(
-            self._libpq, autocommit=True, prepare_threshold=0, row_factory=namedtuple_row, **options
-        )
+        options = {"prepare_threshold": 0, **connect_options(self._address, self._application)}
+        return await Connection.connect(self._address.libpq, autocommit=True, row_factory=namedtuple_row, **options)
 
     async def _notify(self, message: str) -> None:
         await self.perform(lambda _: _notifying(message), attempts=1)
 
     async def listen(self) -> None:
         """Hear notifications on a connection of its own. A lost one is made again, and all hints are given then."""
+        if self._address.pooled:
+            await asyncio.Event().wait()
         while True:
             try:
                 connection = await self._connected()
@@ -167,7 +182,7 @@ def _notifying(message: str) -> Script[None]:
     yield Round([bound("notify", channel=CHANNEL, message=message)], last=True)
 
 
-async def _conducted(connection: Connection[Any], script: Script[T]) -> T:
+async def _conducted(connection: Connection[Any], script: Script[T], setting: str | None) -> T:
     """What the script returns.
 
     Without BEGIN and COMMIT a pipeline is a transaction of its own, in which each statement still has its own view
@@ -175,7 +190,10 @@ async def _conducted(connection: Connection[Any], script: Script[T]) -> T:
     """
     asked, first = next(script), True
     while True:
-        answers = await _answers(connection, asked, begin=first and not asked.last, commit=asked.last and not first)
+        before = [b"BEGIN"] if first and not asked.last else []
+        if first and setting is not None:
+            before.append(setting.encode())
+        answers = await _answers(connection, asked, before, commit=asked.last and not first)
         try:
             asked = script.send(answers)
         except StopIteration as end:
@@ -183,10 +201,10 @@ async def _conducted(connection: Connection[Any], script: Script[T]) -> T:
         first = False
 
 
-async def _answers(connection: Connection[Any], asked: Round, *, begin: bool, commit: bool) -> Answers:
+async def _answers(connection: Connection[Any], asked: Round, before: Sequence[bytes], *, commit: bool) -> Answers:
     async with connection.pipeline():
-        if begin:
-            await connection.execute("BEGIN", prepare=False)
+        for each in before:
+            await connection.execute(each, prepare=False)
         cursors = [await _sent(connection, each) for each in asked.statements]
         if commit:
             await connection.execute("COMMIT", prepare=False)

@@ -33,8 +33,8 @@ _POSTGRES_OPTIONS: dict[str, Any] = {
     "keepalives_idle": 2,
     "keepalives_interval": 1,
     "keepalives_count": 3,
-    "options": "-c statement_timeout=2000 -c idle_in_transaction_session_timeout=2000",
 }
+_SETTINGS = {"statement_timeout": 2000, "idle_in_transaction_session_timeout": 2000}
 
 
 class _Cursor(Protocol):
@@ -92,6 +92,8 @@ class Renewal:
             connection = self._open
             with _bounded(connection) if self._address.dialect == "postgresql" else nullcontext():
                 connection.execute("BEGIN IMMEDIATE" if self._address.dialect == "sqlite" else "BEGIN")
+                if (setting := self._address.of_transaction(_SETTINGS)) is not None:
+                    connection.execute(setting)
                 yield _Statements(connection, self._address.dialect)
                 connection.execute("COMMIT")
         except driver_error as error:
@@ -137,7 +139,8 @@ def _connected(address: Address) -> _Connection:
     import psycopg
 
     # autocommit: BEGIN and COMMIT are said here, and nothing else begins a transaction.
-    return cast(_Connection, psycopg.connect(address.libpq, autocommit=True, **_POSTGRES_OPTIONS))
+    options = {**_POSTGRES_OPTIONS, **address.of_session(_SETTINGS)}
+    return cast(_Connection, psycopg.connect(address.libpq, autocommit=True, **options))
 
 
 def _connected_file(file: Path) -> _Connection:
