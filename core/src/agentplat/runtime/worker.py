@@ -17,6 +17,7 @@ from agentplat.contracts.store import Claim, Hint, Store, WorkerRow
 from agentplat.domain.errors import LeaseLost, StoreUnavailable, UsageError
 from agentplat.domain.ids import TaskId, WorkerId
 from agentplat.domain.json import JsonObject
+from agentplat.domain.task import Lease
 from agentplat.engine.catalog import Catalog, missing
 from agentplat.engine.definitions import Definitions, Pinned
 from agentplat.engine.journal import JournalWriter, patiently
@@ -75,8 +76,8 @@ class Worker:
         self._stop = asyncio.Event()
         self._news = asyncio.Event()  # a hint, a free slot, or the end
         self._told = False  # an inbox may have something
-        self._unheard = False  # a claim may have been committed whose answer was lost
-        self._adopted: set[TaskId] = set()
+        self._unheard = False  # it may own tasks in the database of which it does not know
+        self._adopted: dict[TaskId, Lease] = {}
         self._more_waits = False  # the last claim gave as many as were asked for
 
     @property
@@ -199,7 +200,7 @@ class Worker:
 
     def _adopt(self, claim: Claim) -> None:
         telemetry.TASKS_CLAIMED.inc()
-        self._adopted.add(claim.lease.task_id)
+        self._adopted[claim.lease.task_id] = claim.lease
         task = asyncio.create_task(self._own(claim))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -210,12 +211,15 @@ class Worker:
             ending = await self._drive(claim)
         except LeaseLost:
             ending = "lost"
+            # Another has the task, or it is still this worker's: its journal goes on where nobody here has written.
+            self._unheard = True
         except Exception as error:  # noqa: BLE001  # a fault of ours must not keep the task for ever
             telemetry.log.exception(telemetry.TASK_BROKE, task_id=str(task_id))
             ending = await self._leave(claim, f"agentplat failed on it ({type(error).__name__}); see the worker's log")
         finally:
-            self._owners.pop(task_id, None)
-            self._adopted.discard(task_id)
+            if self._adopted.get(task_id) is claim.lease:  # and was not claimed again meanwhile
+                del self._adopted[task_id]
+                self._owners.pop(task_id, None)
             telemetry.TASKS_OWNED.set(len(self._owners))
             self._news.set()
         telemetry.TASKS_CLOSED.labels(ending).inc()

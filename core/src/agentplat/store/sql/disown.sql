@@ -1,8 +1,10 @@
--- Purpose     Give back what a worker owns without knowing it: the answer to its claim was lost.
+-- Purpose     Give back what a worker owns without knowing it: the answer to its claim was lost, or it dropped the task when a
+--             write was refused.
 -- Parameters  worker_id, known (the ids of the tasks that it knows)
 -- Returns     task_id
--- Invariant   Sent by the worker itself, which claims nothing meanwhile. Nothing of these tasks is under way, since nobody began
---             anything. The fence stays, as in return_owned.sql: the next claim raises it. Ordered by task id, as everywhere.
+-- Invariant   Sent by the worker itself, which claims nothing meanwhile. Nothing of these tasks is under way: nobody began
+--             anything, or it has been ended. The fence stays, as in return_owned.sql: the next claim raises it. Ordered by task
+--             id, as everywhere.
 -- Index       ix_queue_worker
 WITH unknown AS MATERIALIZED (
     SELECT task_id FROM agentplat.queue
