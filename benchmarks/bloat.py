@@ -65,9 +65,9 @@ from made"""
 WAITING = (
     MADE
     + """filled_queue as (
-    insert into agentplat.queue (task_id, tenant_id, queue, priority, run_at, ready, wake, fence, under_way, suspect,
-                                 crashes)
-    select id, 'default', 'default', 0, at, true, false, 0, false, false, 0 from made
+    insert into agentplat.queue (task_id, tenant_id, queue, concurrency_key, priority, run_at, ready, wake, fence,
+                                 under_way, suspect, crashes)
+    select id, 'default', 'default', '', 0, at, true, false, 0, false, false, 0 from made
 ), filled_journal as (
     insert into agentplat.journal (task_id, seq, tenant_id, fence, at, kind, content)
     select id, 1, 'default', 0, at, 'task_submitted', '{"type": "agent:bench", "input": {}}' from made

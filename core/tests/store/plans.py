@@ -13,7 +13,7 @@ from sqlalchemy import event, text
 
 from agentplat.contracts.store import Store
 from agentplat.store.address import Address
-from agentplat.store.postgres import Postgres, connect_options
+from agentplat.store.postgres import Postgres, connect_options, settings
 from agentplat.store.script import Script, columns_of, with_places
 from agentplat.store.sql_store import SqlStore
 from agentplat.store.statements import statement
@@ -28,9 +28,9 @@ with made as (
            n % 100 = 0 as ready, n % 100 = 1 as parked, n % 100 = 2 as suspect, n % 100 = 3 as owned
     from generate_series(1, {MANY}) as n
 ), filled_queue as (
-    insert into agentplat.queue (task_id, tenant_id, queue, priority, run_at, ready, wake, worker_id, claim_id, fence,
-                                 under_way, suspect, crashes)
-    select id, 'north', 'default', n % 3, case when ready or suspect or parked then at end, ready or suspect, false,
+    insert into agentplat.queue (task_id, tenant_id, queue, concurrency_key, priority, run_at, ready, wake, worker_id,
+                                 claim_id, fence, under_way, suspect, crashes)
+    select id, 'north', 'default', '', n % 3, case when ready or suspect or parked then at end, ready or suspect, false,
            case when owned then ('01900000-0000-4000-8000-' || lpad(to_hex(n % 50), 12, '0'))::uuid end,
            case when owned then id end, 1, false, suspect, 0
     from made where n > {MANY} / 2
@@ -111,7 +111,7 @@ class Plans:
         database = cast(Postgres, cast(SqlStore, store)._database)
         self._database, self._engine = database, database._engine.sync_engine
         self._connection = psycopg.connect(
-            Address.parse(url).libpq, autocommit=True, **connect_options(Address.parse(url), "plans")
+            Address.parse(url).libpq, autocommit=True, **connect_options(Address.parse(url), "plans", settings())
         )
 
     def close(self) -> None:

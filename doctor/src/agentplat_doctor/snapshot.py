@@ -16,7 +16,7 @@ from sqlalchemy.pool import NullPool
 from agentplat.domain.errors import SchemaOutdated, StoreUnavailable
 from agentplat.store.address import Address
 from agentplat.store.database import OUTDATED
-from agentplat.store.postgres import connect_options
+from agentplat.store.postgres import connect_options, settings
 from agentplat.store.sqlite import BUSY_TIMEOUT
 from agentplat.store.tables import REVISION, SCHEMA, VERSION_TABLE
 
@@ -106,7 +106,7 @@ def _engine(address: Address) -> Engine:
     if address.dialect == "postgresql":
         return create_engine(
             f"postgresql+psycopg://{address.rest}",
-            connect_args=connect_options(address, APPLICATION, statement_timeout_ms=0),
+            connect_args=connect_options(address, APPLICATION, settings(statement_timeout_ms=0)),
             execution_options={"isolation_level": "REPEATABLE READ", "postgresql_readonly": True},
             poolclass=NullPool,
             hide_parameters=True,

@@ -60,7 +60,7 @@ def _transaction(engine: Engine) -> Iterator[Connection]:
 def _engine(address: Address, begin: str, first: tuple[str, ...]) -> Engine:
     if address.dialect == "postgresql":
         # A change of a large table takes its time; waiting for another migration does too.
-        options = connect_options(address, "agentplat-db", statement_timeout_ms=0)
+        options = connect_options(address, "agentplat-db", settings(statement_timeout_ms=0))
         postgres = create_engine(f"postgresql+psycopg://{address.rest}", connect_args=options, poolclass=NullPool)
         setting = address.of_transaction(settings(statement_timeout_ms=0))
         if setting is not None:

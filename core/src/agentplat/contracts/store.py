@@ -14,6 +14,7 @@ from typing import Literal, Protocol, TypeAlias
 from uuid import UUID
 
 from agentplat.contracts.interface import CostSummary, TaskFilter
+from agentplat.contracts.limits import Limit, LimitRow
 from agentplat.domain.events import Event, Recorded, encode, value
 from agentplat.domain.failure import Failure
 from agentplat.domain.ids import TaskId, WorkerId
@@ -36,6 +37,7 @@ class NewTask:
     definition: str | None = None  # hash of a row of `definitions`
     retry_of: TaskId | None = None
     queue: str = "default"
+    concurrency_key: str | None = None  # limits of its tenant may name it
     priority: int = 0  # higher first
     delay: float = 0.0  # seconds
     idempotency_key: str | None = None
@@ -198,7 +200,7 @@ class Swept:
     returned: int = 0
     woken: int = 0
     poisoned: Sequence[Lease] = ()
-    next_expiry: float | None = None  # seconds until the earliest lease ends, timer is due or delay is over
+    next_expiry: float | None = None  # seconds until a lease ends, a timer is due, a delay is over or a rate has room
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -240,6 +242,9 @@ class TaskRow:
     updated_at: datetime
     cancel_requested: bool
     reason: str | None
+    queue: str
+    concurrency_key: str | None
+    priority: int
     retry_of: TaskId | None
     fence: int | None  # of the queue row; None when terminal
     worker_id: WorkerId | None
@@ -291,7 +296,10 @@ class Store(Protocol):
         """Remove the row and make what it still owns claimable; nothing counts as a crash."""
 
     async def claim(self, worker_id: WorkerId, limit: int, *, queues: Sequence[str] = ("default",)) -> Sequence[Claim]:
-        """At most `limit` tasks that nobody else has, by priority and age; none when the worker's row has expired."""
+        """At most `limit` tasks that nobody else has; none when the worker's row has expired.
+
+        Queue by queue, fair between tenants by weight, then by priority and age. No limit is exceeded at any moment.
+        """
 
     async def claim_suspect(self, worker_id: WorkerId, *, queues: Sequence[str] = ("default",)) -> Claim | None: ...
 
@@ -303,6 +311,16 @@ class Store(Protocol):
 
     async def inbox(self, leases: Sequence[Lease]) -> Sequence[InboxItem]:
         """In the order of arrival, of the tasks whose lease still holds. Clears their wake mark."""
+
+    # limits
+    async def set_limit(self, limit: Limit, actor: str) -> None:
+        """In place of what was set for its tenant and key. Claims that are under way do not know it yet."""
+
+    async def remove_limit(self, tenant: str, key: str, actor: str) -> bool:
+        """False when there was none."""
+
+    async def limits(self) -> Sequence[LimitRow]:
+        """By tenant and key."""
 
     # the journal
     async def journal(self, task_id: TaskId, after: int = 0, limit: int | None = None) -> Sequence[Recorded]: ...

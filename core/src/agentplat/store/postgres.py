@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Any, ClassVar, TypeVar, cast
@@ -52,10 +52,17 @@ def settings(statement_timeout_ms: int = _STATEMENT_TIMEOUT_MS) -> dict[str, obj
     }
 
 
-def connect_options(
-    address: Address, application: str, statement_timeout_ms: int = _STATEMENT_TIMEOUT_MS
-) -> dict[str, Any]:
-    """What every connection of ours asks of psycopg."""
+def script_settings() -> dict[str, object]:
+    """What a session is set to besides, in which scripts are carried out.
+
+    Their statements are planned once for a connection: to plan a claim takes longer than to carry it out. A table that
+    is short at that moment need not stay so.
+    """
+    return {**settings(), "plan_cache_mode": "force_generic_plan", "enable_seqscan": "off"}
+
+
+def connect_options(address: Address, application: str, session: Mapping[str, object]) -> dict[str, Any]:
+    """What every connection of ours asks of psycopg; `session` is what it is set to."""
     return {
         "application_name": application,
         "connect_timeout": _CONNECT_TIMEOUT,
@@ -64,7 +71,7 @@ def connect_options(
         "keepalives_idle": 5,
         "keepalives_interval": 2,
         "keepalives_count": 3,
-        **address.of_session(settings(statement_timeout_ms)),
+        **address.of_session(session),
     }
 
 
@@ -83,7 +90,7 @@ class Postgres(Database):
         self._engine = create_async_engine(
             f"postgresql+psycopg://{address.rest}",
             isolation_level="READ COMMITTED",
-            connect_args=connect_options(address, application),
+            connect_args=connect_options(address, application, settings()),
             pool_size=pool_size,
             max_overflow=0,
             pool_timeout=10,
@@ -92,9 +99,9 @@ class Postgres(Database):
         )
         self._reader = self._engine.execution_options(isolation_level="AUTOCOMMIT")
         self._address, self._application = address, application
-        self._first = address.of_transaction(settings())
-        if self._first is not None:
-            self._reader, first = self._engine, self._first
+        self._first = address.of_transaction(script_settings())
+        if (first := address.of_transaction(settings())) is not None:
+            self._reader = self._engine
             event.listen(self._engine.sync_engine, "begin", lambda connection: connection.exec_driver_sql(first))
         self._idle: list[Connection[Any]] = []
         self._free = asyncio.Semaphore(_SCRIPTS)
@@ -131,7 +138,7 @@ class Postgres(Database):
             return result
 
     async def _connected(self) -> Connection[Any]:
-        options = {"prepare_threshold": 0, **connect_options(self._address, self._application)}
+        options = {"prepare_threshold": 0, **connect_options(self._address, self._application, script_settings())}
         return await Connection.connect(self._address.libpq, autocommit=True, row_factory=namedtuple_row, **options)
 
     async def _notify(self, message: str) -> None:

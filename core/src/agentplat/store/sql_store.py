@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
@@ -10,6 +11,7 @@ from uuid import UUID, uuid4
 from sqlalchemy import literal_column, select
 
 from agentplat.contracts.interface import CostSummary, TaskFilter
+from agentplat.contracts.limits import Limit, LimitRow
 from agentplat.contracts.store import (
     AuditRow,
     CallRow,
@@ -38,11 +40,12 @@ from agentplat.domain.ids import TaskId, WorkerId
 from agentplat.domain.task import Lease
 from agentplat.store.database import Database, Transaction, ValuesRefused
 from agentplat.store.schema import check_schema
-from agentplat.store.transactions import claims, reading, submission, sweeping, telling
+from agentplat.store.transactions import claims, limits, reading, submission, sweeping, telling
 from agentplat.store.transactions.commit import commit
 from agentplat.store.transactions.upkeep import upkeep
 
 T = TypeVar("T")
+_CHOOSES_ON = 1.0  # seconds for which claims go on to choose without asking whether there is anything to choose
 
 
 class SqlStore:
@@ -50,7 +53,9 @@ class SqlStore:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._delay_over: datetime | None = None  # of the delayed task that is due next, as the last sweep saw it
+        self._delay_over: datetime | None = None  # of what will be claimable next by itself, as the last sweep saw it
+        self._chose_at: dict[tuple[str, bool], float] = {}  # when claims of a queue, or of its suspects, had to choose
+        self._limits = False  # whether there are any, as the last claim saw it that had to choose
 
     @property
     def hears(self) -> bool:
@@ -111,23 +116,65 @@ class SqlStore:
         self._hint(Hint.WORK)
 
     async def claim(self, worker_id: WorkerId, limit: int, *, queues: Sequence[str] = ("default",)) -> Sequence[Claim]:
-        return await self._claim("claim", worker_id, limit, queues)
+        return await self._claim(worker_id, limit, queues, suspects=False)
 
     async def claim_suspect(self, worker_id: WorkerId, *, queues: Sequence[str] = ("default",)) -> Claim | None:
-        return next(iter(await self._claim("claim_suspect", worker_id, 1, queues)), None)
+        return next(iter(await self._claim(worker_id, 1, queues, suspects=True)), None)
 
-    async def _claim(self, statement: str, worker_id: WorkerId, limit: int, queues: Sequence[str]) -> Sequence[Claim]:
-        if limit < 1:
-            return ()
-        # Random, and the same for every attempt of this call: a claim whose acknowledgement was lost is found by it.
-        options: dict[str, Any] = {"worker_id": worker_id, "claim_id": uuid4(), "limit": limit, "queues": queues}
-        return await self._database.perform(lambda again: claims.claim(statement, again, **options))
+    async def _claim(self, worker_id: WorkerId, limit: int, queues: Sequence[str], *, suspects: bool) -> list[Claim]:
+        claimed: list[Claim] = []
+        for name in queues:
+            if len(claimed) >= limit:
+                break
+            # Random, and the same for every attempt: a claim whose acknowledgement was lost is found by it.
+            wanted = claims.Wanted(
+                worker_id=worker_id, claim_id=uuid4(), queue=name, limit=limit - len(claimed), suspects=suspects
+            )
+            claimed += await self._claim_from(wanted)
+        return claimed
+
+    async def _claim_from(self, wanted: claims.Wanted) -> Sequence[Claim]:
+        """Of one queue. Where there was something to choose a moment ago there is again, most likely."""
+        chose_at = self._chose_at.get((wanted.queue, wanted.suspects))
+        if chose_at is None or time.monotonic() - chose_at > _CHOOSES_ON:
+            far = self._database.dialect == "postgresql"
+            found = await self._database.perform(lambda again: claims.claim_plainly(again, wanted, far=far))
+            if not found.chooses:
+                return self._learned(found)
+            self._chose_at[wanted.queue, wanted.suspects] = time.monotonic()
+        return self._learned(await self._database.perform(lambda again: claims.claim_by_choice(again, wanted)))
+
+    def _learned(self, found: claims.Found) -> Sequence[Claim]:
+        if found.limits is not None:
+            self._limits = found.limits
+        if found.rates:
+            self._hint(Hint.TIMER)  # when there will be room is known to the database, and a sweep reads it
+        return found.claims
 
     async def disown(self, worker_id: WorkerId, known: Collection[TaskId]) -> Sequence[TaskId]:
         given_back = await self._database.perform(lambda _: claims.disown(worker_id, known))
         if given_back:
             self._hint(Hint.WORK)
         return given_back
+
+    # limits
+
+    async def set_limit(self, limit: Limit, actor: str) -> None:
+        try:
+            await self._write(limits.set_limit, limit, actor)
+        except ValuesRefused as error:
+            raise InputRejected("The limit", [("", str(error))]) from error
+        self._hint(Hint.WORK)
+
+    async def remove_limit(self, tenant: str, key: str, actor: str) -> bool:
+        removed = await self._write(limits.remove_limit, tenant, key, actor)
+        self._hint(Hint.WORK)
+        return removed
+
+    async def limits(self) -> Sequence[LimitRow]:
+        return await self._read(limits.read_limits)
+
+    # what workers own
 
     async def woken(self, worker_id: WorkerId) -> Sequence[TaskId]:
         return await self._read(claims.woken, worker_id)
@@ -157,7 +204,7 @@ class SqlStore:
             if len(writes) == 1:
                 return [Rejected(reason=str(error))]
         else:
-            self._hint(*_hints_of(writes))
+            self._hint(*_hints_of(writes, limits=self._limits))
             return results
         # One write's values are at fault, and nothing says whose: task by task, so that only that one is refused.
         return [result for write in writes for result in await self.commit([write])]
@@ -182,7 +229,7 @@ class SqlStore:
         overdue = due.timer_at is not None and due.timer_at <= due.now
         woken = await self._write(sweeping.wake_due) if overdue or due.told else 0
         delay_over = self._delay_over is not None and self._delay_over <= due.now
-        self._delay_over = due.run_at
+        self._delay_over = min((at for at in (due.run_at, due.opens_at) if at is not None), default=None)
         if workers or woken or delay_over:
             self._hint(Hint.WORK, Hint.CHANGED)
         return Swept(
@@ -224,8 +271,10 @@ class SqlStore:
         return await self._database.write(lambda transaction: work(transaction, *arguments, **options))
 
 
-def _hints_of(writes: Sequence[Write]) -> set[Hint]:
+def _hints_of(writes: Sequence[Write], *, limits: bool) -> set[Hint]:
     hints: set[Hint] = set()
+    if limits and any(isinstance(write.closing, Park | End) for write in writes):
+        hints.add(Hint.WORK)  # what no longer runs may have been what others waited for
     for write in writes:
         match write.closing:
             case Keep():

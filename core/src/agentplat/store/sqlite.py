@@ -285,8 +285,9 @@ def _written(value: Any) -> Any:
 
 _READ: dict[str, Callable[[Any], Any]] = {
     **dict.fromkeys(("id", "task_id", "worker_id", "owner"), UUID),
-    **dict.fromkeys(("at", "now", "run_at", "created_at", "lease_until", "timer_at"), instant),
+    **dict.fromkeys(("at", "now", "run_at", "created_at", "lease_until", "timer_at", "opens_at"), instant),
     **dict.fromkeys(("ready", "wake", "under_way", "suspect", "expired", "told", "poisoned"), bool),
+    **dict.fromkeys(("chooses", "suspects", "limits", "rates"), bool),
     "content": json.loads,
 }
 """How the columns that scripts read come back, by their names; the others as they are."""

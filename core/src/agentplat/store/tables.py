@@ -14,6 +14,7 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
+    Float,
     Identity,
     Index,
     Integer,
@@ -81,6 +82,7 @@ tasks = Table(
     Column("trace_id", Text, nullable=False),
     Column("parent_span", Text),
     Column("retry_of", Uuid),
+    Column("placement", Json(nullable=True)),  # queue, concurrency key and priority, as far as they were chosen
     Column("model", Text),
     Column("input_tokens", BigInteger, nullable=False),
     Column("output_tokens", BigInteger, nullable=False),
@@ -130,6 +132,7 @@ queue = Table(
     Column("task_id", Uuid, primary_key=True),
     Column("tenant_id", Text, nullable=False),
     Column("queue", Text, nullable=False),
+    Column("concurrency_key", Text, nullable=False),  # empty: none
     Column("priority", Integer, nullable=False),  # higher first
     Column("run_at", Instant),  # ready: not before; parked: its timer, NULL without one; owned: meaningless
     Column("ready", Boolean, nullable=False),
@@ -157,15 +160,66 @@ def _queue_index(name: str, *columns: Any, where: str) -> None:
     Index(f"ix_queue_{name}", *columns, postgresql_where=text(where), sqlite_where=text(where))
 
 
-_turn = (queue.c.queue, queue.c.priority.desc(), queue.c.run_at, queue.c.task_id)
-_queue_index("claim", *_turn, where="ready AND NOT suspect")
-_queue_index("suspect", *_turn, where="ready AND suspect")
+_turn = (queue.c.priority.desc(), queue.c.run_at, queue.c.task_id)
+_lane = (queue.c.queue, queue.c.tenant_id, queue.c.concurrency_key)
+_queue_index("claim", *_lane, *_turn, where="ready AND NOT suspect")
+_keyed = "ready AND NOT suspect AND concurrency_key <> ''"
+_queue_index("keyed", queue.c.queue, queue.c.tenant_id, *_turn, where=_keyed)  # whichever the key, in one order
+_queue_index("suspect", queue.c.queue, *_turn, where="ready AND suspect")
+# `fence > 0` is always true of them, see above: it is there so that only who counts live claims uses this index.
+_queue_index("live", queue.c.tenant_id, queue.c.concurrency_key, where="worker_id IS NOT NULL AND fence > 0")
 # Whoever asks for one claim, or for what was told, must not walk through all that the worker owned since a vacuum.
 _queue_index("worker", queue.c.worker_id, queue.c.claim_id, where="worker_id IS NOT NULL")
 _queue_index("woken", queue.c.worker_id, where="worker_id IS NOT NULL AND wake")
 _queue_index("timer", queue.c.run_at, where="NOT ready AND worker_id IS NULL AND run_at IS NOT NULL")
 _queue_index("due", queue.c.run_at, where="ready AND fence >= 0")  # see due.sql
 _queue_index("poisoned", queue.c.task_id, where=f"crashes >= {POISON_LIMIT}")
+
+limits = Table(  # what people set; how much of it is used, every claim counts anew
+    "limits",
+    metadata,
+    Column("tenant_id", Text, nullable=False),
+    Column("key", Text, nullable=False),  # a concurrency key; empty: the tenant as a whole
+    Column("at_once", Integer),  # so many tasks may run at one time
+    Column("starts", Integer),  # so many may start ...
+    Column("seconds", Float),  # ... within any time of this length
+    Column("weight", Integer),  # of the tenant's share; NULL is 1
+    # What the last claim under it found, for people and for who wakes them; no claim relies on it.
+    Column("running", Integer, nullable=False),
+    Column("full_since", Instant),
+    Column("opens_at", Instant),  # when there is room for another start
+    PrimaryKeyConstraint("tenant_id", "key"),
+    _check("at_once", "at_once >= 0"),
+    _check("rate", "(starts IS NULL) = (seconds IS NULL)"),
+    _check("rate_allows", "starts > 0 AND seconds > 0"),
+    _check("weight", "weight > 0 AND key = '' OR weight IS NULL"),
+    _check("says_something", "at_once IS NOT NULL OR starts IS NOT NULL OR weight IS NOT NULL"),
+    postgresql_with=_HOT,
+)
+
+starts = Table(  # under limits that have a rate; gone when they are older than its time
+    "starts",
+    metadata,
+    Column("tenant_id", Text, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("at", Instant, nullable=False),
+    Column("claim_id", Uuid, nullable=False),
+    Column("number", Integer, nullable=False),
+    PrimaryKeyConstraint("tenant_id", "key", "at", "claim_id"),
+    _check("number", "number > 0"),
+    postgresql_with=_BRIEF,
+)
+
+turns = Table(  # who is served next; the row without a queue stands for all limits
+    "turns",
+    metadata,
+    Column("queue", Text, primary_key=True),
+    Column("tenant_id", Text, nullable=False),
+    Column("remaining", Integer, nullable=False),  # so many tasks of this tenant, then the next tenant
+    Column("claim_id", Uuid, nullable=False),  # whoever holds the row's lock, or did
+    _check("remaining", "remaining >= 0"),
+    postgresql_with=_HOT,
+)
 
 workers = Table(
     "workers",

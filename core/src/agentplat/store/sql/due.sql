@@ -1,11 +1,11 @@
 -- Purpose     Say whether a sweep has anything to do, and when the next one will.
 -- Parameters  none
--- Returns     expired, told, poisoned (whether there is any); lease_until, timer_at, run_at (the earliest lease, timer and delay,
---             of which the timer may be overdue), now
+-- Returns     expired, told, poisoned (whether there is any); lease_until, timer_at, run_at, opens_at (the earliest lease, timer,
+--             delay, and room under a full rate, of which the timer may be overdue), now
 -- Invariant   none: it only looks. What it finds is looked at again under locks.
 -- Index       ix_queue_timer, ix_queue_due and ix_queue_poisoned, the first entry of each, whatever the statistics say;
---             workers and inbox are short. `fence >= 0` is always true: it is there because only this statement may use
---             ix_queue_due. A claim that did would have to sort all that is waiting.
+--             workers, limits and inbox are short. `fence >= 0` is always true: it is there because only this statement may
+--             use ix_queue_due. A claim that did would have to sort all that is waiting.
 WITH clock AS MATERIALIZED (SELECT clock_timestamp() AS now)
 SELECT
     EXISTS (SELECT 1 FROM agentplat.workers WHERE lease_until <= (SELECT now FROM clock)) AS expired,
@@ -22,4 +22,5 @@ SELECT
         WHERE ready AND fence >= 0 AND run_at > (SELECT now FROM clock)
         ORDER BY run_at LIMIT 1
     ) AS run_at,
+    (SELECT min(opens_at) FROM agentplat.limits WHERE opens_at > (SELECT now FROM clock)) AS opens_at,
     (SELECT now FROM clock) AS now

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -47,37 +48,109 @@ async def renew(transaction: Transaction, worker_id: WorkerId, lease_seconds: fl
     return result.rowcount == 1
 
 
-def claim(
-    statement: str, again: bool, *, worker_id: WorkerId, claim_id: UUID, limit: int, queues: Sequence[str]
-) -> Script[Sequence[Claim]]:
-    """What `statement`, claim or claim_suspect, gives, queue by queue until `limit` is reached."""
-    owned = {"worker_id": worker_id, "claim_id": claim_id}
-    reading = [Bound("claimed_tasks", owned), Bound("claimed_journals", owned)]
-    if again:
-        # Found by its id when an earlier attempt was committed without our hearing of it.
-        tasks, events = yield Round(reading)
-        if tasks:
-            yield Round([], last=True)
-            return _claims(worker_id, queues, tasks, events)
-    left = limit
-    for name in queues[:-1]:
-        [rows] = yield Round([bound(statement, queue=name, limit=left, **owned)])
-        left -= len(rows)
-        if not left:
-            break
-    claiming = [bound(statement, queue=queues[-1], limit=left, **owned)] if left else []
-    *_, tasks, events = yield Round([*claiming, *reading], last=True)
-    return _claims(worker_id, queues, tasks, events)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What one claim asks for. `suspects`: one of those that have to run alone."""
+
+    worker_id: WorkerId
+    claim_id: UUID
+    queue: str
+    limit: int
+    suspects: bool
+
+    @property
+    def owned(self) -> dict[str, Any]:
+        return {"worker_id": self.worker_id, "claim_id": self.claim_id}
+
+    @property
+    def values(self) -> dict[str, Any]:
+        return {**self.owned, "queue": self.queue, "limit": self.limit}
 
 
-def _claims(
-    worker_id: WorkerId, queues: Sequence[str], tasks: Sequence[AnyRow], events: Sequence[AnyRow]
-) -> Sequence[Claim]:
-    """Queue by queue, in the order in which they were due."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """What a claim gave. `chooses`: there is something to choose, so that it gave nothing that would have to be chosen.
+
+    `limits` and `rates` say whether there are any; None where nobody looked.
+    """
+
+    claims: Sequence[Claim]
+    chooses: bool = False
+    limits: bool | None = None
+    rates: bool = False
+
+
+def claim_plainly(again: bool, wanted: Wanted, *, far: bool) -> Script[Found]:
+    """Where there is nothing to choose; on PostgreSQL in one round, and on SQLite with the choice."""
+    found = yield from _unheard(again, wanted)
+    if found is not None:
+        return found
+    name = "claim_suspect" if wanted.suspects else "claim"
+    if far:
+        [asked], tasks, events = yield Round([bound(name, **wanted.values), *_reading(wanted)], last=True)
+        return Found(claims=_claims(wanted.worker_id, tasks, events), chooses=asked.chooses)
+    [[choice]] = yield Round([bound("choice", queue=wanted.queue)])
+    if choice.suspects if wanted.suspects else choice.chooses:
+        return (yield from _choose_here(wanted))
+    _, tasks, events = yield Round([bound(name, **wanted.values), *_reading(wanted)], last=True)
+    return Found(claims=_claims(wanted.worker_id, tasks, events))
+
+
+def claim_by_choice(again: bool, wanted: Wanted) -> Script[Found]:
+    """Under the locks of those who choose, on PostgreSQL. See `sql/claim_fairly.sql`."""
+    found = yield from _unheard(again, wanted)
+    if found is not None:
+        return found
+    turn = bound("take_turn", queue=wanted.queue, claim_id=wanted.claim_id)
+    choosing = bound("claim_suspect" if wanted.suspects else "claim_fairly", **wanted.values)
+    held, *_, tasks, events = yield Round([turn, choosing, *_counting(wanted), *_reading(wanted)], last=True)
+    claims = _claims(wanted.worker_id, tasks, events)
+    return Found(claims=claims, limits=held[0].limits, rates=held[0].rates)
+
+
+def _choose_here(wanted: Wanted) -> Script[Found]:
+    """The same on SQLite, where nobody comes between."""
+    [held] = yield Round([bound("take_turn", queue=wanted.queue, claim_id=wanted.claim_id)])
+    if wanted.suspects:
+        chosen = [bound("claim_suspect", **wanted.values)]
+    else:
+        [rows] = yield Round(
+            [bound("choose_fairly", worker_id=wanted.worker_id, queue=wanted.queue, limit=wanted.limit)]
+        )
+        chosen = [bound("claim_chosen", task_ids=[row.task_id for row in rows], **wanted.owned)]
+        if rows:
+            last = {"tenant_id": rows[-1].tenant_id, "remaining": rows[-1].remaining}
+            chosen.append(bound("pass_turn", queue=wanted.queue, **last))
+    *_, tasks, events = yield Round([*chosen, *_counting(wanted), *_reading(wanted)], last=True)
+    claims = _claims(wanted.worker_id, tasks, events)
+    return Found(claims=claims, limits=held[0].limits, rates=held[0].rates)
+
+
+def _unheard(again: bool, wanted: Wanted) -> Script[Found | None]:
+    """What an earlier attempt gave that was committed without our hearing of it: found by the claim's id."""
+    if not again:
+        return None
+    tasks, events = yield Round(_reading(wanted))
+    if not tasks:
+        return None
+    yield Round([], last=True)
+    return Found(claims=_claims(wanted.worker_id, tasks, events))
+
+
+def _reading(wanted: Wanted) -> list[Bound]:
+    return [Bound("claimed_tasks", wanted.owned), Bound("claimed_journals", wanted.owned)]
+
+
+def _counting(wanted: Wanted) -> list[Bound]:
+    return [Bound("count_starts", wanted.owned), Bound("forget_starts"), Bound("note_limits", wanted.owned)]
+
+
+def _claims(worker_id: WorkerId, tasks: Sequence[AnyRow], events: Sequence[AnyRow]) -> Sequence[Claim]:
+    """In the order in which they were due."""
     journals: dict[UUID, list[Recorded]] = {task.id: [] for task in tasks}
     for event in events:
         journals[event.task_id].append(recorded(event))
-    due = sorted(tasks, key=lambda task: (queues.index(task.queue), -task.priority, task.run_at, task.id))
+    due = sorted(tasks, key=lambda task: (-task.priority, task.run_at, task.id))
     return [
         Claim(
             lease=Lease(TaskId(task.id), task.fence, worker_id),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -18,6 +19,7 @@ from agentplat.domain.ids import TaskId
 from agentplat.domain.task import TaskState
 from agentplat.store.database import Transaction
 from agentplat.store.tables import POISON_LIMIT, audit, calls, journal, queue, tasks
+from agentplat.store.transactions import limits
 from agentplat.store.transactions.rows import audit_row, call_row, recorded, task_row
 
 _OWNED = queue.c.worker_id.is_not(None)
@@ -48,7 +50,8 @@ async def task(transaction: Transaction, task_id: TaskId) -> TaskRow:
     row = (await transaction.connection.execute(_tasks().where(tasks.c.id == task_id))).first()
     if row is None:
         raise NotFound(f"There is no task {task_id}.")
-    return task_row(row)
+    [found] = await _explained(transaction, [task_row(row)])
+    return found
 
 
 async def find_tasks(transaction: Transaction, wanted: TaskFilter) -> Sequence[TaskRow]:
@@ -56,7 +59,16 @@ async def find_tasks(transaction: Transaction, wanted: TaskFilter) -> Sequence[T
     statement = _tasks().order_by(tasks.c.id.desc()).limit(wanted.limit)
     for condition in _conditions(wanted):
         statement = statement.where(condition)
-    return [task_row(row) for row in await transaction.connection.execute(statement)]
+    return await _explained(transaction, [task_row(row) for row in await transaction.connection.execute(statement)])
+
+
+async def _explained(transaction: Transaction, rows: Sequence[TaskRow]) -> Sequence[TaskRow]:
+    """The rows; those of pending tasks say which limit holds them back, if one does."""
+    pending = [row.id for row in rows if row.status is TaskState.PENDING]
+    if not pending:
+        return rows
+    held = await limits.reasons(transaction, pending)
+    return [replace(row, reason=held[row.id]) if row.id in held else row for row in rows]
 
 
 def _conditions(wanted: TaskFilter) -> Sequence[ColumnElement[bool]]:

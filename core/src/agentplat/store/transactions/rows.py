@@ -18,6 +18,7 @@ AnyRow: TypeAlias = Any
 
 def task_row(row: AnyRow) -> TaskRow:
     """A row of `tasks` with its queue row and the end of its journal."""
+    placement = row.placement or {}
     return TaskRow(
         id=TaskId(row.id),
         tenant=row.tenant_id,
@@ -34,6 +35,9 @@ def task_row(row: AnyRow) -> TaskRow:
         updated_at=row.updated_at,
         cancel_requested=row.cancel_requested_at is not None,
         reason=row.reason,
+        queue=placement.get("queue", "default"),
+        concurrency_key=placement.get("concurrency_key"),
+        priority=placement.get("priority", 0),
         retry_of=None if row.retry_of is None else TaskId(row.retry_of),
         fence=row.fence,
         worker_id=None if row.worker_id is None else WorkerId(row.worker_id),

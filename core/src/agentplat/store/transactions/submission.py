@@ -81,21 +81,33 @@ def _inserted(new: Sequence[NewTask], at: datetime | None) -> Iterable[Bound]:
     inputs = [dumps(task.input) for task in new]
     rows = [_task_row(task, text) for task, text in zip(new, inputs, strict=True)]
     yield from for_each("insert_tasks", _TASK, rows, at=at)
-    queued = [(task.id, task.tenant, task.queue, task.priority, task.delay) for task in new]
-    yield from for_each("enter_queue", "task_id tenant_id queue priority delay", queued, at=at)
+    yield from for_each("enter_queue", _PENDING, [_queue_row(task) for task in new], at=at)
     events = [_event_row(task, text) for task, text in zip(new, inputs, strict=True)]
     yield from for_each("append_journal", "task_id seq tenant_id fence kind content", events, at=at)
     acts = [(task.tenant, task.actor, "task_submitted", task.id, f'{{"type":{dumps(task.type)}}}') for task in new]
     yield from for_each("audit_tasks", "tenant_id actor action task_id content", acts, at=at)
 
 
-_TASK = "task_id tenant_id type input definition user_hash trace_id parent_span retry_of"
+_TASK = "task_id tenant_id type input definition user_hash trace_id parent_span retry_of placement"
+_PENDING = "task_id tenant_id queue concurrency_key priority delay"
+_NOWHERE_ELSE = {"queue": "default", "concurrency_key": None, "priority": 0}
 _SUBMITTED, _ = encode(TaskSubmitted(type="", input={}))
 
 
 def _task_row(task: NewTask, text: str) -> tuple[Any, ...]:
     about = (task.definition, task.user_hash, task.trace_id, task.parent_span, task.retry_of)
-    return task.id, task.tenant, task.type, text, *about
+    return task.id, task.tenant, task.type, text, *about, _placement(task)
+
+
+def _placement(task: NewTask) -> str | None:
+    """Where it was put, for who submits it once more; None where nothing was said."""
+    said = {"queue": task.queue, "concurrency_key": task.concurrency_key, "priority": task.priority}
+    placement = {name: value for name, value in said.items() if value != _NOWHERE_ELSE[name]}
+    return dumps(placement) if placement else None
+
+
+def _queue_row(task: NewTask) -> tuple[Any, ...]:
+    return task.id, task.tenant, task.queue, task.concurrency_key or "", task.priority, task.delay
 
 
 def _event_row(task: NewTask, text: str) -> tuple[Any, ...]:

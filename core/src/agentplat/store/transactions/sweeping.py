@@ -65,5 +65,6 @@ def due() -> Script[AnyRow]:
 
 def seconds_left(found: AnyRow) -> float | None:
     """Until the earliest thing that `due` found and that is still to come; None when there is none."""
-    points = [point for point in (found.lease_until, found.timer_at, found.run_at) if point and point > found.now]
-    return max((min(points) - found.now).total_seconds(), 0.0) if points else None
+    points = (found.lease_until, found.timer_at, found.run_at, found.opens_at)
+    ahead = [point for point in points if point and point > found.now]
+    return max((min(ahead) - found.now).total_seconds(), 0.0) if ahead else None

@@ -20,18 +20,19 @@ Uuid = sa.Uuid()
 Json = sa.Text().with_variant(JSONB(), "postgresql")
 Instant = sa.BigInteger().with_variant(sa.DateTime(timezone=True), "postgresql")
 Counter = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
-HOT = {
-    "fillfactor": 50,
+BRIEF = {
     "autovacuum_vacuum_scale_factor": 0.01,
     "autovacuum_vacuum_threshold": 200,
     "autovacuum_vacuum_cost_delay": 0,
 }
+HOT = {"fillfactor": 50, **BRIEF}
 
 
 def upgrade() -> None:
     """Everything that the first release needs."""
     _create_tasks()
     _create_queue()
+    _create_limits()
     _create_history()
     _create_rest()
 
@@ -81,6 +82,7 @@ def _create_tasks() -> None:
         _column("trace_id", sa.Text()),
         _column("parent_span", sa.Text(), null=True),
         _column("retry_of", Uuid, null=True),
+        _column("placement", Json, null=True),
         *_usage(),
         _column("cancel_requested_at", Instant, null=True),
         _column("created_at", Instant),
@@ -119,6 +121,7 @@ def _create_queue() -> None:
         _column("task_id", Uuid),
         _column("tenant_id", sa.Text()),
         _column("queue", sa.Text()),
+        _column("concurrency_key", sa.Text()),
         _column("priority", sa.Integer()),
         _column("run_at", Instant, null=True),
         _column("ready", sa.Boolean()),
@@ -143,9 +146,14 @@ def _create_queue() -> None:
         },
         postgresql_with=HOT,
     )
-    turn: tuple[Any, ...] = ("queue", sa.column("priority").desc(), "run_at", "task_id")
-    _index("ix_queue_claim", "queue", *turn, where="ready AND NOT suspect")
-    _index("ix_queue_suspect", "queue", *turn, where="ready AND suspect")
+    turn: tuple[Any, ...] = (sa.column("priority").desc(), "run_at", "task_id")
+    lane = ("queue", "tenant_id", "concurrency_key")
+    _index("ix_queue_claim", "queue", *lane, *turn, where="ready AND NOT suspect")
+    keyed = "ready AND NOT suspect AND concurrency_key <> ''"
+    _index("ix_queue_keyed", "queue", "queue", "tenant_id", *turn, where=keyed)
+    _index("ix_queue_suspect", "queue", "queue", *turn, where="ready AND suspect")
+    live = "worker_id IS NOT NULL AND fence > 0"
+    _index("ix_queue_live", "queue", "tenant_id", "concurrency_key", where=live)
     _index("ix_queue_worker", "queue", "worker_id", where="worker_id IS NOT NULL")
     _index("ix_queue_timer", "queue", "run_at", where="NOT ready AND worker_id IS NULL AND run_at IS NOT NULL")
     _index("ix_queue_due", "queue", "run_at", where="ready AND fence >= 0")
@@ -163,6 +171,51 @@ def _create_queue() -> None:
         _column("lease_until", Instant),
         primary_key=("id",),
         checks={"capacity": "capacity > 0"},
+        postgresql_with=HOT,
+    )
+
+
+def _create_limits() -> None:
+    _table(
+        "limits",
+        _column("tenant_id", sa.Text()),
+        _column("key", sa.Text()),
+        _column("at_once", sa.Integer(), null=True),
+        _column("starts", sa.Integer(), null=True),
+        _column("seconds", sa.Float(), null=True),
+        _column("weight", sa.Integer(), null=True),
+        _column("running", sa.Integer()),
+        _column("full_since", Instant, null=True),
+        _column("opens_at", Instant, null=True),
+        primary_key=("tenant_id", "key"),
+        checks={
+            "at_once": "at_once >= 0",
+            "rate": "(starts IS NULL) = (seconds IS NULL)",
+            "rate_allows": "starts > 0 AND seconds > 0",
+            "weight": "weight > 0 AND key = '' OR weight IS NULL",
+            "says_something": "at_once IS NOT NULL OR starts IS NOT NULL OR weight IS NOT NULL",
+        },
+        postgresql_with=HOT,
+    )
+    _table(
+        "starts",
+        _column("tenant_id", sa.Text()),
+        _column("key", sa.Text()),
+        _column("at", Instant),
+        _column("claim_id", Uuid),
+        _column("number", sa.Integer()),
+        primary_key=("tenant_id", "key", "at", "claim_id"),
+        checks={"number": "number > 0"},
+        postgresql_with=BRIEF,
+    )
+    _table(
+        "turns",
+        _column("queue", sa.Text()),
+        _column("tenant_id", sa.Text()),
+        _column("remaining", sa.Integer()),
+        _column("claim_id", Uuid),
+        primary_key=("queue",),
+        checks={"remaining": "remaining >= 0"},
         postgresql_with=HOT,
     )
 

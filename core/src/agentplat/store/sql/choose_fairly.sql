@@ -1,0 +1,45 @@
+-- Purpose     Choose tasks of one queue that nobody has: tenant by tenant, each as many as its weight, then by priority and
+--             age, and under every limit.
+-- Parameters  worker_id, queue, limit
+-- Returns     task_id, tenant_id, remaining (of its tenant's turn, when it is the last one taken); in the order of the turns
+-- Invariant   Only on SQLite, where nobody comes between this and what follows; claim_fairly.sql says what it means.
+-- Index       ix_queue_claim for all that waits in the queue
+WITH bounds AS MATERIALIZED (
+    SELECT l.tenant_id, l.key, max(min(
+        coalesce(l.at_once - (
+            SELECT count(*) FROM queue AS r
+            WHERE r.worker_id IS NOT NULL AND r.fence > 0 AND r.tenant_id = l.tenant_id AND (l.key = '' OR r.concurrency_key = l.key)
+        ), 2147483647),
+        coalesce(l.starts - (
+            SELECT coalesce(sum(b.number), 0) FROM starts AS b
+            WHERE b.tenant_id = l.tenant_id AND b.key = l.key
+              AND b.at > clock_timestamp() - CAST(l.seconds * 1000000 AS INTEGER)
+        ), 2147483647)
+    ), 0) AS free
+    FROM limits AS l WHERE l.at_once IS NOT NULL OR l.starts IS NOT NULL
+), laned AS (
+    SELECT q.task_id, q.tenant_id, q.concurrency_key, q.priority, q.run_at, row_number() OVER (
+        PARTITION BY q.tenant_id, q.concurrency_key ORDER BY q.priority DESC, q.run_at, q.task_id
+    ) AS place
+    FROM queue AS q
+    WHERE q.queue = :queue AND q.ready AND NOT q.suspect AND q.run_at <= clock_timestamp()
+      AND EXISTS (SELECT 1 FROM workers WHERE id = :worker_id AND lease_until > clock_timestamp())
+), ranked AS (
+    SELECT a.task_id, a.tenant_id, row_number() OVER (
+        PARTITION BY a.tenant_id ORDER BY a.priority DESC, a.run_at, a.task_id
+    ) AS place
+    FROM laned AS a LEFT JOIN bounds AS b ON b.tenant_id = a.tenant_id AND b.key = a.concurrency_key AND b.key <> ''
+    WHERE a.place <= coalesce(b.free, a.place)
+), shared AS (
+    SELECT r.task_id, r.tenant_id, coalesce(l.weight, 1) AS weight, t.tenant_id AS current,
+           r.place - CASE WHEN r.tenant_id = t.tenant_id THEN t.remaining ELSE 0 END AS place
+    FROM ranked AS r JOIN turns AS t ON t.queue = :queue
+    LEFT JOIN limits AS l ON l.tenant_id = r.tenant_id AND l.key = ''
+    LEFT JOIN bounds AS b ON b.tenant_id = r.tenant_id AND b.key = ''
+    WHERE r.place <= coalesce(b.free, r.place)
+)
+SELECT task_id, tenant_id,
+       CASE WHEN place <= 0 THEN -place ELSE weight - 1 - (place - 1) % weight END AS remaining
+FROM shared
+ORDER BY CASE WHEN place <= 0 THEN 0 ELSE 1 + (place - 1) / weight END, tenant_id <= current, tenant_id, place
+LIMIT :limit
