@@ -14,7 +14,7 @@ from sqlalchemy import event, text
 from agentplat.contracts.store import Store
 from agentplat.store.address import Address
 from agentplat.store.postgres import Postgres, connect_options, settings
-from agentplat.store.script import Script, columns_of, with_places
+from agentplat.store.script import Script, columns_of
 from agentplat.store.sql_store import SqlStore
 from agentplat.store.statements import statement
 from agentplat.store.transactions import partitions
@@ -131,7 +131,7 @@ class Plans:
         def overheard(script: Script[Any]) -> Script[Any]:
             asked = next(script)
             while True:
-                sent.extend((with_places(each.name, "postgresql"), columns_of(each)) for each in asked.statements)
+                sent.extend((_named(each.name), columns_of(each)) for each in asked.statements)
                 answers = yield asked
                 try:
                     asked = script.send(answers)
@@ -172,6 +172,11 @@ class Plans:
 
     def _rows(self, text: str, parameters: Any = None) -> str:
         return "\n".join(row[0] for row in self._connection.execute(text.encode(), parameters))
+
+
+def _named(name: str) -> str:
+    """The statement as a cursor of psycopg takes it."""
+    return re.sub(r"(?<!:):([a-z_]+)", r"%(\1)s", statement(name, "postgresql").replace("%", "%%"))
 
 
 def scans(plans: Sequence[str], *, allowed: Sequence[str] = ()) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import namedtuple
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
@@ -10,9 +11,13 @@ from typing import Any, ClassVar, TypeVar, cast
 from uuid import UUID
 
 from psycopg import AsyncConnection as Connection
-from psycopg import AsyncCursor, OperationalError
-from psycopg.errors import Error
-from psycopg.rows import namedtuple_row
+from psycopg import OperationalError
+from psycopg.abc import PQGen
+from psycopg.adapt import Transformer
+from psycopg.errors import Error, error_from_result
+from psycopg.generators import fetch_many, send
+from psycopg.pq import ExecStatus
+from psycopg.pq.abc import PGresult
 from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
@@ -20,7 +25,7 @@ from agentplat.contracts.store import Hint
 from agentplat.store.address import Address, Dialect
 from agentplat.store.database import Database, Verdict
 from agentplat.store.hints import CHANNEL, Hints, parsed
-from agentplat.store.script import Answers, Bound, Round, Script, bound, columns_of, with_places
+from agentplat.store.script import Answers, Bound, Round, Script, bound, columns_of, parameters, with_places
 
 T = TypeVar("T")
 _STILL_THERE = 30.0  # seconds of silence after which a listening connection is asked whether it lives
@@ -103,7 +108,7 @@ class Postgres(Database):
         if (first := address.of_transaction(settings())) is not None:
             self._reader = self._engine
             event.listen(self._engine.sync_engine, "begin", lambda connection: connection.exec_driver_sql(first))
-        self._idle: list[Connection[Any]] = []
+        self._idle: list[_Line] = []
         self._free = asyncio.Semaphore(_SCRIPTS)
         self._hints = Hints(self._notify)
         self._hears = False
@@ -128,18 +133,18 @@ class Postgres(Database):
     async def conduct(self, script: Script[T]) -> T:
         """See `Database.conduct`. A script of one round is one message to the server and one back."""
         async with self._free:
-            connection = self._idle.pop() if self._idle else await self._connected()
+            line = self._idle.pop() if self._idle else _Line(await self._connected(), prepares=self._first is None)
             try:
-                result = await _conducted(connection, script, self._first)
+                result = await _conducted(line, script, self._first)
             except BaseException:
-                await connection.close()  # in which state it is, nobody knows
+                await line.close()  # in which state it is, nobody knows
                 raise
-            self._idle.append(connection)
+            self._idle.append(line)
             return result
 
     async def _connected(self) -> Connection[Any]:
-        options = {"prepare_threshold": 0, **connect_options(self._address, self._application, script_settings())}
-        return await Connection.connect(self._address.libpq, autocommit=True, row_factory=namedtuple_row, **options)
+        options = connect_options(self._address, self._application, script_settings())
+        return await Connection.connect(self._address.libpq, autocommit=True, **options)
 
     async def _notify(self, message: str) -> None:
         await self.perform(lambda _: _notifying(message), attempts=1)
@@ -152,13 +157,13 @@ class Postgres(Database):
             try:
                 connection = await self._connected()
                 async with connection:
-                    await connection.execute(f"LISTEN {CHANNEL}".encode(), prepare=False)
+                    await connection.execute(f"LISTEN {CHANNEL}".encode())
                     self._hears = True
                     self._hints.heard(Hint)
                     while True:
                         async for heard in connection.notifies(timeout=_STILL_THERE):
                             self._hints.heard(parsed(heard.payload))
-                        await connection.execute("SELECT 1", prepare=False)
+                        await connection.execute("SELECT 1")
             except (Error, OSError):
                 self._hears = False
                 await asyncio.sleep(_RECONNECT)
@@ -189,7 +194,7 @@ def _notifying(message: str) -> Script[None]:
     yield Round([bound("notify", channel=CHANNEL, message=message)], last=True)
 
 
-async def _conducted(connection: Connection[Any], script: Script[T], setting: str | None) -> T:
+async def _conducted(line: _Line, script: Script[T], setting: str | None) -> T:
     """What the script returns.
 
     Without BEGIN and COMMIT a pipeline is a transaction of its own, in which each statement still has its own view
@@ -200,7 +205,7 @@ async def _conducted(connection: Connection[Any], script: Script[T], setting: st
         before = [b"BEGIN"] if first and not asked.last else []
         if first and setting is not None:
             before.append(setting.encode())
-        answers = await _answers(connection, asked, before, commit=asked.last and not first)
+        answers = await line.ask(before, asked.statements, [b"COMMIT"] if asked.last and not first else [])
         try:
             asked = script.send(answers)
         except StopIteration as end:
@@ -208,19 +213,86 @@ async def _conducted(connection: Connection[Any], script: Script[T], setting: st
         first = False
 
 
-async def _answers(connection: Connection[Any], asked: Round, before: Sequence[bytes], *, commit: bool) -> Answers:
-    async with connection.pipeline():
-        for each in before:
-            await connection.execute(each, prepare=False)
-        cursors = [await _sent(connection, each) for each in asked.statements]
-        if commit:
-            await connection.execute("COMMIT", prepare=False)
-    return [await cursor.fetchall() if cursor.description else () for cursor in cursors]
+class _Line:
+    """One connection for scripts, in pipeline mode to its end.
+
+    Beneath psycopg's cursors: each statement would need one, and would have it look at every value to find out what
+    it is, which took most of a commit's time. Here all values go as text, and the statements say what they are.
+    """
+
+    def __init__(self, connection: Connection[Any], *, prepares: bool) -> None:
+        self._connection, self._libpq = connection, connection.pgconn
+        self._prepares, self._prepared = prepares, set[str]()
+        self._reader = Transformer(connection)
+        self._libpq.enter_pipeline_mode()
+
+    async def close(self) -> None:
+        await self._connection.close()
+
+    async def ask(self, before: Sequence[bytes], asked: Sequence[Bound], after: Sequence[bytes]) -> Answers:
+        """The rows of `asked`, of all of them when the last one is through. Raises psycopg's errors."""
+        return await self._connection.wait(self._exchange(before, asked, after))
+
+    def _exchange(self, before: Sequence[bytes], asked: Sequence[Bound], after: Sequence[bytes]) -> PQGen[Answers]:
+        # What each result will be of: the statement's name, if there may be rows.
+        said: list[str | None] = [None] * (len(before) + len(after))
+        for text in before:
+            self._libpq.send_query_params(text, None)
+        said[len(before) : len(before)] = [name for each in asked for name in self._say(each)]
+        for text in after:
+            self._libpq.send_query_params(text, None)
+        self._libpq.pipeline_sync()
+        yield from send(self._libpq)
+        results: list[PGresult] = []
+        for _ in (*said, "the end of the round"):
+            results += yield from fetch_many(self._libpq)
+        for result in results:
+            if result.status == ExecStatus.FATAL_ERROR:
+                raise error_from_result(result)
+        return [self._rows(name, result) for name, result in zip(said, results, strict=False) if name is not None]
+
+    def _say(self, asked: Bound) -> list[str | None]:
+        values, name = columns_of(asked), asked.name
+        written = [_written(values[parameter]) for parameter in parameters(name)]
+        text = with_places(name, "postgresql").encode()
+        if not self._prepares:
+            self._libpq.send_query_params(text, written)
+            return [name]
+        said: list[str | None] = [name]
+        if name not in self._prepared:
+            self._libpq.send_prepare(name.encode(), text)
+            self._prepared.add(name)
+            said.insert(0, None)
+        self._libpq.send_query_prepared(name.encode(), written)
+        return said
+
+    def _rows(self, name: str, result: PGresult) -> Sequence[Any]:
+        if result.status != ExecStatus.TUPLES_OK:
+            return ()
+        self._reader.set_pgresult(result)
+        return self._reader.load_rows(0, result.ntuples, _row_of(name, result))
 
 
-async def _sent(connection: Connection[Any], asked: Bound) -> AsyncCursor[Any]:
-    values = {name: array(value) if isinstance(value, list) else value for name, value in columns_of(asked).items()}
-    return await connection.execute(with_places(asked.name, "postgresql").encode(), values)
+_shapes: dict[str, Callable[..., Any]] = {}
+
+
+def _row_of(name: str, result: PGresult) -> Callable[..., Any]:
+    """What makes rows of the statement's results, with their columns as attributes."""
+    known = _shapes.get(name)
+    if known is None:
+        columns = [str((result.fname(at) or b"").decode()) for at in range(result.nfields)]
+        shape: Any = namedtuple("Row", columns)  # type: ignore[misc]  # noqa: PYI024 - names of a statement
+        known = _shapes[name] = shape._make
+    return known
+
+
+def _written(value: Any) -> bytes | None:
+    """As the server reads it."""
+    if value is None:
+        return None
+    if isinstance(value, list):
+        return array(value).encode()
+    return (_SCALARS.get(type(value), str))(value).encode()
 
 
 def array(values: list[Any]) -> str:
@@ -234,6 +306,11 @@ def _quoted(text: str) -> str:
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
+_SCALARS: dict[type, Callable[[Any], str]] = {
+    UUID: lambda value: value.hex,
+    bool: lambda value: "t" if value else "f",
+    datetime: lambda value: value.isoformat(),
+}
 _ELEMENTS: dict[type, Callable[[Any], str]] = {
     str: _quoted,
     UUID: lambda value: value.hex,

@@ -60,11 +60,18 @@ def for_each(name: str, columns: str, rows: Sequence[tuple[Any, ...]], **values:
 
 @cache
 def with_places(name: str, dialect: Dialect) -> str:
-    """The statement with a place for each parameter, as the driver wants it: `%(name)s`, or `?` for each mention."""
+    """The statement with places for its values: `?` for each mention of one, on PostgreSQL `$1` for the first name."""
     if dialect == "sqlite":
         # Not `?1`: several versions of Python take that for a name, and warn of values that come without one.
         return _NAME.sub("?", statement(name, dialect))
-    return _NAME.sub(r"%(\1)s", statement(name, dialect).replace("%", "%%"))
+    numbers = {parameter: number for number, parameter in enumerate(parameters(name), start=1)}
+    return _NAME.sub(lambda found: f"${numbers[found[1]]}", statement(name, dialect))
+
+
+@cache
+def parameters(name: str) -> tuple[str, ...]:
+    """The names of the statement's parameters on PostgreSQL, in the order of their numbers."""
+    return tuple(dict.fromkeys(mentions(name, "postgresql")))
 
 
 @cache
