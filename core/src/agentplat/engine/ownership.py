@@ -110,7 +110,9 @@ class TaskOwner:
         writer: JournalWriter,
         run_body: RunBody,
         watch: Watch,
+        leaving: Callable[[], None] = lambda: None,
     ) -> None:
+        """`leaving` is called when nothing is left to do but to commit how the claim ends."""
         self._claim = claim
         self._pinned = pinned
         self._workflow = pinned.workflow
@@ -119,6 +121,7 @@ class TaskOwner:
         self._writer = writer
         self._run_body = run_body
         self._watch = watch
+        self._leaving = leaving
         self._state = State(workflow=pinned.workflow)
         self._mailbox = Mailbox[Outcome | None]()  # None: look into the inbox
         self._bodies: dict[StepPath, asyncio.Task[None]] = {}
@@ -208,6 +211,8 @@ class TaskOwner:
         closing = self._closing(state)
         if not events and not taken and isinstance(closing, Keep):
             return Committed(at=self._claim.now)
+        if not isinstance(closing, Keep):
+            self._leaving()
         usage = state.usage
         return await self._writer.write(
             Write(

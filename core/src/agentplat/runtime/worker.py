@@ -11,6 +11,7 @@ import random
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from agentplat import telemetry
 from agentplat.contracts.store import Claim, Hint, Store, WorkerRow
@@ -78,6 +79,7 @@ class Worker:
         self._told = False  # an inbox may have something
         self._unheard = False  # it may own tasks in the database of which it does not know
         self._adopted: dict[TaskId, Lease] = {}
+        self._leaving: set[TaskId] = set()
         self._more_waits = False  # the last claim gave as many as were asked for
 
     @property
@@ -184,7 +186,16 @@ class Worker:
 
     @property
     def _free(self) -> int:
-        return self._options.concurrency - len(self._tasks)
+        """How many more tasks may begin here. One that only waits for its last commit needs no slot any more.
+
+        So the next tasks are claimed while the last ones are written down, and neither waits for the other.
+        """
+        most = self._options.concurrency
+        return min(most - len(self._tasks) + len(self._leaving), 2 * most - len(self._tasks))
+
+    def _leaves(self, task_id: TaskId) -> None:
+        self._leaving.add(task_id)
+        self._news.set()
 
     async def _drive_alone(self, claim: Claim) -> None:
         """A task whose last worker died with it: alone, so that another death is certainly its own doing."""
@@ -241,6 +252,7 @@ class Worker:
             writer=self._writer,
             run_body=self._run_body,
             watch=self._watch,
+            leaving=partial(self._leaves, claim.lease.task_id),
         )
         self._owners[claim.lease.task_id] = owner
         telemetry.TASKS_OWNED.set(len(self._owners))
