@@ -1,21 +1,25 @@
 import asyncio
 import signal as signals
 from collections.abc import Iterator
+from typing import cast
 
 import psycopg
 import pytest
 from agentplat_migrations.schema import upgrade
 from agentplat_testkit.postgres import PostgresServer
+from sqlalchemy.pool import AsyncAdaptedQueuePool
 
 from agentplat.contracts.interface import TaskFilter
 from agentplat.contracts.store import Committed, Store
 from agentplat.domain.errors import StoreUnavailable
+from agentplat.store import postgres
 from agentplat.store.address import Address
 from agentplat.store.connect import open_store
 from agentplat.store.postgres import Postgres
 from agentplat.store.renewal import Renewal
+from agentplat.store.sql_store import SqlStore
 
-from .making import block, claimed, new_task, submitted, working, writing
+from .making import block, claimed, new_task, signal, submitted, working, writing
 from .rows_held import deadlocks, holding, needs_own_sessions
 
 
@@ -105,6 +109,58 @@ async def test_the_victim_of_a_deadlock_is_tried_again(store_on_postgres: Store,
     assert all(isinstance(result, Committed) for result in results)
     await store.close()
     assert await deadlocks(postgres_url) == 1
+
+
+@needs_own_sessions
+async def test_five_hundred_callers_wait_for_one_row_and_all_are_served(
+    store_on_postgres: Store, postgres_url: str
+) -> None:
+    store = store_on_postgres
+    task_id = await submitted(store)
+    pool = cast(Postgres, cast(SqlStore, store)._database)._engine.pool
+    assert isinstance(pool, AsyncAdaptedQueuePool)
+    pool._timeout = 0.1  # what the pool itself would wait: nobody here may have to
+    async with holding(postgres_url, "select 1 from agentplat.queue where task_id = %s for update", task_id) as held:
+        telling = [asyncio.create_task(store.tell(signal(task_id, key=str(number)))) for number in range(500)]
+        await asyncio.sleep(0.3)
+        assert not any(each.done() for each in telling)
+        await held.release()
+        assert await asyncio.gather(*telling) == [True] * 500
+    worker_id = await working(store)
+    [claim] = await store.claim(worker_id, 1)
+    assert len(await store.inbox([claim.lease])) == 500
+
+
+@needs_own_sessions
+async def test_who_waits_too_long_for_a_connection_is_told_so_and_others_go_on(
+    store_on_postgres: Store, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = store_on_postgres
+    task_id = await submitted(store)
+    async with holding(postgres_url, "select 1 from agentplat.queue where task_id = %s for update", task_id) as held:
+        first = [asyncio.create_task(store.tell(signal(task_id, key=str(number)))) for number in range(10)]
+        await asyncio.sleep(0.1)
+        monkeypatch.setattr(postgres, "_LONGEST_QUEUE", 0.1)
+        with pytest.raises(StoreUnavailable, match="all 10 connections of this process are busy"):
+            await store.tell(signal(task_id, key="late"))
+        assert len(await store.commit([])) == 0
+        await submitted(store)  # on connections of their own
+        await held.release()
+        assert await asyncio.gather(*first) == [True] * 10
+    assert await store.tell(signal(task_id, key="late"))
+
+
+async def test_who_gives_up_while_he_waits_for_a_connection_keeps_nobody(store_on_postgres: Store) -> None:
+    store = store_on_postgres
+    task_id = await submitted(store)
+    telling = [asyncio.create_task(store.tell(signal(task_id, key=str(number)))) for number in range(50)]
+    await asyncio.sleep(0)
+    for each in telling[10:]:
+        each.cancel()
+    done = await asyncio.gather(*telling, return_exceptions=True)
+    assert done[:10] == [True] * 10
+    assert all(isinstance(each, asyncio.CancelledError) for each in done[10:])
+    assert all(await asyncio.gather(*(store.tell(signal(task_id, key=f"again {number}")) for number in range(50))))
 
 
 async def test_more_callers_than_connections_take_turns(postgres_url: str) -> None:

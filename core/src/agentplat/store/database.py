@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import ClassVar, TypeVar
 
 from sqlalchemy.exc import DBAPIError, StatementError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from agentplat.domain.errors import SchemaOutdated, StoreUnavailable
@@ -74,7 +73,8 @@ class Database(ABC):
             async with self.reading() as connection:
                 return await work(Transaction(connection, again))
 
-        return await self._repeatedly(attempted, attempts)
+        async with self.turn():
+            return await self._repeatedly(attempted, attempts)
 
     async def write(self, work: Work[T], *, attempts: int = ATTEMPTS) -> T:
         """What `work` gives, committed. It may be called several times; each call is a transaction of its own.
@@ -87,7 +87,8 @@ class Database(ABC):
             async with self.writing() as connection:
                 return await work(Transaction(connection, again))
 
-        return await _to_its_end(self._repeatedly(attempted, attempts))
+        async with self.turn():
+            return await _to_its_end(self._repeatedly(attempted, attempts))
 
     async def perform(self, begin: Callable[[bool], Script[T]], *, attempts: int = ATTEMPTS) -> T:
         """What a script returns, committed. `begin` is called for each attempt, and told whether there was one before.
@@ -99,6 +100,14 @@ class Database(ABC):
     @abstractmethod
     async def conduct(self, script: Script[T]) -> T:
         """Carry out one script in a transaction of its own. Raises what the driver raises."""
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """Until one of the connections for `read` and `write` is free, in the order of asking.
+
+        Waiting is no attempt, and whoever is cancelled meanwhile leaves at once.
+        """
+        yield
 
     @abstractmethod
     def reading(self) -> AbstractAsyncContextManager[AsyncConnection]: ...
@@ -147,8 +156,6 @@ class Database(ABC):
                 raise ValuesRefused(str(error.orig)) from error
             except (OverflowError, UnicodeError) as error:  # likewise, found by the driver
                 raise ValuesRefused(str(error)) from error
-            except PoolTimeout as error:
-                raise StoreUnavailable("No connection to the database became free in time.") from error
             await asyncio.sleep(_FIRST_PAUSE * 2 ** (attempt - 1))
             attempt += 1
 

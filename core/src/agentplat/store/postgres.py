@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import namedtuple
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import datetime
 from typing import Any, ClassVar, TypeVar, cast
 from uuid import UUID
@@ -22,6 +22,7 @@ from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from agentplat.contracts.store import Hint
+from agentplat.domain.errors import StoreUnavailable
 from agentplat.store.address import Address, Dialect
 from agentplat.store.database import Database, Verdict
 from agentplat.store.hints import CHANNEL, Hints, parsed
@@ -31,6 +32,7 @@ T = TypeVar("T")
 _STILL_THERE = 30.0  # seconds of silence after which a listening connection is asked whether it lives
 _RECONNECT = 1.0
 _SCRIPTS = 4  # connections for them: a claim and a submission go on beside two commits
+_LONGEST_QUEUE = 30.0  # seconds; longer than an attempt may take, so that one slow moment refuses nobody
 
 # A call on a connection whose other end has silently gone is bounded by these, not by asyncio (psycopg waits for its
 # own cancellation). An owner that is stopped inside a transaction keeps others from its rows no longer than `idle`.
@@ -98,7 +100,6 @@ class Postgres(Database):
             connect_args=connect_options(address, application, settings()),
             pool_size=pool_size,
             max_overflow=0,
-            pool_timeout=10,
             pool_recycle=1800,
             hide_parameters=True,
         )
@@ -110,6 +111,7 @@ class Postgres(Database):
             event.listen(self._engine.sync_engine, "begin", lambda connection: connection.exec_driver_sql(first))
         self._idle: list[_Line] = []
         self._free = asyncio.Semaphore(_SCRIPTS)
+        self._pool_size, self._turns = pool_size, asyncio.Semaphore(pool_size)
         self._hints = Hints(self._notify)
         self._hears = False
 
@@ -120,6 +122,22 @@ class Postgres(Database):
     @property
     def hears(self) -> bool:
         return self._hears
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """See `Database.turn`. StoreUnavailable when none becomes free for too long."""
+        try:
+            async with asyncio.timeout(_LONGEST_QUEUE):
+                await self._turns.acquire()
+        except TimeoutError:
+            raise StoreUnavailable(
+                f"For {_LONGEST_QUEUE:g} s all {self._pool_size} connections of this process are busy with others. "
+                "Try again later, or with less at once."
+            ) from None
+        try:
+            yield
+        finally:
+            self._turns.release()
 
     def reading(self) -> AbstractAsyncContextManager[AsyncConnection]:
         return self._reader.connect()
