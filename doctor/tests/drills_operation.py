@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, timedelta
+
 from sqlalchemy import text, update
 
 from agentplat.store.tables import queue, tasks, workers
@@ -84,6 +86,23 @@ def a_table_that_was_not_frozen(hand: Hand) -> list[str]:
 def an_index_that_was_broken_off(hand: Hand) -> list[str]:
     hand.say("UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'agentplat.ix_tasks_user'::regclass")
     return ["agentplat.ix_tasks_user"]
+
+
+@drill("partition_missing", dialects=["postgresql"])
+def months_that_nobody_made(hand: Hand) -> list[str]:
+    following = hand.now.astimezone(UTC).replace(day=1) + timedelta(days=32)
+    name = f"journal_{following:%Y_%m}"
+    hand.say(f"DROP TABLE agentplat.{name}")
+    return [name]
+
+
+@drill("partition_bypassed", dialects=["postgresql"], also=["journal_without_task"])
+def rows_of_the_year_2100(hand: Hand) -> list[str]:
+    hand.say("""
+        INSERT INTO agentplat.journal (task_id, seq, tenant_id, fence, at, kind, content)
+        SELECT '03bb2cc3-d800-7000-8000-000000000001', seq, tenant_id, fence, at, kind, content
+        FROM agentplat.journal WHERE seq = 1 LIMIT 1""")
+    return ["journal_default"]
 
 
 @drill("file_damaged", dialects=["sqlite"])

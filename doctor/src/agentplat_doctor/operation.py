@@ -98,6 +98,20 @@ _POSTGRESQL = (
         "`REINDEX INDEX CONCURRENTLY agentplat.<index>`.",
     ),
     _warning(
+        "partition_missing",
+        "PostgreSQL: journal or calls have no partition for this month, or for the next one.",
+        "What belongs there goes into the DEFAULT partition, and has to be moved later, under a lock.",
+        "Look for `partition_put_off` in the logs: workers and API processes make partitions, if their role owns the "
+        "tables. If not, run `agentplat db upgrade` once a month as the role that does.",
+    ),
+    _warning(
+        "partition_bypassed",
+        "PostgreSQL: a DEFAULT partition has rows.",
+        "They came before the partition of their month, and are removed row by row.",
+        "`agentplat db upgrade` makes the missing partitions and moves the rows there. Rows of years to come: somebody "
+        "wrote ids by hand, or a clock was wrong.",
+    ),
+    _warning(
         "commits_may_be_lost",
         "PostgreSQL: a setting lets acknowledged commits get lost in a crash.",
         "An accepted task may be gone after a power cut. That is not promised to survive.",

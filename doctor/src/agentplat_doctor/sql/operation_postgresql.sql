@@ -1,6 +1,6 @@
 -- Asks        Does PostgreSQL stay fit for a queue?
 -- Parameters  minute_ago
--- How         Statistics views and catalogues; nothing here reads a table of ours.
+-- How         Statistics views and catalogues; of our tables only whether there is a row in a DEFAULT partition.
 WITH ours AS (
     SELECT c.oid, c.relname, c.relkind, c.reltuples, c.relfrozenxid, c.reloptions, s.n_dead_tup,
            coalesce((SELECT option_value FROM pg_options_to_table(c.reloptions)
@@ -15,6 +15,19 @@ WITH ours AS (
     FROM pg_class AS c
     JOIN pg_stat_all_tables AS s ON s.relid = c.oid
     WHERE c.relnamespace = 'agentplat'::regnamespace AND c.relkind = 'r'
+)
+, months AS (
+    SELECT to_char(month, 'YYYY_MM') AS name,
+           (lpad(to_hex((extract(epoch FROM month) * 1000)::bigint), 12, '0') || repeat('0', 20))::uuid AS first
+    FROM (SELECT date_trunc('month', clock_timestamp() AT TIME ZONE 'UTC') + n * interval '1 month' AS month
+          FROM generate_series(0, 1) AS n) AS coming
+), bounds AS (
+    SELECT i.inhparent AS parent, coalesce(bound[2], repeat('0', 32))::uuid AS low, bound[3]::uuid AS high
+    FROM pg_inherits AS i
+    JOIN pg_class AS c ON c.oid = i.inhrelid,
+    regexp_match(pg_get_expr(c.relpartbound, c.oid),
+                 'FROM \((MINVALUE|''([0-9a-f-]+)'')\) TO \(''([0-9a-f-]+)''\)') AS bound
+    WHERE i.inhparent IN ('agentplat.journal'::regclass, 'agentplat.calls'::regclass)
 )
 -- No transaction stays open over a call: as long as one does, dead versions of queue rows cannot be removed.
 SELECT 'transaction_pins_rows' AS code, 'process ' || pid AS id FROM pg_stat_activity
@@ -49,3 +62,15 @@ UNION ALL
 -- A commit that was acknowledged is on the disk.
 SELECT 'commits_may_be_lost', name FROM pg_settings
 WHERE name IN ('fsync', 'full_page_writes', 'synchronous_commit') AND setting = 'off'
+UNION ALL
+-- History has a partition for this month and the next one.
+SELECT 'partition_missing', divided || '_' || m.name FROM unnest(ARRAY['journal', 'calls']) AS divided, months AS m
+WHERE NOT EXISTS (
+    SELECT FROM bounds AS b
+    WHERE b.parent = ('agentplat.' || divided)::regclass AND b.low <= m.first AND m.first < b.high
+)
+UNION ALL
+-- A row that came before its partition is moved there by upkeep.
+SELECT 'partition_bypassed', 'journal_default' WHERE EXISTS (SELECT FROM agentplat.journal_default)
+UNION ALL
+SELECT 'partition_bypassed', 'calls_default' WHERE EXISTS (SELECT FROM agentplat.calls_default)
