@@ -2,9 +2,10 @@ import asyncio
 
 import pytest
 
-from agentplat.contracts.store import Claim, Committed, Lost, Park, Store
+from agentplat.contracts.store import Claim, Committed, Hint, Lost, Park, Store
 from agentplat.domain.ids import WorkerId
 from agentplat.domain.task import Lease, TaskState
+from agentplat.store.connect import open_store
 
 from .making import (
     EXPIRED,
@@ -21,6 +22,7 @@ from .making import (
     working,
     writing,
 )
+from .outside import execute
 from .rows_held import both, deadlocks, holding, needs_own_sessions
 
 HOLD_QUEUE_ROW = "select 1 from agentplat.queue where task_id = %s for update"
@@ -202,6 +204,42 @@ async def test_batches_that_meet_in_another_order_do_not_deadlock(store_on_postg
     assert all(isinstance(result, Lost) for result in refused)
     await store.close()
     assert await deadlocks(postgres_url) == 0
+
+
+async def test_a_sweeper_that_finds_another_one_at_work_looks_again_soon(
+    store_on_postgres: Store, postgres_url: str
+) -> None:
+    store = store_on_postgres
+    claim = await claimed(store)
+    await working(store)  # whose lease ends much later
+    execute(postgres_url, "update agentplat.workers set lease_until = now() where id = :id", id=str(owner(claim)))
+    hold = "select 1 from agentplat.workers where id = %s for update"
+    async with holding(postgres_url, hold, owner(claim)):
+        busy = await store.sweep()
+        assert not busy.workers
+        assert busy.next_expiry is not None
+        assert busy.next_expiry <= 1.0
+    # The other one died, and took nothing with it.
+    assert list((await store.sweep()).workers) == [owner(claim)]
+
+
+async def test_what_another_sweeper_returned_before_it_died_is_looked_for(
+    store_on_postgres: Store, postgres_url: str
+) -> None:
+    store, other = store_on_postgres, open_store(postgres_url)
+    worker_id = await working(store, EXPIRED)
+    heard: list[Hint] = []
+    unsubscribe = store.subscribe(heard.append)
+    async with holding(postgres_url, "select 1 from agentplat.workers where id = %s for update", worker_id):
+        await store.sweep()
+    assert list((await other.sweep()).workers) == [worker_id]
+    assert heard == []
+    await store.sweep()
+    assert heard == [Hint.WORK], "whoever returned the tasks may not have lived to say so"
+    await store.sweep()
+    assert heard == [Hint.WORK]
+    unsubscribe()
+    await other.close()
 
 
 @needs_own_sessions

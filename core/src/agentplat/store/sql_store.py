@@ -45,6 +45,7 @@ from agentplat.store.transactions.commit import commit
 from agentplat.store.transactions.upkeep import upkeep
 
 T = TypeVar("T")
+_LOOK_AGAIN = 1.0  # seconds after which a worker that another sweeper had in its hands should be gone
 _CHOOSES_ON = 1.0  # seconds for which claims go on to choose without asking whether there is anything to choose
 
 
@@ -53,6 +54,8 @@ class SqlStore:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        # An expired worker was in the hands of another sweeper, who may die before he returns its tasks, or says so.
+        self._left_to_another = False
         self._delay_over: datetime | None = None  # of what will be claimable next by itself, as the last sweep saw it
         self._chose_at: dict[tuple[str, bool], float] = {}  # when claims of a queue, or of its suspects, had to choose
         self._limits = False  # whether there are any, as the last claim saw it that had to choose
@@ -232,12 +235,15 @@ class SqlStore:
         self._delay_over = min((at for at in (due.run_at, due.opens_at) if at is not None), default=None)
         if workers or woken or delay_over:
             self._hint(Hint.WORK, Hint.CHANGED)
+        elif self._left_to_another:
+            self._database.hints.heard([Hint.WORK])
+        self._left_to_another = due.expired and not workers
         return Swept(
             workers=workers,
             returned=returned,
             woken=woken,
             poisoned=await self._read(sweeping.poisoned) if due.poisoned or returned else (),
-            next_expiry=sweeping.seconds_left(due),
+            next_expiry=sweeping.seconds_left(due, at_most=_LOOK_AGAIN if self._left_to_another else None),
         )
 
     async def expire_worker(self, worker_id: WorkerId, *, blame: TaskId | None = None) -> None:
