@@ -45,7 +45,7 @@ class KeeperOptions:
     lease_seconds: float = 15.0
     renew_seconds: float = 4.0
     drain_seconds: float = 25.0
-    steady_seconds: float = 5.0  # a worker that came to work and lived this long is replaced without a longer pause
+    steady_seconds: float = 5.0  # a worker that came to work and lived this long is replaced without a pause
     starts: int | None = None  # give up after so many workers in a row that never came to work; None: never
 
     @property
@@ -98,11 +98,11 @@ class Keeper:
             useless = 0 if self._came_to_work else useless + 1
             if code == WRONG_SETTINGS or useless == self._options.starts:
                 return code
-            if self._came_to_work and time.monotonic() - started > self._options.steady_seconds:
-                pause = _FIRST_RESTART
-            logger.warning("worker_died", extra={"exit_code": code, "restart_in": pause})
-            time.sleep(pause)
-            pause = min(pause * 2, _LONGEST_RESTART)
+            steady = self._came_to_work and time.monotonic() - started > self._options.steady_seconds
+            now = 0.0 if steady else pause
+            logger.warning("worker_died", extra={"exit_code": code, "restart_in": now})
+            time.sleep(now)
+            pause = _FIRST_RESTART if steady else min(pause * 2, _LONGEST_RESTART)
         return 0
 
     def _keep_one(self) -> int:
