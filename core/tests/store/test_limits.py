@@ -188,9 +188,13 @@ async def watched(store: Store, most: int, keys: Sequence[str]) -> AsyncIterator
 
 @pytest.mark.parametrize("most", [1, 3])
 async def test_claimers_at_one_time_never_exceed_a_limit(store: Store, other_store: Store, most: int) -> None:
-    """Hundreds of rounds, in which workers end their tasks, park them, hand them back, and die."""
+    """Hundreds of rounds, in which workers end their tasks, park them, hand them back, and die.
+
+    From two queues: claimers of one queue would choose the same task, of which only one gets the lock.
+    """
     await limited(store, at_once=most)
-    await waiting(store, 250)
+    for queue in ("default", "slow"):
+        await waiting(store, 125, queue=queue)
     fate = random.Random(7)
     counted, begun, died = 0, 0, 0
 
@@ -200,7 +204,7 @@ async def test_claimers_at_one_time_never_exceed_a_limit(store: Store, other_sto
         worker_id = await working(mine)
         empty = 0
         while empty < 60:
-            claims = await mine.claim(worker_id, 3)
+            claims = await mine.claim(worker_id, 3, queues=(("default", "slow")[number // 2 % 2],))
             counted, begun = counted + len(claims), begun + len(claims)
             assert counted <= most
             empty = 0 if claims else empty + 1
