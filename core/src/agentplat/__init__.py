@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from agentplat.contracts.agent import Agent, AgentContext, AgentSpec
     from agentplat.contracts.interface import (
+        Accepted,
         Client,
         CostSummary,
         Description,
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
         TaskView,
         WorkflowStateView,
     )
+    from agentplat.contracts.limits import Limit, LimitRow
     from agentplat.contracts.model import (
         Message,
         ModelProvider,
@@ -71,6 +73,7 @@ _HOME = {
         "WorkflowSpec",
     ),
     "agentplat.contracts.interface": (
+        "Accepted",
         "Client",
         "CostSummary",
         "Description",
@@ -83,6 +86,7 @@ _HOME = {
         "TaskView",
         "WorkflowStateView",
     ),
+    "agentplat.contracts.limits": ("Limit", "LimitRow"),
     "agentplat.contracts.model": (
         "Message",
         "ModelProvider",
@@ -126,6 +130,7 @@ _HOME = {
 _MODULE = {name: module for module, names in _HOME.items() for name in names}
 
 __all__ = [
+    "Accepted",
     "Agent",
     "AgentContext",
     "AgentSpec",
@@ -149,6 +154,8 @@ __all__ = [
     "JournalView",
     "JsonObject",
     "JsonValue",
+    "Limit",
+    "LimitRow",
     "Message",
     "MigrationSpec",
     "ModelProvider",

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
+from agentplat.contracts.limits import Limit, LimitRow
 from agentplat.domain.failure import Failure
 from agentplat.domain.json import JsonObject, JsonValue
 from agentplat.domain.task import TaskState
@@ -25,8 +26,19 @@ class Submission:
     tenant: str | None = None
     traceparent: str | None = None
     idempotency_key: str | None = None
-    priority: int = 0
+    queue: str = "default"
+    concurrency_key: str | None = None  # limits of its tenant may name it
+    priority: int = 0  # higher first
     delay: float = 0.0  # seconds until it may be claimed
+    run_at: datetime | None = None  # or when, by the database's clock
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accepted:
+    """One of many submissions: its task, and whether that is new or was known by the idempotency key."""
+
+    id: UUID
+    created: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,6 +151,9 @@ class Client(Protocol):
 
     async def submit(self, submission: Submission) -> TaskView: ...
 
+    async def submit_all(self, submissions: Sequence[Submission]) -> Sequence[Accepted]:
+        """All or nothing, in one transaction; at most 1,000. InputRejected points at `/tasks/<number>`."""
+
     async def task(self, task_id: UUID) -> TaskView:
         """The task with its steps and workflow state. NotFound for an unknown id."""
 
@@ -164,6 +179,15 @@ class Client(Protocol):
         """End a task by hand, through the state machine. IllegalTransition when its state does not allow it."""
 
     async def costs(self, user_hash: str | None = None) -> CostSummary: ...
+
+    async def limits(self) -> Sequence[LimitRow]:
+        """By tenant and key."""
+
+    async def set_limit(self, limit: Limit) -> None:
+        """In place of what was set for its tenant and key."""
+
+    async def remove_limit(self, tenant: str, key: str = "") -> None:
+        """NotFound when there is none."""
 
     def agents(self) -> Sequence[Description]:
         """`values`: config, tools."""

@@ -40,6 +40,7 @@ class NewTask:
     concurrency_key: str | None = None  # limits of its tenant may name it
     priority: int = 0  # higher first
     delay: float = 0.0  # seconds
+    run_at: datetime | None = None  # or when; what has been is now
     idempotency_key: str | None = None
     fingerprint: str | None = None  # of the body; set with the key
     actor: str = "anonymous"  # for the audit row: never an e-mail

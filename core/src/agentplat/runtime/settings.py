@@ -47,6 +47,14 @@ def _database_url(url: str) -> str:
     raise ValueError("is neither postgresql://user:password@host/name nor sqlite:///path/of/a/file")
 
 
+def _queue_names(value: object) -> object:
+    names = [name.strip() for name in value.split(",")] if isinstance(value, str) else value
+    if not isinstance(names, list | tuple) or not names or not all(isinstance(name, str) and name for name in names):
+        raise ValueError("is neither a list of names nor names with commas")
+    return tuple(dict.fromkeys(names))
+
+
+QueueNames = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_queue_names)]
 PluginNames = Annotated[tuple[str, ...] | None, NoDecode, BeforeValidator(plugin_names)]
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(lambda value: plugin_names(value) or ())]
 DatabaseUrl = Annotated[str, AfterValidator(_database_url)]
@@ -74,6 +82,9 @@ class IdentitySettings(Section):
 class WorkerSettings(Section):
     """How a worker takes and keeps tasks."""
 
+    queues: QueueNames = Field(
+        ("default",), description="The queues that it serves: as long as the first has tasks, those."
+    )
     concurrency: int = Field(100, ge=1, le=10_000, description="How many tasks one worker owns at a time.")
     lease_seconds: float = Field(15, gt=0, description="How long a worker that says nothing still owns its tasks.")
     renew_seconds: float = Field(4, gt=0, description="How often the lease is renewed; at most half of the lease.")

@@ -34,6 +34,7 @@ _MOMENT = 0.005  # seconds in which a busy worker's slots become free together
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerOptions:
+    queues: tuple[str, ...] = ("default",)
     concurrency: int = 100
     lease_seconds: float = 15.0
     poll_seconds: float = 0.5
@@ -174,11 +175,11 @@ class Worker:
         free = self._free
         if free <= 0:
             return False
-        suspect = await self._store.claim_suspect(self._id)
+        suspect = await self._store.claim_suspect(self._id, queues=self._options.queues)
         if suspect is not None:
             await self._drive_alone(suspect)
             return True
-        claims = await self._store.claim(self._id, free)
+        claims = await self._store.claim(self._id, free, queues=self._options.queues)
         for claim in claims:
             self._adopt(claim)
         self._more_waits = len(claims) == free

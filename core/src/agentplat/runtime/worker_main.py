@@ -34,6 +34,7 @@ async def work(platform: Platform, worker_id: WorkerId, lifeline: Lifeline) -> N
         bodies.run,
         Watcher(platform.plugins.observers),
         options=WorkerOptions(
+            queues=settings.queues,
             concurrency=settings.concurrency,
             lease_seconds=settings.lease_seconds,
             poll_seconds=settings.poll_seconds,

@@ -98,7 +98,7 @@ class SqlStore:
             )
         except (ValuesRefused, TypeError, ValueError) as error:
             raise InputRejected("The submission", [("", str(error))]) from error
-        if any(task.delay for task in tasks):
+        if any(task.delay or task.run_at for task in tasks):
             self._hint(Hint.TIMER)
         self._hint(Hint.WORK, Hint.CHANGED)
         return submitted

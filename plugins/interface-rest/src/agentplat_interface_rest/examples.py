@@ -8,6 +8,7 @@ from typing import Any
 from agentplat_interface_rest.problems import UNAVAILABLE, problem_body
 
 _TASK_ID = "01a20908-d67f-76ae-969d-267b07477882"
+_OTHER_ID = "01a20908-d680-7b11-8e05-5f3c60a2f4d1"
 _STEP_ID = "01a20908-d87c-7707-84ab-4099af1eac4f"
 _TRACE_ID = "4bf92f3577b34da6a3ce929d0e0e4736"
 _HASH = "b81a922c012fc029128d91b2f7ef55cd6f0c6aa3ddc87acdeb5877df53912b49"
@@ -86,8 +87,32 @@ _TEXT_SCHEMA = {
     "required": ["expression"],
 }
 
+_PLACED: Mapping[str, Any] = {
+    "type": _TYPE,
+    "input": _INPUT,
+    "tenant_id": "acme",
+    "queue": "reports",
+    "concurrency_key": "crm",
+    "priority": 5,
+    "run_at": "2026-12-01T06:00:00Z",
+}
 EXAMPLES: Mapping[str, Mapping[str, Any]] = {
     "TaskIn": {"type": _TYPE, "input": _INPUT, "user_id": "ada@example.org", "tenant_id": "acme"},
+    "PlacedTaskIn": {**_PLACED, "user_id": "ada@example.org"},
+    "BatchIn": {"tasks": [{**_PLACED, "idempotency_key": "report-1"}, {**_PLACED, "idempotency_key": "report-2"}]},
+    "Batch": {"tasks": [{"id": _TASK_ID, "created": True}, {"id": _OTHER_ID, "created": False}]},
+    "LimitIn": {"at_once": 3, "starts": 60, "seconds": 60},
+    "Limit": {
+        "tenant_id": "acme",
+        "key": "crm",
+        "at_once": 3,
+        "starts": 60,
+        "seconds": 60,
+        "weight": None,
+        "running": 3,
+        "started": 17,
+        "full_since": _BEGAN,
+    },
     "AgentTaskIn": {"agent_type": "summarizer", "input": {"description": "A long text."}, "user_id": None},
     "ToolTaskIn": {"tool_name": "calculator", "input": {"expression": "6 * 7"}},
     "TaskPatch": {"status": "error", "error": "Ended by the operator."},

@@ -11,6 +11,7 @@ from uuid import UUID
 from uuid_utils.compat import uuid7
 
 from agentplat.contracts.interface import (
+    Accepted,
     CostSummary,
     Description,
     JournalView,
@@ -19,8 +20,9 @@ from agentplat.contracts.interface import (
     TaskFilter,
     TaskView,
 )
+from agentplat.contracts.limits import Limit, LimitRow
 from agentplat.contracts.store import InboxItem, NewTask, Store, TaskRow
-from agentplat.domain.errors import ConflictError, InputRejected
+from agentplat.domain.errors import ConflictError, InputRejected, NotFound
 from agentplat.domain.events import encode
 from agentplat.domain.ids import TaskId
 from agentplat.domain.json import JsonObject, JsonValue, unstorable
@@ -28,9 +30,10 @@ from agentplat.domain.task import TaskState
 from agentplat.engine.catalog import Catalog
 from agentplat.engine.client import steering
 from agentplat.engine.client.describe import describe_agents, describe_tools, describe_workflows
-from agentplat.engine.client.identity import HashUser
+from agentplat.engine.client.identity import ANONYMOUS, HashUser
+from agentplat.engine.client.limits import refuse_nonsense
 from agentplat.engine.client.news import News
-from agentplat.engine.client.submission import submit, value_fault
+from agentplat.engine.client.submission import Door, submit, submit_all, value_fault
 from agentplat.engine.client.views import task_view
 from agentplat.engine.definitions import Definitions
 from agentplat.engine.history import fold
@@ -69,14 +72,15 @@ class LocalClient:
         return self._development
 
     async def submit(self, submission: Submission) -> TaskView:
-        submitted = await submit(
-            submission,
-            store=self._store,
-            catalog=self._catalog(),
-            definitions=self._definitions,
-            hash_user=self._hash_user,
-        )
+        submitted = await submit(submission, self._door(), self._store)
         return await self.task(submitted.task_id)
+
+    async def submit_all(self, submissions: Sequence[Submission]) -> Sequence[Accepted]:
+        submitted = await submit_all(submissions, self._door(), self._store)
+        return [Accepted(id=each.task_id, created=each.created) for each in submitted]
+
+    def _door(self) -> Door:
+        return Door(self._catalog(), self._definitions, self._hash_user)
 
     async def task(self, task_id: UUID) -> TaskView:
         row = await self._store.task(TaskId(task_id))
@@ -137,6 +141,9 @@ class LocalClient:
             user_hash=row.user_hash,
             definition=row.definition,
             retry_of=row.id,
+            queue=row.queue,
+            concurrency_key=row.concurrency_key,
+            priority=row.priority,
             actor=row.user_hash or "anonymous",
         )
         [submitted] = await self._store.submit([again])
@@ -162,6 +169,18 @@ class LocalClient:
 
     async def costs(self, user_hash: str | None = None) -> CostSummary:
         return await self._store.costs(user_hash=user_hash)
+
+    async def limits(self) -> Sequence[LimitRow]:
+        return await self._store.limits()
+
+    async def set_limit(self, limit: Limit) -> None:
+        refuse_nonsense(limit)
+        await self._store.set_limit(limit, ANONYMOUS)
+
+    async def remove_limit(self, tenant: str, key: str = "") -> None:
+        if not await self._store.remove_limit(tenant, key, ANONYMOUS):
+            named = f"for the key {key!r} of the tenant {tenant!r}" if key else f"for the tenant {tenant!r}"
+            raise NotFound(f"There is no limit {named}. `agentplat limits list` shows those that there are.")
 
     def agents(self) -> Sequence[Description]:
         return describe_agents(self._catalog())

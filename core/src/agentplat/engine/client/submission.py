@@ -4,57 +4,108 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from uuid_utils.compat import uuid7
 
 from agentplat import telemetry
 from agentplat.contracts.interface import Submission
-from agentplat.contracts.store import NewTask, Store, Submitted
-from agentplat.domain.errors import AgentplatError, InputRejected
+from agentplat.contracts.store import Definition, NewTask, Store, Submitted
+from agentplat.domain.errors import AgentplatError, InputRejected, UsageError
 from agentplat.domain.ids import TaskId
 from agentplat.domain.json import JsonObject, JsonValue, unstorable
+from agentplat.domain.workflow import Workflow
 from agentplat.engine.catalog import Catalog
 from agentplat.engine.client.identity import Caller, HashUser, recognise
 from agentplat.engine.definitions import Definitions, split_type
 from agentplat.engine.steps.invocation import input_faults
-from agentplat.language.schema import faults, with_defaults
+from agentplat.language.schema import MOST_FAULTS, faults, with_defaults
 
 DEFAULT_TENANT = "default"
 MAX_INPUT_BYTES = 1024 * 1024
+MOST_AT_ONCE = 1000
 _MAX_PRIORITY = 1_000_000
 
 
-async def submit(
-    submission: Submission,
-    *,
-    store: Store,
-    catalog: Catalog,
-    definitions: Definitions,
-    hash_user: HashUser,
-) -> Submitted:
+class Door:
+    """Where submissions come in. One for a moment: what a type needs is looked up once."""
+
+    def __init__(self, catalog: Catalog, definitions: Definitions, hash_user: HashUser) -> None:
+        self._catalog = catalog
+        self._definitions = definitions
+        self._hash_user = hash_user
+        self._pinned: dict[str, tuple[Workflow, Definition | None]] = {}
+
+    def task(self, submission: Submission) -> tuple[NewTask, Definition | None]:
+        """The task to be made. Raises UnknownName, InputRejected, WorkflowInvalid."""
+        wrong = _faults(submission)
+        if wrong:
+            raise InputRejected("The submission", wrong)
+        caller = recognise(submission, self._hash_user)
+        workflow, definition = self._pin(submission.type)
+        if workflow.input_schema is not None:
+            caller = replace(caller, input=with_defaults(workflow.input_schema, caller.input))
+            wrong = faults(workflow.input_schema, caller.input)
+        else:
+            wrong = _misfits(self._catalog, submission.type, caller.input)
+        if wrong:
+            raise InputRejected(f"The input of {submission.type}", [(f"/input{at}", reason) for at, reason in wrong])
+        return _new_task(submission, caller, definition.hash if definition else None), definition
+
+    def _pin(self, type: str) -> tuple[Workflow, Definition | None]:
+        if type not in self._pinned:
+            self._pinned[type] = self._definitions.pin(self._catalog, type)
+        return self._pinned[type]
+
+
+async def submit(submission: Submission, door: Door, store: Store) -> Submitted:
     """The task that was made, or the first one of the same idempotency key.
 
     Raises UnknownName, InputRejected, WorkflowInvalid, IdempotencyMismatch.
     """
-    wrong = _faults(submission)
-    if wrong:
-        raise InputRejected("The submission", wrong)
-    caller = recognise(submission, hash_user)
-    workflow, definition = definitions.pin(catalog, submission.type)
-    if workflow.input_schema is not None:
-        caller = replace(caller, input=with_defaults(workflow.input_schema, caller.input))
-        wrong = faults(workflow.input_schema, caller.input)
-    else:
-        wrong = _misfits(catalog, submission.type, caller.input)
-    if wrong:
-        raise InputRejected(f"The input of {submission.type}", [(f"/input{at}", reason) for at, reason in wrong])
-    task = _new_task(submission, caller, definition.hash if definition else None)
+    task, definition = door.task(submission)
     [submitted] = await store.submit([task], [definition] if definition else [])
-    if submitted.created:
-        telemetry.TASKS_SUBMITTED.labels(split_type(submission.type)[0]).inc()
+    _count([(task, submitted)])
     return submitted
+
+
+async def submit_all(submissions: Sequence[Submission], door: Door, store: Store) -> Sequence[Submitted]:
+    """For each the task that was made, or the first one of the same idempotency key: all, or none is kept.
+
+    Raises InputRejected for whatever is wrong with any of them, IdempotencyMismatch.
+    """
+    if not 1 <= len(submissions) <= MOST_AT_ONCE:
+        count = f"has {len(submissions)} tasks, not 1 to {MOST_AT_ONCE}"
+        raise InputRejected("The batch", [("/tasks", count)])
+    tasks: list[NewTask] = []
+    definitions: dict[str, Definition] = {}
+    wrong: list[tuple[str, str]] = []
+    for number, submission in enumerate(submissions):
+        try:
+            task, definition = door.task(submission)
+        except InputRejected as error:
+            wrong += [(f"/tasks/{number}{pointer}", reason) for pointer, reason in error.faults]
+        except UsageError as error:  # of the type: an unknown name, or a workflow that cannot be used
+            wrong.append((f"/tasks/{number}/type", error.detail))
+        else:
+            tasks.append(task)
+            if definition is not None:
+                definitions[definition.hash] = definition
+        if len(wrong) >= MOST_FAULTS:
+            break
+    if wrong:
+        raise InputRejected("The batch", wrong[:MOST_FAULTS])
+    submitted = await store.submit(tasks, list(definitions.values()))
+    _count(zip(tasks, submitted, strict=True))
+    return submitted
+
+
+def _count(made: Iterable[tuple[NewTask, Submitted]]) -> None:
+    kinds = Counter(split_type(task.type)[0] for task, submitted in made if submitted.created)
+    for kind, number in kinds.items():
+        telemetry.TASKS_SUBMITTED.labels(kind).inc(number)
 
 
 def _faults(submission: Submission) -> list[tuple[str, str]]:
@@ -65,6 +116,8 @@ def _faults(submission: Submission) -> list[tuple[str, str]]:
         "/tenant_id": submission.tenant,
         "/input/tenant_id": inner_tenant if isinstance(inner_tenant, str) else None,
         "/idempotency_key": submission.idempotency_key,
+        "/queue": submission.queue,
+        "/concurrency_key": submission.concurrency_key,
     }
     wrong = [(pointer, "is longer than 255 characters") for pointer, text in texts.items() if text and len(text) > 255]
     wrong += [(pointer, fault[1]) for pointer, text in texts.items() if (fault := unstorable(text)) is not None]
@@ -72,6 +125,9 @@ def _faults(submission: Submission) -> list[tuple[str, str]]:
         wrong.append(("/priority", f"is not between -{_MAX_PRIORITY} and {_MAX_PRIORITY}"))
     if not 0 <= submission.delay <= 366 * 86_400:
         wrong.append(("/delay", "is not between 0 seconds and a year"))
+    if submission.run_at is not None and submission.run_at.tzinfo is None:
+        wrong.append(("/run_at", "has no time zone"))
+    wrong += [(f"/{name}", "is empty") for name in ("queue", "concurrency_key") if getattr(submission, name) == ""]
     found = value_fault(submission.input, "/input")
     return wrong if found is None else [*wrong, found]
 
@@ -103,8 +159,11 @@ def _new_task(submission: Submission, caller: Caller, definition: str | None) ->
         "type": submission.type,
         "input": caller.input,
         "user": caller.user_hash,
+        "queue": submission.queue,
+        "concurrency_key": submission.concurrency_key,
         "priority": submission.priority,
         "delay": submission.delay,
+        "run_at": submission.run_at.isoformat() if submission.run_at else None,
     }
     return NewTask(
         id=TaskId(uuid7()),
@@ -115,8 +174,11 @@ def _new_task(submission: Submission, caller: Caller, definition: str | None) ->
         parent_span=caller.parent_span,
         user_hash=caller.user_hash,
         definition=definition,
+        queue=submission.queue,
+        concurrency_key=submission.concurrency_key,
         priority=submission.priority,
         delay=submission.delay,
+        run_at=submission.run_at,
         idempotency_key=key,
         fingerprint=hashlib.sha256(_canonical(body)).hexdigest() if key is not None else None,
         actor=caller.user_hash or "anonymous",

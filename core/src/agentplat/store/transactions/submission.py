@@ -89,7 +89,7 @@ def _inserted(new: Sequence[NewTask], at: datetime | None) -> Iterable[Bound]:
 
 
 _TASK = "task_id tenant_id type input definition user_hash trace_id parent_span retry_of placement"
-_PENDING = "task_id tenant_id queue concurrency_key priority delay"
+_PENDING = "task_id tenant_id queue concurrency_key priority delay run_at"
 _NOWHERE_ELSE = {"queue": "default", "concurrency_key": None, "priority": 0}
 _SUBMITTED, _ = encode(TaskSubmitted(type="", input={}))
 
@@ -107,7 +107,7 @@ def _placement(task: NewTask) -> str | None:
 
 
 def _queue_row(task: NewTask) -> tuple[Any, ...]:
-    return task.id, task.tenant, task.queue, task.concurrency_key or "", task.priority, task.delay
+    return task.id, task.tenant, task.queue, task.concurrency_key or "", task.priority, task.delay, task.run_at
 
 
 def _event_row(task: NewTask, text: str) -> tuple[Any, ...]:

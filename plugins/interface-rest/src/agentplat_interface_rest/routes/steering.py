@@ -1,4 +1,4 @@
-"""The part of `/v1` that there is: plugins, journal, cancel, retry."""
+"""What `/v1` has on single tasks and plugins: journal, cancel, retry."""
 
 from __future__ import annotations
 
