@@ -28,7 +28,7 @@ from agentplat.language.expressions import ExpressionEngine
 from agentplat.runtime.worker_state import WORKER_TRANSITIONS, WorkerEvent, WorkerState
 
 VERSION = "0.1.0"
-_RARELY = 10.0
+_RARELY = 15.0
 _MOMENT = 0.005  # seconds in which a busy worker's slots become free together
 
 
@@ -81,6 +81,7 @@ class Worker:
         self._unheard = False  # it may own tasks in the database of which it does not know
         self._adopted: dict[TaskId, Lease] = {}
         self._leaving: set[TaskId] = set()
+        self._suspects = True  # there may be some: whoever makes a task one hints at work
         self._more_waits = False  # the last claim gave as many as were asked for
 
     @property
@@ -164,6 +165,8 @@ class Worker:
     def _hear(self, hint: Hint) -> None:
         if hint is Hint.TOLD:
             self._told = True
+        if hint is Hint.WORK:
+            self._suspects = True
         if hint in (Hint.WORK, Hint.TOLD):
             self._news.set()
 
@@ -175,10 +178,13 @@ class Worker:
         free = self._free
         if free <= 0:
             return False
-        suspect = await self._store.claim_suspect(self._id, queues=self._options.queues)
-        if suspect is not None:
-            await self._drive_alone(suspect)
-            return True
+        if self._suspects:
+            self._suspects = False  # before the look, as with news
+            suspect = await self._store.claim_suspect(self._id, queues=self._options.queues)
+            if suspect is not None:
+                await self._drive_alone(suspect)
+                self._suspects = True
+                return True
         claims = await self._store.claim(self._id, free, queues=self._options.queues)
         for claim in claims:
             self._adopt(claim)
@@ -303,7 +309,7 @@ class Worker:
             async with asyncio.timeout(seconds):
                 await self._news.wait()
         except TimeoutError:
-            self._told = True  # nobody said so, but a hint may have been lost
+            self._told = self._suspects = True  # nobody said so, but a hint may have been lost
 
     async def _drain(self) -> None:
         for owner in self._owners.values():
