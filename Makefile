@@ -27,7 +27,7 @@ endif
 BIN := .venv/bin
 bootstrap := $(filter .uv/%,$(UV))
 
-.PHONY: help setup demo test chaos bench bench-short recovery pooled model mutations test-pythons format format-check lint types layers architecture public-api docs docs-write \
+.PHONY: help setup demo test chaos faults bench bench-short recovery pooled model mutations test-pythons format format-check lint types layers architecture public-api docs docs-write \
 	wheels validate build constraints clean
 
 help: ## List these commands
@@ -50,6 +50,10 @@ chaos: setup ## Break workers, wires and databases, often (RUNS=20 FAULTS=300 RE
 	AGENTPLAT_CHAOS_RUNS=$(or $(RUNS),20) AGENTPLAT_CHAOS_FAULTS=$(or $(FAULTS),300) \
 		AGENTPLAT_CHAOS_RESTARTS=$(or $(RESTARTS),60) $(if $(SEED),AGENTPLAT_CHAOS_SEED=$(SEED)) \
 		$(BIN)/pytest tests/chaos --timeout 3600 $(ARGS)
+
+faults: setup ## Kill, stop and continue worker processes ten thousand times, at random and at every point (PROCESSES=5000 on each database, SEED=)
+	AGENTPLAT_CHAOS_PROCESSES=$(or $(PROCESSES),5000) $(if $(SEED),AGENTPLAT_CHAOS_SEED=$(SEED)) \
+		$(BIN)/pytest tests/chaos/test_process_faults.py --timeout 7200 $(ARGS)
 
 bench: setup ## Measure everything beside its peers, and renew the page of results: hours (REPS=, WORKLOADS=, PEERS=)
 	$(BIN)/python benchmarks/run.py --reps $(or $(REPS),5) --workloads "$(WORKLOADS)" --peers "$(PEERS)" \
