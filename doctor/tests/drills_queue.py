@@ -7,7 +7,7 @@ from uuid import uuid4
 
 from sqlalchemy import delete, insert, select, update
 
-from agentplat.store.tables import audit, definitions, inbox, queue, submissions, tasks
+from agentplat.store.tables import audit, definitions, inbox, limits, queue, submissions, tasks
 
 from .hand import Hand, drill, id_of
 from .healthy import NOBODY, TASKS
@@ -112,6 +112,19 @@ def a_cancel_that_was_read_and_left(hand: Hand) -> None:
 @drill("cancel_lost", "told")
 def a_cancel_that_nobody_will_read(hand: Hand) -> None:
     hand.do(delete(inbox).where(inbox.c.task_id == id_of("told"), inbox.c.kind == "cancel"))
+
+
+@drill("limit_exceeded")
+def more_of_a_tenant_than_may_run(hand: Hand) -> list[str]:
+    hand.do(update(limits).where(limits.c.running > limits.c.at_once).values(running=1))
+    return ["north/"]
+
+
+@drill("limit_exceeded")
+def more_with_a_key_than_may_run(hand: Hand) -> list[str]:
+    hand.do(insert(limits).values(tenant_id="north", key="printer", at_once=0, running=0))
+    hand.do(update(queue).where(of("running")).values(concurrency_key="printer"))
+    return ["north/printer"]
 
 
 @drill("submission_without_task")

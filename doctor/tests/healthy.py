@@ -10,6 +10,7 @@ from uuid import UUID, uuid4
 
 from agentplat_migrations.schema import upgrade
 
+from agentplat.contracts.limits import Limit
 from agentplat.contracts.store import (
     CallRow,
     Closing,
@@ -87,6 +88,7 @@ async def _filled(url: str) -> None:
             await history(store)
         for situation in (_running, _told, _sleeping, _listening, _pending):
             await situation(store)
+        await store.set_limit(Limit(tenant="north", at_once=1, weight=2), "somebody")  # below what runs
     finally:
         await store.close()
 

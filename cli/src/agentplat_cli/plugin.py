@@ -17,6 +17,11 @@ def agentplat_commands() -> list[CommandSpec]:
             target="agentplat_cli.demo:demo",
         ),
         CommandSpec(
+            name="limits",
+            help="List, set and remove limits, and the weights of tenants.",
+            target="agentplat_cli.limits:app",
+        ),
+        CommandSpec(
             name="run",
             help="Submit a task, wait for it, and print what came of it.",
             target="agentplat_cli.run:run",

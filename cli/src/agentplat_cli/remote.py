@@ -15,6 +15,8 @@ from agentplat import (
     Failure,
     InputRejected,
     JournalView,
+    Limit,
+    LimitRow,
     NotFound,
     StepView,
     Submission,
@@ -80,6 +82,16 @@ class RemoteTasks:
     async def retry(self, task_id: UUID) -> TaskView:
         return await self.task(await self._ask("POST", f"v1/tasks/{task_id}:retry", _id))
 
+    async def limits(self) -> Sequence[LimitRow]:
+        return await self._ask("GET", "v1/limits", lambda limits: [_limit(limit) for limit in limits])
+
+    async def set_limit(self, limit: Limit) -> None:
+        said = {"at_once": limit.at_once, "starts": limit.starts, "seconds": limit.seconds, "weight": limit.weight}
+        await self._ask("PUT", "v1/limits", _limit, params={"tenant_id": limit.tenant, "key": limit.key}, json=said)
+
+    async def remove_limit(self, tenant: str, key: str = "") -> None:
+        await self._ask("DELETE", "v1/limits", _limit, params={"tenant_id": tenant, "key": key})
+
     async def _ask(self, method: str, path: str, read: Callable[[Any], T], **request: Any) -> T:
         """What `read` makes of the answer."""
         try:
@@ -117,6 +129,20 @@ def _journal(events: Sequence[Mapping[str, Any]]) -> list[JournalView]:
         JournalView(seq=event["seq"], at=_time(event["at"]), kind=event["kind"], content=event["content"])
         for event in events
     ]
+
+
+def _limit(value: Mapping[str, Any]) -> LimitRow:
+    limit = Limit(
+        tenant=value["tenant_id"],
+        key=value["key"],
+        at_once=value["at_once"],
+        starts=value["starts"],
+        seconds=value["seconds"],
+        weight=value["weight"],
+    )
+    since = value["full_since"]
+    full_since = None if since is None else _time(since)
+    return LimitRow(limit=limit, running=value["running"], started=value["started"], full_since=full_since)
 
 
 def _task(value: Mapping[str, Any]) -> TaskView:

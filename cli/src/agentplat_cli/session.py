@@ -6,19 +6,20 @@ import asyncio
 import os
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, redirect_stdout
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from uuid import UUID
 
-from agentplat import JournalView, Submission, TaskFilter, TaskView, UnavailableError
+from agentplat import JournalView, Limit, LimitRow, Submission, TaskFilter, TaskView, UnavailableError
 
 if TYPE_CHECKING:
     from agentplat.runtime.app import Platform
     from agentplat.runtime.cli.own_worker import OwnWorker
     from agentplat.runtime.settings import Settings
 
+T = TypeVar("T")
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 0.5
 PATIENCE = 30.0  # seconds for which a database or a server may be away while a task is waited for
 
@@ -37,6 +38,12 @@ class Tasks(Protocol):
     async def cancel(self, task_id: UUID) -> TaskView: ...
 
     async def retry(self, task_id: UUID) -> TaskView: ...
+
+    async def limits(self) -> Sequence[LimitRow]: ...
+
+    async def set_limit(self, limit: Limit) -> None: ...
+
+    async def remove_limit(self, tenant: str, key: str = "") -> None: ...
 
 
 @dataclass(frozen=True)
@@ -106,6 +113,16 @@ async def connected(url: str | None, database_url: str | None, *, works: bool, *
     finally:
         if own is not None:
             await own.stop()
+
+
+def call(url: str | None, database_url: str | None, ask: Callable[[Tasks], Awaitable[T]]) -> T:
+    """What `ask` gives, in a session without a worker."""
+
+    async def asked() -> T:
+        async with connected(url, database_url, works=False) as session:
+            return await ask(session.tasks)
+
+    return asyncio.run(asked())
 
 
 def quiet_settings(**flags: Any) -> Settings:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import Annotated
 from uuid import UUID
 
 import typer
@@ -12,14 +10,11 @@ import typer
 from agentplat import InputRejected, TaskFilter, TaskState
 from agentplat.runtime.cli.options import DatabaseUrl, Json, command_group
 from agentplat_cli.options import Url
-
-if TYPE_CHECKING:
-    from agentplat_cli.session import Tasks
+from agentplat_cli.session import call
 
 app = command_group("List, show, cancel and retry tasks.")
 
 TaskArgument = Annotated[str, typer.Argument(help="The task's id.")]
-T = TypeVar("T")
 
 
 @app.command("list")
@@ -37,7 +32,7 @@ def list_tasks(
     if status is not None and status not in tuple(TaskState):
         raise InputRejected("--status", [("", f"is {status!r}, not one of {', '.join(TaskState)}")])
     wanted = TaskFilter(status=TaskState(status) if status else None, type=type, limit=limit)
-    found = _call(url, database_url, lambda tasks: tasks.tasks(wanted))
+    found = call(url, database_url, lambda tasks: tasks.tasks(wanted))
     printer = Printer(json_lines=json_lines)
     if json_lines:
         for task in found:
@@ -60,9 +55,9 @@ def show(
 
     printer, task_id = Printer(json_lines=json_lines), _id(task)
     if journal:
-        printer.journal(_call(url, database_url, lambda tasks: tasks.journal(task_id)))
+        printer.journal(call(url, database_url, lambda tasks: tasks.journal(task_id)))
     else:
-        printer.task(_call(url, database_url, lambda tasks: tasks.task(task_id)))
+        printer.task(call(url, database_url, lambda tasks: tasks.task(task_id)))
 
 
 @app.command()
@@ -71,7 +66,7 @@ def cancel(task: TaskArgument, url: Url = None, database_url: DatabaseUrl = None
     from agentplat_cli.output import Printer
 
     task_id = _id(task)
-    Printer(json_lines=json_lines).task(_call(url, database_url, lambda tasks: tasks.cancel(task_id)))
+    Printer(json_lines=json_lines).task(call(url, database_url, lambda tasks: tasks.cancel(task_id)))
 
 
 @app.command()
@@ -80,7 +75,7 @@ def retry(task: TaskArgument, url: Url = None, database_url: DatabaseUrl = None,
     from agentplat_cli.output import Printer
 
     task_id = _id(task)
-    Printer(json_lines=json_lines).task(_call(url, database_url, lambda tasks: tasks.retry(task_id)))
+    Printer(json_lines=json_lines).task(call(url, database_url, lambda tasks: tasks.retry(task_id)))
 
 
 def _id(text: str) -> UUID:
@@ -88,13 +83,3 @@ def _id(text: str) -> UUID:
         return UUID(text)
     except ValueError:
         raise InputRejected("The task's id", [("", f"{text!r} is not a UUID")]) from None
-
-
-def _call(url: str | None, database_url: str | None, call: Callable[[Tasks], Awaitable[T]]) -> T:
-    from agentplat_cli.session import connected
-
-    async def called() -> T:
-        async with connected(url, database_url, works=False) as session:
-            return await call(session.tasks)
-
-    return asyncio.run(called())

@@ -281,6 +281,15 @@ _QUEUE = (
     ),
 )
 
+_LIMITS = (
+    _error(
+        "limit_exceeded",
+        "More tasks run at one time than a limit says.",
+        "What it protects gets more than was promised. A claim that was under way while it was set may do so once.",
+        f"`agentplat limits list` shows by how much. If it does not end with the tasks that run now: {_REPORT}",
+    ),
+)
+
 _SUBMISSION = (
     _error(
         "submission_without_task",
@@ -329,4 +338,4 @@ _FILE = (
     ),
 )
 
-ERRORS = (*_SUBMISSION, *_JOURNAL, *_END, *_OWNER, *_STEPS, *_QUEUE, *_FILE)
+ERRORS = (*_SUBMISSION, *_JOURNAL, *_END, *_OWNER, *_STEPS, *_QUEUE, *_LIMITS, *_FILE)

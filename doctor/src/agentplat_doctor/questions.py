@@ -57,6 +57,7 @@ QUESTIONS: Sequence[Question] = (
     # Those that read a whole table first: they take longest, and the slices of the others fill the time beside them.
     Question("audit"),
     Question("submissions"),
+    Question("limits"),
     Question("tasks"),
     Question("inbox"),
     Question("operation"),

@@ -135,7 +135,7 @@ def test_a_batch_has_one_to_a_thousand_tasks(idle: Server) -> None:
 
 def test_a_limit_holds_and_a_task_that_waits_for_it_says_so(server: Server) -> None:
     tenant = f"limit-{uuid4()}"
-    path = f"/v1/limits/{tenant}?key=crm"
+    path = f"/v1/limits?tenant_id={tenant}&key=crm"
     answer = server.request("PUT", path, json={"at_once": 0})
     assert answer.status_code == 200, answer.text
     assert answer.json()["at_once"] == 0
@@ -163,5 +163,5 @@ def test_a_limit_holds_and_a_task_that_waits_for_it_says_so(server: Server) -> N
     ids=str,
 )
 def test_a_limit_that_makes_no_sense_is_refused(idle: Server, wrong: dict[str, Any], pointer: str) -> None:
-    found = problem(idle.request("PUT", "/v1/limits/acme?key=crm", json=wrong), 422)
+    found = problem(idle.request("PUT", "/v1/limits?tenant_id=acme&key=crm", json=wrong), 422)
     assert pointers(found) == [pointer]

@@ -12,6 +12,7 @@ from agentplat_interface_rest.limits import StrictJson
 from agentplat_interface_rest.openapi import responses
 from agentplat_interface_rest.routes.tasks import IdempotencyKey, Traceparent
 
+Tenant = Annotated[str, Query(min_length=1, max_length=255, pattern=models.STORABLE)]
 Key = Annotated[
     str, Query(max_length=255, pattern=models.STORABLE, description="A concurrency key; empty: the tenant.")
 ]
@@ -72,15 +73,15 @@ def _add_limits(routes: APIRouter, client: Client) -> None:
         """By tenant and key."""
         return [_limit(row) for row in await client.limits()]
 
-    @routes.put("/limits/{tenant_id}", summary="Set a limit", responses=responses(413, 415, 422, 503))
-    async def set_limit(tenant_id: str, body: models.LimitIn, key: Key = "") -> models.Limit:
+    @routes.put("/limits", summary="Set a limit", responses=responses(413, 415, 422, 503))
+    async def set_limit(tenant_id: Tenant, body: models.LimitIn, key: Key = "") -> models.Limit:
         """In place of what was set for the tenant and the key. What runs is not stopped."""
         limit = Limit(tenant=tenant_id, key=key, **body.model_dump())
         await client.set_limit(limit)
         return next((_limit(row) for row in await client.limits() if row.limit == limit), _limit(_unused(limit)))
 
-    @routes.delete("/limits/{tenant_id}", summary="Remove a limit", responses=responses(404, 422, 503))
-    async def remove_limit(tenant_id: str, key: Key = "") -> models.Limit:
+    @routes.delete("/limits", summary="Remove a limit", responses=responses(404, 422, 503))
+    async def remove_limit(tenant_id: Tenant, key: Key = "") -> models.Limit:
         """The limit as it was. 404 when there is none."""
         found = [row for row in await client.limits() if (row.limit.tenant, row.limit.key) == (tenant_id, key)]
         await client.remove_limit(tenant_id, key)
