@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, closing
 from datetime import datetime
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar, cast
 from uuid import UUID
@@ -261,30 +261,42 @@ def _answer(connection: sqlite3.Connection, bound: Bound) -> Sequence[Any]:
     if not bound.columns:
         cursor = connection.execute(text, [_written(bound.values[name]) for name in names])
         return _rows(cursor) if cursor.description else ()
-    scalars = {name: _written(value) for name, value in bound.values.items()}
-    places = {name: at for at, name in enumerate(bound.columns)}
-    order = [(places.get(name), scalars.get(name)) for name in names]
-    connection.executemany(
-        text, ([scalar if at is None else _written(row[at]) for at, scalar in order] for row in bound.rows)
-    )
+    columns: dict[str, Sequence[Any]] = {
+        name: [_written(value)] * len(bound.rows) for name, value in bound.values.items()
+    }
+    for name, column in zip(bound.columns, zip(*bound.rows, strict=True), strict=True):
+        columns[name] = _column_written(column)
+    connection.executemany(text, zip(*[columns[name] for name in names], strict=True))
     return ()
+
+
+def _column_written(column: tuple[Any, ...]) -> Sequence[Any]:
+    """The values of one column, of which all are of one type, or nothing."""
+    write = next((_WRITE.get(type(value)) for value in column if value is not None), None)
+    return column if write is None else [None if value is None else write(value) for value in column]
 
 
 def _written(value: Any) -> Any:
     """As the tables keep it."""
-    match value:
-        case UUID():
-            return value.hex
-        case datetime():
-            return microseconds(value)
-        case list() | tuple():
-            return json.dumps([_written(item) for item in value])
-        case _:
-            return value
+    write = _WRITE.get(type(value))
+    return value if write is None else write(value)
+
+
+_WRITE: dict[type, Callable[[Any], Any]] = {
+    UUID: lambda value: value.hex,
+    datetime: microseconds,
+    **dict.fromkeys((list, tuple), lambda value: json.dumps([_written(item) for item in value])),
+}
+
+
+@lru_cache(maxsize=8192)
+def _uuid(text: str) -> UUID:
+    """Kept, since commit after commit asks for the same tasks."""
+    return UUID(text)
 
 
 _READ: dict[str, Callable[[Any], Any]] = {
-    **dict.fromkeys(("id", "task_id", "worker_id", "owner"), UUID),
+    **dict.fromkeys(("id", "task_id", "worker_id", "owner"), _uuid),
     **dict.fromkeys(("at", "now", "run_at", "created_at", "lease_until", "timer_at", "opens_at"), instant),
     **dict.fromkeys(("ready", "wake", "under_way", "suspect", "expired", "told", "poisoned"), bool),
     **dict.fromkeys(("chooses", "suspects", "limits", "rates"), bool),
