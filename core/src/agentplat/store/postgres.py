@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import namedtuple
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from datetime import datetime
 from typing import Any, ClassVar, TypeVar, cast
 from uuid import UUID
@@ -32,6 +32,7 @@ T = TypeVar("T")
 _STILL_THERE = 30.0  # seconds of silence after which a listening connection is asked whether it lives
 _RECONNECT = 1.0
 _SCRIPTS = 4  # connections for them: a claim and a submission go on beside two commits
+_LAST_TURNS = 5.0  # seconds at the end for what is still under way
 _LONGEST_QUEUE = 30.0  # seconds; longer than an attempt may take, so that one slow moment refuses nobody
 
 # A call on a connection whose other end has silently gone is bounded by these, not by asyncio (psycopg waits for its
@@ -192,6 +193,11 @@ class Postgres(Database):
         await self._hints.aclose()
         while self._idle:
             await self._idle.pop().close()
+        # What a cancelled caller has left to its end still has a connection, which the engine would leave open.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_LAST_TURNS):
+                for _ in range(self._pool_size):
+                    await self._turns.acquire()
         await self._engine.dispose()
 
     def verdict(self, error: BaseException | None) -> Verdict:

@@ -6,10 +6,11 @@ import asyncio
 import json
 import sqlite3
 import sys
+import threading
 from collections import namedtuple
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager, closing, suppress
 from datetime import datetime
 from functools import cache, lru_cache
 from pathlib import Path
@@ -32,7 +33,7 @@ from agentplat.store.tables import SCHEMA
 T = TypeVar("T")
 
 BUSY_TIMEOUT = 10.0
-_LOOK = 0.1  # seconds between two looks whether somebody wrote
+_LOOK = 0.02  # seconds between two looks whether somebody wrote
 _READERS = 4
 _MOUNTS = Path("/proc/self/mountinfo")
 
@@ -72,22 +73,21 @@ class Sqlite(Database):
 
     async def listen(self) -> None:
         """Look now and then whether anybody wrote to the file, which costs no transaction."""
-        loop = asyncio.get_running_loop()
+        loop, over = asyncio.get_running_loop(), threading.Event()
+
+        def tell() -> None:
+            with suppress(RuntimeError):  # the loop has ended, and nobody listens
+                loop.call_soon_threadsafe(self._hints.heard, Hint)
+
         with ThreadPoolExecutor(1, thread_name_prefix="sqlite-listen") as thread:
+            self._hears = True
             try:
-                version = 0
-                connection = await loop.run_in_executor(thread, _connected, self._file)
-                with closing(connection):
-                    self._hears = True
-                    while True:
-                        before, version = version, await loop.run_in_executor(thread, _version, connection)
-                        if version != before:
-                            self._hints.heard(Hint)
-                        await asyncio.sleep(_LOOK)
+                await loop.run_in_executor(thread, _watch, self._file, tell, over)
             except sqlite3.Error:
                 return  # whoever works with the file will say what is wrong with it
             finally:
                 self._hears = False
+                over.set()
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
@@ -237,10 +237,15 @@ def _engine(file: Path, begin: str, *, size: int, query_only: bool = False) -> A
     return engine
 
 
-def _version(connection: sqlite3.Connection) -> int:
-    """Another number whenever somebody else has committed."""
-    version: int = connection.execute("PRAGMA data_version").fetchone()[0]
-    return version
+def _watch(file: Path, tell: Callable[[], None], over: threading.Event) -> None:
+    """Call `tell` whenever somebody has committed, until it is over. In a thread: fifty looks a second wake no loop."""
+    version = 0
+    with closing(_connected(file)) as connection:
+        while not over.wait(_LOOK):
+            before = version
+            (version,) = connection.execute("PRAGMA data_version").fetchone()
+            if version != before:
+                tell()
 
 
 def _connected(file: Path) -> sqlite3.Connection:
