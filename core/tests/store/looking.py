@@ -20,7 +20,10 @@ from agentplat.store.address import Address
 from agentplat.store.columns import microseconds
 from agentplat.store.statements import SQLITE_CLOCK
 
-_TABLES = ("tasks", "queue", "journal", "inbox", "calls", "submissions", "workers", "audit", "definitions")
+_TABLES = (
+    *("tasks", "queue", "journal", "inbox", "calls", "submissions", "workers", "audit", "definitions"),
+    *("limits", "starts", "turns"),
+)
 _TASKS = """
 SELECT t.id, t.status, t.cancel_requested_at IS NOT NULL, t.updated_at, q.worker_id, q.fence, q.ready, q.wake,
        q.under_way, q.suspect, q.crashes, q.reason, q.run_at

@@ -1,10 +1,29 @@
 -- Purpose     Choose tasks of one queue that nobody has: tenant by tenant, each as many as its weight, then by priority and
 --             age, and under every limit.
--- Parameters  worker_id, queue, limit
+-- Parameters  worker_id, queue, limit, tenants (at most so many are looked at)
 -- Returns     task_id, tenant_id, remaining (of its tenant's turn, when it is the last one taken); in the order of the turns
--- Invariant   Only on SQLite, where nobody comes between this and what follows; claim_fairly.sql says what it means.
--- Index       ix_queue_claim for all that waits in the queue
-WITH bounds AS MATERIALIZED (
+-- Invariant   Only on SQLite, where nobody comes between this and what follows; claim_fairly.sql says what it means. Tenants
+--             of whom nothing may be taken count as looked at: where nothing was found, all have to be.
+-- Index       ix_queue_claim, one descent for each tenant, and its first `limit` tasks without a key; all that have one
+WITH RECURSIVE turn AS MATERIALIZED (
+    SELECT t.tenant_id, t.remaining FROM turns AS t WHERE t.queue = :queue
+      AND EXISTS (SELECT 1 FROM workers WHERE id = :worker_id AND lease_until > clock_timestamp())
+), later AS (
+    SELECT t.tenant_id FROM turn AS t
+    UNION ALL
+    SELECT (SELECT min(q.tenant_id) FROM queue AS q
+            WHERE q.queue = :queue AND q.ready AND NOT q.suspect AND q.tenant_id > a.tenant_id)
+    FROM later AS a WHERE a.tenant_id IS NOT NULL LIMIT :tenants + 1
+), earlier AS (
+    SELECT '' AS tenant_id FROM later AS a WHERE a.tenant_id IS NULL
+    UNION ALL
+    SELECT (SELECT min(q.tenant_id) FROM queue AS q
+            WHERE q.queue = :queue AND q.ready AND NOT q.suspect AND q.tenant_id > a.tenant_id)
+    FROM earlier AS a CROSS JOIN turn AS t WHERE a.tenant_id < t.tenant_id LIMIT :tenants + 1
+), visited AS MATERIALIZED (
+    SELECT a.tenant_id FROM later AS a WHERE a.tenant_id IS NOT NULL
+    UNION SELECT a.tenant_id FROM earlier AS a JOIN turn AS t ON a.tenant_id <= t.tenant_id
+), bounds AS MATERIALIZED (
     SELECT l.tenant_id, l.key, max(min(
         coalesce(l.at_once - (
             SELECT count(*) FROM queue AS r
@@ -16,14 +35,25 @@ WITH bounds AS MATERIALIZED (
               AND b.at > clock_timestamp() - CAST(l.seconds * 1000000 AS INTEGER)
         ), 2147483647)
     ), 0) AS free
-    FROM limits AS l WHERE l.at_once IS NOT NULL OR l.starts IS NOT NULL
+    FROM visited AS v CROSS JOIN limits AS l ON l.tenant_id = v.tenant_id
+    WHERE l.at_once IS NOT NULL OR l.starts IS NOT NULL
+), able AS (
+    SELECT q.task_id, q.tenant_id, q.concurrency_key, q.priority, q.run_at
+    FROM visited AS v CROSS JOIN queue AS q ON q.task_id IN (
+        SELECT u.task_id FROM queue AS u
+        WHERE u.queue = :queue AND u.tenant_id = v.tenant_id AND u.concurrency_key = '' AND u.ready AND NOT u.suspect
+          AND u.run_at <= clock_timestamp()
+        ORDER BY u.priority DESC, u.run_at, u.task_id LIMIT 2 * :limit
+    )
+    UNION ALL
+    SELECT q.task_id, q.tenant_id, q.concurrency_key, q.priority, q.run_at
+    FROM visited AS v CROSS JOIN queue AS q ON q.queue = :queue AND q.tenant_id = v.tenant_id
+    WHERE q.concurrency_key > '' AND q.ready AND NOT q.suspect AND q.run_at <= clock_timestamp()
 ), laned AS (
-    SELECT q.task_id, q.tenant_id, q.concurrency_key, q.priority, q.run_at, row_number() OVER (
-        PARTITION BY q.tenant_id, q.concurrency_key ORDER BY q.priority DESC, q.run_at, q.task_id
+    SELECT a.*, row_number() OVER (
+        PARTITION BY a.tenant_id, a.concurrency_key ORDER BY a.priority DESC, a.run_at, a.task_id
     ) AS place
-    FROM queue AS q
-    WHERE q.queue = :queue AND q.ready AND NOT q.suspect AND q.run_at <= clock_timestamp()
-      AND EXISTS (SELECT 1 FROM workers WHERE id = :worker_id AND lease_until > clock_timestamp())
+    FROM able AS a
 ), ranked AS (
     SELECT a.task_id, a.tenant_id, row_number() OVER (
         PARTITION BY a.tenant_id ORDER BY a.priority DESC, a.run_at, a.task_id
@@ -33,7 +63,7 @@ WITH bounds AS MATERIALIZED (
 ), shared AS (
     SELECT r.task_id, r.tenant_id, coalesce(l.weight, 1) AS weight, t.tenant_id AS current,
            r.place - CASE WHEN r.tenant_id = t.tenant_id THEN t.remaining ELSE 0 END AS place
-    FROM ranked AS r JOIN turns AS t ON t.queue = :queue
+    FROM ranked AS r CROSS JOIN turn AS t
     LEFT JOIN limits AS l ON l.tenant_id = r.tenant_id AND l.key = ''
     LEFT JOIN bounds AS b ON b.tenant_id = r.tenant_id AND b.key = ''
     WHERE r.place <= coalesce(b.free, r.place)

@@ -48,6 +48,9 @@ async def renew(transaction: Transaction, worker_id: WorkerId, lease_seconds: fl
     return result.rowcount == 1
 
 
+_EVERY_TENANT = 2**31
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
     """What one claim asks for. `suspects`: one of those that have to run alone."""
@@ -114,9 +117,12 @@ def _choose_here(wanted: Wanted) -> Script[Found]:
     if wanted.suspects:
         chosen = [bound("claim_suspect", **wanted.values)]
     else:
-        [rows] = yield Round(
-            [bound("choose_fairly", worker_id=wanted.worker_id, queue=wanted.queue, limit=wanted.limit)]
-        )
+        rows: Sequence[AnyRow] = ()
+        for tenants in (wanted.limit, _EVERY_TENANT):
+            asked = {"worker_id": wanted.worker_id, "queue": wanted.queue, "limit": wanted.limit, "tenants": tenants}
+            [rows] = yield Round([bound("choose_fairly", **asked)])
+            if rows:
+                break
         chosen = [bound("claim_chosen", task_ids=[row.task_id for row in rows], **wanted.owned)]
         if rows:
             last = {"tenant_id": rows[-1].tenant_id, "remaining": rows[-1].remaining}
