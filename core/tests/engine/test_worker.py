@@ -190,6 +190,26 @@ async def test_a_waiting_task_holds_no_slot_and_goes_on_when_told(engine: Engine
     assert worker.state == "running"
 
 
+async def test_a_worker_never_has_more_steps_under_way_than_it_may_however_many_it_has_ended(
+    engine: Engine, script: Script
+) -> None:
+    running, most = 0, 0
+
+    async def one(given: Given, ctx: AgentContext) -> Given:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        await asyncio.sleep(0.02)
+        running -= 1
+        return given
+
+    script.bodies["one"] = one
+    engine.start_worker(concurrency=2)
+    for task_id in [await engine.submit("agent:one") for _ in range(20)]:
+        assert (await engine.ended(task_id)).status is TaskState.DONE
+    assert most == 2
+
+
 async def test_a_signal_before_its_wait_is_not_lost(engine: Engine, script: Script) -> None:
     task_id = await engine.submit("workflow:patient")
     await engine.client.signal(task_id, "go", {"say": "early"}, key="1")

@@ -221,7 +221,13 @@ class Worker:
         self._adopted[claim.lease.task_id] = claim.lease
         task = asyncio.create_task(self._own(claim))
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(partial(self._ended, claim.lease.task_id))
+
+    def _ended(self, task_id: TaskId, task: asyncio.Task[None]) -> None:
+        """The slot is free, if it was not before. Both are forgotten together: it must not count twice."""
+        self._tasks.discard(task)
+        self._leaving.discard(task_id)
+        self._news.set()
 
     async def _own(self, claim: Claim) -> None:
         task_id = claim.lease.task_id
@@ -239,7 +245,6 @@ class Worker:
                 del self._adopted[task_id]
                 self._owners.pop(task_id, None)
             telemetry.TASKS_OWNED.set(len(self._owners))
-            self._news.set()
         telemetry.TASKS_CLOSED.labels(ending).inc()
 
     async def _drive(self, claim: Claim) -> str:
