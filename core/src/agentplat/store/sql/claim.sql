@@ -7,14 +7,18 @@
 --             each other and never get the same row. MATERIALIZED: the inner query runs once, so that no more than
 --             `limit` rows are locked. The fence grows. `wake` is kept, so that the owner reads the inbox.
 --             A limit that is set while a claim is under way binds the next claim.
--- Index       ix_queue_claim: its first and its last entry of the queue, then in the order of the claim, only what is
---             ready. The array keeps the update on the primary key, whatever the statistics say.
+-- Index       ix_queue_claim: its last entry of the queue, whether there is one of an earlier tenant, then in the order of the
+--             claim, only what is ready. Not the first entry: what was claimed since the last vacuum lies there, and would
+--             be walked through twice. The array keeps the update on the primary key, whatever the statistics say.
 WITH ends AS MATERIALIZED (                                                    -- postgresql
-    SELECT f.tenant_id, (f.tenant_id <> l.tenant_id OR l.concurrency_key <> '') AS differ -- postgresql
-    FROM (SELECT q.tenant_id FROM agentplat.queue AS q WHERE q.queue = :queue AND q.ready AND NOT q.suspect -- postgresql
-          ORDER BY q.queue, q.tenant_id, q.concurrency_key LIMIT 1) AS f       -- postgresql
-    CROSS JOIN (                                                               -- postgresql
-        SELECT q.tenant_id, q.concurrency_key FROM agentplat.queue AS q WHERE q.queue = :queue AND q.ready AND NOT q.suspect -- postgresql
+    SELECT l.tenant_id, (l.concurrency_key <> '' OR (                          -- postgresql
+        SELECT q.tenant_id FROM agentplat.queue AS q                           -- postgresql
+        WHERE q.queue = :queue AND q.ready AND NOT q.suspect AND q.tenant_id < l.tenant_id -- postgresql
+        ORDER BY q.queue, q.tenant_id, q.concurrency_key LIMIT 1               -- postgresql
+    ) IS NOT NULL) AS differ                                                   -- postgresql
+    FROM (                                                                     -- postgresql
+        SELECT q.tenant_id, q.concurrency_key FROM agentplat.queue AS q        -- postgresql
+        WHERE q.queue = :queue AND q.ready AND NOT q.suspect                   -- postgresql
         ORDER BY q.queue DESC, q.tenant_id DESC, q.concurrency_key DESC LIMIT 1 -- postgresql
     ) AS l                                                                     -- postgresql
 ), sole AS MATERIALIZED (                                                      -- postgresql
