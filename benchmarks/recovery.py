@@ -221,7 +221,8 @@ async def drained(keepers: Keepers, client: LocalClient, trials: int) -> list[fl
     taken: list[float] = []
     team = [keepers.start(concurrency=200)]
     while len(taken) < trials:
-        workflow = Submission(type="workflow:thirty", input={"seconds": 0.2})
+        # Long enough for another worker to start meanwhile, on a busy machine too.
+        workflow = Submission(type="workflow:thirty", input={"seconds": 0.7})
         tasks = [(await client.submit(workflow)).id for _ in range(min(40, trials - len(taken)))]
         for task in tasks:
             await until(keepers.executions, "the second step did not begin", task, 2)
