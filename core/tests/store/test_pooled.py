@@ -100,7 +100,8 @@ async def test_a_script_has_them_too_even_where_nobody_says_begin(pooled_url: st
 
     async with holding(pooled_url, "select from agentplat.workers where id = %s for update", worker_id):
         with pytest.raises(QueryCanceled, match="statement timeout"):
-            await database.conduct(waiting())
+            async with asyncio.timeout(20):
+                await database.conduct(waiting())
     await database.conduct(waiting())
     await database.close()
 
