@@ -236,6 +236,8 @@ def _limit(limits: Mapping[str, int]) -> None:
         # At the first a signal that says why, one second later the end.
         (resource.RLIMIT_CPU, seconds, seconds + 1),
     ):
+        if limit == resource.RLIMIT_AS and sys.platform != "linux":
+            continue  # elsewhere it is refused, or does nothing
         _, allowed = resource.getrlimit(limit)
         highest = hard if allowed == resource.RLIM_INFINITY else min(hard, allowed)
         resource.setrlimit(limit, (min(soft, highest), highest))
