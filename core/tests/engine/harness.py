@@ -80,19 +80,23 @@ class Engine:
     client: LocalClient
     settings: Settings
     workers: list[tuple[Worker, asyncio.Task[None]]] = field(default_factory=list)
+    ids: dict[Worker, WorkerId] = field(default_factory=dict)
 
     def start_worker(self, **options: Any) -> Worker:
         bodies = Bodies(lambda: self.registries, self.settings)
+        worker_id = WorkerId(uuid4())
         worker = Worker(
             self.store,
             lambda: self.registries,
             self.definitions,
             bodies.run,
             Watcher(Observers({})),
-            options=WorkerOptions(**{"poll_seconds": 0.02, **options}),
+            # Nobody renews it here, so it has to be long: see `lapse`.
+            options=WorkerOptions(**{"poll_seconds": 0.02, "lease_seconds": 600.0, **options}),
             plugins={},
-            worker_id=WorkerId(uuid4()),
+            worker_id=worker_id,
         )
+        self.ids[worker] = worker_id
         self.workers.append((worker, asyncio.create_task(worker.serve())))
         return worker
 
@@ -115,10 +119,15 @@ class Engine:
         return [event.kind for event in await self.client.journal(task_id)]
 
     async def crash(self, worker: Worker) -> None:
-        """End a worker as a kill would: nothing more is written, its row stays."""
+        """End a worker as a kill would: nothing more is written, its row stays, and its lease is over."""
         _, serving = next(pair for pair in self.workers if pair[0] is worker)
         serving.cancel()
         await asyncio.wait([serving])
+        await self.lapse(worker)
+
+    async def lapse(self, worker: Worker) -> None:
+        """Let the worker's lease end now, as if the time for which nobody renewed it were over."""
+        assert await self.store.renew_worker(self.ids[worker], 0.0)
 
 
 async def until(holds: Callable[[], bool]) -> None:

@@ -88,7 +88,7 @@ async def test_calls_that_a_dead_worker_made_are_not_made_again(engine: Engine, 
         return {"seen": [first["seen"], second["seen"]]}
 
     script.bodies["looking"] = look_twice
-    worker = engine.start_worker(lease_seconds=0.5)
+    worker = engine.start_worker()
     task_id = await engine.submit("agent:looking")
     await begun.wait()
     async with asyncio.timeout(30):
@@ -120,7 +120,7 @@ async def test_a_suspect_waits_until_it_is_alone(engine: Engine, script: Script)
         return {"alone": ones == 1 and go_on.is_set()}
 
     script.bodies["one"], script.bodies["two"] = slow, deadly_once
-    doomed = engine.start_worker(lease_seconds=0.3)
+    doomed = engine.start_worker()
     suspect = await engine.submit("agent:two")
     await until(lambda: twos == 1)
     await engine.crash(doomed)

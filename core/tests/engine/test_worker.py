@@ -95,7 +95,7 @@ async def test_another_worker_goes_on_where_a_dead_one_stopped(engine: Engine, s
         return {"second": True}
 
     script.bodies["two"] = hang_once
-    first = engine.start_worker(lease_seconds=0.5)
+    first = engine.start_worker()
     task_id = await engine.submit("workflow:pair")
     await begun.wait()
     await engine.crash(first)
@@ -118,7 +118,7 @@ async def test_a_task_whose_worker_died_in_a_step_is_cancelled_at_once(engine: E
         return {}
 
     script.bodies["one"] = hang
-    first = engine.start_worker(lease_seconds=600.0)
+    first = engine.start_worker()
     task_id = await engine.submit("workflow:pair")
     await begun.wait()
     worker_id = (await engine.store.task(TaskId(task_id))).worker_id
@@ -145,12 +145,12 @@ async def test_a_stale_owner_cannot_write_and_is_counted(engine: Engine, script:
         return {"from": "the new owner"}
 
     script.bodies["one"] = slow_once
-    engine.start_worker(lease_seconds=0.3)
+    stale = engine.start_worker()
     task_id = await engine.submit("agent:one")
     await begun.wait()
     lost_before = leases_lost()
 
-    # Its lease is not renewed by anybody here, as if the process were stopped.
+    await engine.lapse(stale)  # as if the process were stopped
     await engine.until(task_id, lambda task: task.status is TaskState.PENDING)
     engine.start_worker()
     task = await engine.ended(task_id)
@@ -333,7 +333,7 @@ async def test_a_task_that_kills_three_workers_alone_is_poisoned_and_its_neighbo
     poisonous = await engine.submit("agent:one")
     innocent = await engine.submit("agent:two")
     for _ in range(4):
-        worker = engine.start_worker(lease_seconds=0.3)
+        worker = engine.start_worker()
         async with asyncio.timeout(20):
             await killer.wait()
         killer.clear()
