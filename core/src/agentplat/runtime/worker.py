@@ -152,6 +152,7 @@ class Worker:
             except StoreUnavailable as error:
                 telemetry.log.warning(telemetry.STORE_AWAY, detail=error.detail)
                 found, self._unheard = False, True
+                self._suspects = True  # it may have been the look for them that failed
             if not found:
                 # Jitter: workers that were started together must not poll together.
                 await self._pause(self._poll_seconds * random.uniform(0.5, 1.5))  # noqa: S311

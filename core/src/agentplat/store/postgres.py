@@ -304,7 +304,7 @@ def _row_of(name: str, result: PGresult) -> Callable[..., Any]:
     """What makes rows of the statement's results, with their columns as attributes."""
     known = _shapes.get(name)
     if known is None:
-        columns = [str((result.fname(at) or b"").decode()) for at in range(result.nfields)]
+        columns = [(result.fname(at) or b"").decode() for at in range(result.nfields)]
         shape: Any = namedtuple("Row", columns)  # type: ignore[misc]  # noqa: PYI024 - names of a statement
         known = _shapes[name] = shape._make
     return known
