@@ -145,7 +145,10 @@ class Crowd:
     async def _begin(self, store: Store, claim: Claim) -> Holder:
         holder = Holder(claim.lease, end=len(await store.journal(claim.lease.task_id)))
         events = [TaskClaimed(fence=claim.lease.fence, worker=str(claim.lease.worker_id)), self._started()]
-        await self._commit(store, [Write(lease=claim.lease, first_seq=holder.end + 1, events=events, under_way=True)])
+        await self._commit(
+            store,
+            [Write(lease=claim.lease, first_seq=holder.end + 1, events=events, under_way=True, tenant=claim.tenant)],
+        )
         holder.end += 2
         return holder
 
@@ -180,7 +183,8 @@ class Crowd:
             calls=calls,
             taken=[item.id for item in items],
             usage=Usage(input_tokens=next(self._numbers), cost=1) if calls else None,
-            under_way=luck.random() < 0.7,
+            under_way=luck.choice([True, True, False, None]),
+            tenant=luck.choice(["north", None]),
             closing=luck.choice(_CLOSINGS),
         )
 

@@ -150,6 +150,7 @@ class History:
             events=events,
             taken=[item.id for item in items],
             under_way=part.under_way,
+            tenant="north",
             calls=[self._call(owner, number) for number in range(part.calls)],
             usage=REFUSED if part.spoiled else Usage(input_tokens=self.number(), cost=3) if part.calls == 1 else None,
         )

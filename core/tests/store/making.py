@@ -63,13 +63,14 @@ async def claimed(store: Store, worker_id: WorkerId | None = None, **values: Any
 
 
 async def committed(store: Store, lease: Lease, first_seq: int, *events: Event, **values: Any) -> Committed:
-    [result] = await store.commit([Write(lease=lease, first_seq=first_seq, events=events, **values)])
+    [result] = await store.commit([writing(lease, first_seq, *events, **values)])
     assert isinstance(result, Committed), result
     return result
 
 
 def writing(lease: Lease, first_seq: int, *events: Event, closing: Closing | None = None, **values: Any) -> Write:
-    return Write(lease=lease, first_seq=first_seq, events=events, closing=closing or Keep(), **values)
+    known = {"tenant": "north", **values}
+    return Write(lease=lease, first_seq=first_seq, events=events, closing=closing or Keep(), **known)
 
 
 def ending(lease: Lease, first_seq: int, status: TaskState = TaskState.DONE, **values: Any) -> Write:

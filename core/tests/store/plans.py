@@ -141,7 +141,7 @@ class Plans:
         plans: list[str] = []
         conduct = self._database.conduct
         event.listen(self._engine, "before_cursor_execute", remember)
-        self._database.conduct = lambda script: conduct(overheard(script))  # type: ignore[method-assign]
+        self._database.conduct = lambda script, hints=(): conduct(overheard(script), hints)  # type: ignore[method-assign]
         try:
             yield plans
         finally:

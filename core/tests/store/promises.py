@@ -278,7 +278,8 @@ class Book:
         entry.journal += [Entry(entry.fence, event) for event in write.events]
         entry.calls.update({(call.path, call.try_number, call.number): call for call in write.calls})
         entry.inbox = [item for item in entry.inbox if item.id not in write.taken]
-        entry.under_way = write.under_way and owned and isinstance(write.closing, Keep)
+        said = entry.under_way if write.under_way is None else write.under_way
+        entry.under_way = said and owned and isinstance(write.closing, Keep)
         if write.usage is not None:
             entry.usage = write.usage
         if any(isinstance(event, StepSucceeded) for event in write.events):

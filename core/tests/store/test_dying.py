@@ -42,7 +42,7 @@ works = {
     "sweep": lambda t: sweeping.return_worker(t, lease.worker_id, dead=True, blame=lease.task_id),
 }
 scripts = {
-    "commit": lambda again: commit([end], again),
+    "commit": lambda again: commit([end], again, far=address.file is None),
     "submit": lambda again: submission.submit([new], [], again, far=True),
 }
 

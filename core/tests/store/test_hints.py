@@ -2,10 +2,10 @@
 
 import asyncio
 
-from agentplat.contracts.store import Hint, Store
+from agentplat.contracts.store import Hint, Park, Store
 from agentplat.store.connect import open_store
 
-from .making import new_task
+from .making import claimed, committed, new_task, signal, working
 from .rows_held import needs_own_sessions
 
 
@@ -29,3 +29,31 @@ async def test_a_hint_reaches_another_process_even_from_one_that_submits_and_end
         await heard.wait()
     unsubscribe()
     listening.cancel()
+
+
+async def test_a_task_that_was_told_something_while_it_parked_is_hinted_at_as_work(store: Store) -> None:
+    claim = await claimed(store)
+    await store.tell(signal(claim.lease.task_id))
+    heard: list[Hint] = []
+    store.subscribe(heard.append)
+    await committed(store, claim.lease, 3, closing=Park(wake_after=None))
+    assert {Hint.WORK, Hint.SUSPECT} <= set(heard)
+
+
+async def test_a_submission_says_nothing_of_suspects(store: Store) -> None:
+    heard: list[Hint] = []
+    store.subscribe(heard.append)
+    await store.submit([new_task()])
+    assert set(heard) == {Hint.WORK, Hint.CHANGED}
+
+
+async def test_a_claim_that_had_to_choose_and_gave_less_than_asked_for_is_a_hint_at_more(store: Store) -> None:
+    await store.submit([new_task(tenant=tenant) for tenant in ("north", "south")])
+    worker_id = await working(store)
+    heard: list[Hint] = []
+    store.subscribe(heard.append)
+    assert len(await store.claim(worker_id, 10)) == 2
+    assert Hint.WORK in heard
+    heard.clear()
+    assert await store.claim(worker_id, 10) == []
+    assert heard == []

@@ -24,7 +24,7 @@ async def test_an_accepted_task_is_there_with_its_first_event_and_its_audit_row(
     assert (first.seq, first.event) == (1, TaskSubmitted(type=task.type, input=task.input))
     [audited] = await store.audit()
     assert (audited.task_id, audited.action, audited.actor) == (task.id, "task_submitted", "api")
-    assert row.created_at == row.updated_at == first.at == audited.at
+    assert result.at == row.created_at == row.updated_at == first.at == audited.at
 
 
 async def test_a_batch_is_accepted_in_one_moment(store: Store) -> None:

@@ -235,9 +235,9 @@ async def test_what_another_sweeper_returned_before_it_died_is_looked_for(
     assert list((await other.sweep()).workers) == [worker_id]
     assert heard == []
     await store.sweep()
-    assert heard == [Hint.WORK], "whoever returned the tasks may not have lived to say so"
+    assert heard == [Hint.WORK, Hint.SUSPECT], "whoever returned the tasks may not have lived to say so"
     await store.sweep()
-    assert heard == [Hint.WORK]
+    assert heard == [Hint.WORK, Hint.SUSPECT]
     unsubscribe()
     await other.close()
 

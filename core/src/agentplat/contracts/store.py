@@ -58,6 +58,7 @@ class Definition:
 class Submitted:
     task_id: TaskId
     created: bool  # False: the idempotency key was known, this is the first task
+    at: datetime | None = None  # when it was created, if that is known without reading it
 
 
 @value
@@ -144,8 +145,10 @@ class Write:
     calls: Sequence[CallRow] = ()
     taken: Sequence[UUID] = ()  # inbox items that `events` account for; deleted
     usage: Usage | None = None  # the task's totals so far, when they changed
-    under_way: bool = False  # whether a step is under way after this write
+    under_way: bool | None = None  # whether a step is under way after this write; None: as before it
     closing: Closing = Keep()
+    tenant: str | None = None  # of the task, where the writer knows it; else it is read
+    clears: bool | None = None  # whether it ends suspicion; None: as its events say. Only a suspect's owner need ask
     _encoded: Sequence[tuple[str, str]] | None = field(default=None, init=False, repr=False, compare=False)
 
     @property
@@ -256,6 +259,7 @@ class Hint(StrEnum):
     """What there may be to look at. Nobody may depend on being told: the truth is always a look."""
 
     WORK = "work"  # something may be claimable
+    SUSPECT = "suspect"  # something that has to run alone may be claimable
     TOLD = "told"  # an inbox has something
     TIMER = "timer"  # something will be due that was not known before; said within the process only
     CHANGED = "changed"  # a task was submitted, claimed, parked or ended

@@ -128,6 +128,7 @@ class TaskOwner:
         self._timers: dict[StepPath, float] = {}  # path -> the loop's time at which it is due
         self._deadline: float | None = None
         self._draining = False
+        self._under_way = False  # as the queue row says
         self._lost: LeaseLost | None = None  # found out by a body that wrote to the ledger
 
     @property
@@ -214,17 +215,21 @@ class TaskOwner:
         if not isinstance(closing, Keep):
             self._leaving()
         usage = state.usage
-        return await self._writer.write(
+        committed = await self._writer.write(
             Write(
                 lease=self._claim.lease,
                 first_seq=self._state.seq + 1,
                 events=events,
                 taken=taken,
                 usage=usage if usage is not self._state.usage else None,
-                under_way=state.is_under_way,
+                under_way=None if state.is_under_way is self._under_way else state.is_under_way,
                 closing=closing,
+                tenant=self._claim.tenant,
+                clears=None if self._claim.suspect else False,
             )
         )
+        self._under_way = state.is_under_way
+        return committed
 
     async def _commit_without_outputs(
         self, facts: Sequence[Event], taken: Sequence[UUID], reason: str
@@ -328,7 +333,8 @@ class TaskOwner:
 
     async def _record(self, row: CallRow) -> None:
         try:
-            await self._writer.write(Write(lease=self._claim.lease, first_seq=0, calls=[row], under_way=True))
+            tenant = self._claim.tenant
+            await self._writer.write(Write(lease=self._claim.lease, first_seq=0, calls=[row], tenant=tenant))
         except WriteRejected as error:
             message = f"The database refused what {row.kind} {row.name!r} gave: {error}"
             raise StepError(FailureCode.INVALID_OUTPUT, message, retryable=False) from None

@@ -81,7 +81,7 @@ class Worker:
         self._unheard = False  # it may own tasks in the database of which it does not know
         self._adopted: dict[TaskId, Lease] = {}
         self._leaving: set[TaskId] = set()
-        self._suspects = True  # there may be some: whoever makes a task one hints at work
+        self._waits = self._suspects = True  # there may be some to claim: whoever makes them claimable hints at it
         self._more_waits = False  # the last claim gave as many as were asked for
 
     @property
@@ -152,7 +152,7 @@ class Worker:
             except StoreUnavailable as error:
                 telemetry.log.warning(telemetry.STORE_AWAY, detail=error.detail)
                 found, self._unheard = False, True
-                self._suspects = True  # it may have been the look for them that failed
+                self._waits = self._suspects = True  # it may have been the look for them that failed
             if not found:
                 # Jitter: workers that were started together must not poll together.
                 await self._pause(self._poll_seconds * random.uniform(0.5, 1.5))  # noqa: S311
@@ -166,13 +166,16 @@ class Worker:
     def _hear(self, hint: Hint) -> None:
         if hint is Hint.TOLD:
             self._told = True
-        if hint is Hint.WORK:
+        elif hint is Hint.WORK:
+            self._waits = True
+        elif hint is Hint.SUSPECT:
             self._suspects = True
-        if hint in (Hint.WORK, Hint.TOLD):
-            self._news.set()
+        else:
+            return
+        self._news.set()
 
     async def _claim(self) -> bool:
-        """Whether something was claimed."""
+        """Whether to look again at once. A slot that is free again is no reason: all that waited was claimed before."""
         if self._more_waits and self._free < self._options.concurrency // 4:
             # A claim for each slot as it becomes free would cost more than the tasks do.
             await asyncio.sleep(_MOMENT)
@@ -186,11 +189,14 @@ class Worker:
                 await self._drive_alone(suspect)
                 self._suspects = True
                 return True
+        if not (self._waits or self._more_waits):
+            return False
+        self._waits = False
         claims = await self._store.claim(self._id, free, queues=self._options.queues)
         for claim in claims:
             self._adopt(claim)
         self._more_waits = len(claims) == free
-        return bool(claims)
+        return self._more_waits
 
     @property
     def _free(self) -> int:
@@ -315,7 +321,7 @@ class Worker:
             async with asyncio.timeout(seconds):
                 await self._news.wait()
         except TimeoutError:
-            self._told = self._suspects = True  # nobody said so, but a hint may have been lost
+            self._told = self._waits = self._suspects = True  # nobody said so, but a hint may have been lost
 
     async def _drain(self) -> None:
         for owner in self._owners.values():

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -16,6 +16,7 @@ from typing import ClassVar, TypeVar
 from sqlalchemy.exc import DBAPIError, StatementError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from agentplat.contracts.store import Hint
 from agentplat.domain.errors import SchemaOutdated, StoreUnavailable
 from agentplat.store.address import Dialect
 from agentplat.store.hints import Hints
@@ -90,16 +91,18 @@ class Database(ABC):
         async with self.turn():
             return await _to_its_end(self._repeatedly(attempted, attempts))
 
-    async def perform(self, begin: Callable[[bool], Script[T]], *, attempts: int = ATTEMPTS) -> T:
+    async def perform(
+        self, begin: Callable[[bool], Script[T]], *, hints: Collection[Hint] = (), attempts: int = ATTEMPTS
+    ) -> T:
         """What a script returns, committed. `begin` is called for each attempt, and told whether there was one before.
 
-        Otherwise as `write`.
+        `hints` are given when it is committed. Otherwise as `write`.
         """
-        return await _to_its_end(self._repeatedly(lambda again: self.conduct(begin(again)), attempts))
+        return await _to_its_end(self._repeatedly(lambda again: self.conduct(begin(again), hints), attempts))
 
     @abstractmethod
-    async def conduct(self, script: Script[T]) -> T:
-        """Carry out one script in a transaction of its own. Raises what the driver raises."""
+    async def conduct(self, script: Script[T], hints: Collection[Hint] = ()) -> T:
+        """Carry out one script in a transaction of its own, then give the hints. Raises what the driver raises."""
 
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:

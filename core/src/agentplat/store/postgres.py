@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import namedtuple
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from datetime import datetime
 from typing import Any, ClassVar, TypeVar, cast
@@ -14,7 +14,7 @@ from psycopg import AsyncConnection as Connection
 from psycopg import OperationalError
 from psycopg.abc import PQGen
 from psycopg.adapt import Transformer
-from psycopg.errors import Error, error_from_result
+from psycopg.errors import Error, InvalidTextRepresentation, error_from_result
 from psycopg.generators import fetch_many, send
 from psycopg.pq import ExecStatus
 from psycopg.pq.abc import PGresult
@@ -26,12 +26,13 @@ from agentplat.domain.errors import StoreUnavailable
 from agentplat.store.address import Address, Dialect
 from agentplat.store.database import Database, Verdict
 from agentplat.store.hints import CHANNEL, Hints, parsed
-from agentplat.store.script import Answers, Bound, Round, Script, bound, columns_of, parameters, with_places
+from agentplat.store.script import Answers, Bound, Guarded, Round, Script, bound, columns_of, parameters, with_places
 
 T = TypeVar("T")
 _STILL_THERE = 30.0  # seconds of silence after which a listening connection is asked whether it lives
 _RECONNECT = 1.0
 _SCRIPTS = 4  # connections for them: a claim and a submission go on beside two commits
+_GUARD = "not every lease holds"  # how `sql/vouch.sql` breaks a transaction off
 _LAST_TURNS = 5.0  # seconds at the end for what is still under way
 _LONGEST_QUEUE = 30.0  # seconds; longer than an attempt may take, so that one slow moment refuses nobody
 
@@ -149,17 +150,22 @@ class Postgres(Database):
     async def open(self) -> None:
         """Nothing to prepare: connections are made when they are needed."""
 
-    async def conduct(self, script: Script[T]) -> T:
-        """See `Database.conduct`. A script of one round is one message to the server and one back."""
+    async def conduct(self, script: Script[T], hints: Collection[Hint] = ()) -> T:
+        """See `Database.conduct`. A script of one round is one message to the server and one back, hints included."""
         async with self._free:
             line = self._idle.pop() if self._idle else _Line(await self._connected(), prepares=self._first is None)
+            told = self._hints.ride(hints)
             try:
-                result = await _conducted(line, script, self._first)
+                result = await _conducted(line, script, self._first, told)
             except BaseException:
                 await line.close()  # in which state it is, nobody knows
                 raise
             self._idle.append(line)
-            return result
+        if told is None:
+            self._hints.give(*hints)
+        else:
+            self._hints.heard(hints)
+        return result
 
     async def _connected(self) -> Connection[Any]:
         options = connect_options(self._address, self._application, script_settings())
@@ -218,8 +224,8 @@ def _notifying(message: str) -> Script[None]:
     yield Round([bound("notify", channel=CHANNEL, message=message)], last=True)
 
 
-async def _conducted(line: _Line, script: Script[T], setting: str | None) -> T:
-    """What the script returns.
+async def _conducted(line: _Line, script: Script[T], setting: str | None, told: str | None) -> T:
+    """What the script returns. `told` is notified when it is committed.
 
     Without BEGIN and COMMIT a pipeline is a transaction of its own, in which each statement still has its own view
     of what others have committed. So the first round needs them only if it is not the last one.
@@ -229,7 +235,14 @@ async def _conducted(line: _Line, script: Script[T], setting: str | None) -> T:
         before = [b"BEGIN"] if first and not asked.last else []
         if first and setting is not None:
             before.append(setting.encode())
-        answers = await line.ask(before, asked.statements, [b"COMMIT"] if asked.last and not first else [])
+        after = [b"COMMIT"] if asked.last and not first else []
+        try:
+            answers = await line.ask(before, asked.statements, after, told if asked.last else None)
+        except InvalidTextRepresentation as error:
+            if not asked.guarded or _GUARD not in str(error):
+                raise
+            asked = script.throw(Guarded())
+            continue
         try:
             asked = script.send(answers)
         except StopIteration as end:
@@ -248,47 +261,72 @@ class _Line:
         self._connection, self._libpq = connection, connection.pgconn
         self._prepares, self._prepared = prepares, set[str]()
         self._reader = Transformer(connection)
+        self._unread = 0  # results that nobody waits for
         self._libpq.enter_pipeline_mode()
 
     async def close(self) -> None:
         await self._connection.close()
 
-    async def ask(self, before: Sequence[bytes], asked: Sequence[Bound], after: Sequence[bytes]) -> Answers:
-        """The rows of `asked`, of all of them when the last one is through. Raises psycopg's errors."""
-        return await self._connection.wait(self._exchange(before, asked, after))
+    async def ask(
+        self, before: Sequence[bytes], asked: Sequence[Bound], after: Sequence[bytes], told: str | None
+    ) -> Answers:
+        """The rows of `asked`, of all of them when the last one is through. Raises psycopg's errors.
 
-    def _exchange(self, before: Sequence[bytes], asked: Sequence[Bound], after: Sequence[bytes]) -> PQGen[Answers]:
+        `told` is notified behind them, in a transaction of its own whose end nobody waits for.
+        """
+        return await self._connection.wait(self._exchange(before, asked, after, told))
+
+    def _exchange(
+        self, before: Sequence[bytes], asked: Sequence[Bound], after: Sequence[bytes], told: str | None
+    ) -> PQGen[Answers]:
         # What each result will be of: the statement's name, if there may be rows.
-        said: list[str | None] = [None] * (len(before) + len(after))
+        said: list[str | None] = [None] * len(before)
+        preparing: dict[int, str] = {}
         for text in before:
             self._libpq.send_query_params(text, None)
-        said[len(before) : len(before)] = [name for each in asked for name in self._say(each)]
+        for each in asked:
+            if self._prepare(each.name):
+                preparing[len(said)] = each.name
+                said.append(None)
+            self._say(each)
+            said.append(each.name)
         for text in after:
             self._libpq.send_query_params(text, None)
+            said.append(None)
         self._libpq.pipeline_sync()
+        unread, self._unread = self._unread, 0
+        if told is not None:
+            self._unread = 2 + self._prepare("notify")
+            self._say(bound("notify", channel=CHANNEL, message=told))
+            self._libpq.pipeline_sync()
         yield from send(self._libpq)
+        for _ in range(unread):
+            yield from fetch_many(self._libpq)
         results: list[PGresult] = []
         for _ in (*said, "the end of the round"):
             results += yield from fetch_many(self._libpq)
         for result in results:
             if result.status == ExecStatus.FATAL_ERROR:
+                aborted = [at for at, each in enumerate(results) if each.status == ExecStatus.PIPELINE_ABORTED]
+                self._prepared.difference_update([preparing[at] for at in aborted if at in preparing])
                 raise error_from_result(result)
         return [self._rows(name, result) for name, result in zip(said, results, strict=False) if name is not None]
 
-    def _say(self, asked: Bound) -> list[str | None]:
+    def _prepare(self, name: str) -> bool:
+        """Whether the statement had to be prepared first."""
+        if not self._prepares or name in self._prepared:
+            return False
+        self._libpq.send_prepare(name.encode(), with_places(name, "postgresql").encode())
+        self._prepared.add(name)
+        return True
+
+    def _say(self, asked: Bound) -> None:
         values, name = columns_of(asked), asked.name
         written = [_written(values[parameter]) for parameter in parameters(name)]
-        text = with_places(name, "postgresql").encode()
-        if not self._prepares:
-            self._libpq.send_query_params(text, written)
-            return [name]
-        said: list[str | None] = [name]
-        if name not in self._prepared:
-            self._libpq.send_prepare(name.encode(), text)
-            self._prepared.add(name)
-            said.insert(0, None)
-        self._libpq.send_query_prepared(name.encode(), written)
-        return said
+        if self._prepares:
+            self._libpq.send_query_prepared(name.encode(), written)
+        else:
+            self._libpq.send_query_params(with_places(name, "postgresql").encode(), written)
 
     def _rows(self, name: str, result: PGresult) -> Sequence[Any]:
         if result.status != ExecStatus.TUPLES_OK:

@@ -37,10 +37,19 @@ class Bound:
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """Statements that go to the database together. The last round ends with the transaction committed."""
+    """Statements that go to the database together. The last round ends with the transaction committed.
+
+    A guarded one is the whole transaction and begins with a statement that may break it off. Then nothing of it was
+    kept, the script is thrown Guarded, and goes on with other rounds.
+    """
 
     statements: Sequence[Bound]
     last: bool = False
+    guarded: bool = False
+
+
+class Guarded(Exception):
+    """A guarded round was broken off by its own first statement."""
 
 
 T = TypeVar("T")

@@ -16,6 +16,7 @@ from agentplat.contracts.store import (
     AuditRow,
     CallRow,
     Claim,
+    Committed,
     Definition,
     End,
     Hint,
@@ -46,6 +47,7 @@ from agentplat.store.transactions.upkeep import upkeep
 
 T = TypeVar("T")
 _LOOK_AGAIN = 1.0  # seconds after which a worker that another sweeper had in its hands should be gone
+_CLAIMABLE = (Hint.WORK, Hint.SUSPECT)  # what is no longer owned or no longer waits, and may be a suspect
 _CHOOSES_ON = 1.0  # seconds for which claims go on to choose without asking whether there is anything to choose
 
 
@@ -91,17 +93,15 @@ class SqlStore:
     async def submit(self, tasks: Sequence[NewTask], definitions: Sequence[Definition] = ()) -> Sequence[Submitted]:
         if not tasks:
             return ()
+        delayed = any(task.delay or task.run_at for task in tasks)
+        hints = (Hint.WORK, Hint.CHANGED, Hint.TIMER) if delayed else (Hint.WORK, Hint.CHANGED)
         try:
             far = self._database.dialect == "postgresql"
-            submitted = await self._database.perform(
-                lambda again: submission.submit(tasks, definitions, again, far=far)
+            return await self._database.perform(
+                lambda again: submission.submit(tasks, definitions, again, far=far), hints=hints
             )
         except (ValuesRefused, TypeError, ValueError) as error:
             raise InputRejected("The submission", [("", str(error))]) from error
-        if any(task.delay or task.run_at for task in tasks):
-            self._hint(Hint.TIMER)
-        self._hint(Hint.WORK, Hint.CHANGED)
-        return submitted
 
     async def definition(self, hash: str) -> Definition:
         return await self._read(submission.definition, hash)
@@ -116,7 +116,7 @@ class SqlStore:
 
     async def deregister_worker(self, worker_id: WorkerId) -> None:
         await self._write(sweeping.return_worker, worker_id, dead=False, blame=None)
-        self._hint(Hint.WORK)
+        self._hint(*_CLAIMABLE)
 
     async def claim(self, worker_id: WorkerId, limit: int, *, queues: Sequence[str] = ("default",)) -> Sequence[Claim]:
         return await self._claim(worker_id, limit, queues, suspects=False)
@@ -150,6 +150,9 @@ class SqlStore:
     def _learned(self, found: claims.Found) -> Sequence[Claim]:
         if found.limits is not None:
             self._limits = found.limits
+            if found.claims:
+                # A turn is not more than a tenant's share, so less than was asked for need not be all there is.
+                self._database.hints.heard([Hint.WORK])
         if found.rates:
             self._hint(Hint.TIMER)  # when there will be room is known to the database, and a sweep reads it
         return found.claims
@@ -157,7 +160,7 @@ class SqlStore:
     async def disown(self, worker_id: WorkerId, known: Collection[TaskId]) -> Sequence[TaskId]:
         given_back = await self._database.perform(lambda _: claims.disown(worker_id, known))
         if given_back:
-            self._hint(Hint.WORK)
+            self._hint(*_CLAIMABLE)
         return given_back
 
     # limits
@@ -167,11 +170,11 @@ class SqlStore:
             await self._write(limits.set_limit, limit, actor)
         except ValuesRefused as error:
             raise InputRejected("The limit", [("", str(error))]) from error
-        self._hint(Hint.WORK)
+        self._hint(*_CLAIMABLE)
 
     async def remove_limit(self, tenant: str, key: str, actor: str) -> bool:
         removed = await self._write(limits.remove_limit, tenant, key, actor)
-        self._hint(Hint.WORK)
+        self._hint(*_CLAIMABLE)
         return removed
 
     async def limits(self) -> Sequence[LimitRow]:
@@ -202,12 +205,16 @@ class SqlStore:
         if len({write.lease.task_id for write in writes}) < len(writes):
             raise ValueError("two writes about one task in one commit")
         try:
-            results = await self._database.perform(lambda again: commit(writes, again))
+            far = self._database.dialect == "postgresql"
+            hints = _hints_of(writes, limits=self._limits)
+            results = await self._database.perform(lambda again: commit(writes, again, far=far), hints=hints)
         except (ValuesRefused, TypeError, ValueError) as error:
             if len(writes) == 1:
                 return [Rejected(reason=str(error))]
         else:
-            self._hint(*_hints_of(writes, limits=self._limits))
+            woken = [_does_not_wait(write, result) for write, result in zip(writes, results, strict=True)]
+            if any(woken):
+                self._hint(*_CLAIMABLE)
             return results
         # One write's values are at fault, and nothing says whose: task by task, so that only that one is refused.
         return [result for write in writes for result in await self.commit([write])]
@@ -219,7 +226,7 @@ class SqlStore:
             new = await self._write(telling.tell, item)
         except ValuesRefused as error:
             raise InputRejected(f"The {item.kind}", [("", str(error))]) from error
-        self._hint(Hint.TOLD, Hint.WORK, Hint.CHANGED)
+        self._hint(Hint.TOLD, Hint.CHANGED, *_CLAIMABLE)
         return new
 
     async def sweep(self) -> Swept:
@@ -234,9 +241,9 @@ class SqlStore:
         delay_over = self._delay_over is not None and self._delay_over <= due.now
         self._delay_over = min((at for at in (due.run_at, due.opens_at) if at is not None), default=None)
         if workers or woken or delay_over:
-            self._hint(Hint.WORK, Hint.CHANGED)
+            self._hint(Hint.CHANGED, *_CLAIMABLE)
         elif self._left_to_another:
-            self._database.hints.heard([Hint.WORK])
+            self._database.hints.heard(_CLAIMABLE)
         self._left_to_another = due.expired and not workers
         return Swept(
             workers=workers,
@@ -248,7 +255,7 @@ class SqlStore:
 
     async def expire_worker(self, worker_id: WorkerId, *, blame: TaskId | None = None) -> None:
         await self._write(sweeping.return_worker, worker_id, dead=True, blame=blame)
-        self._hint(Hint.WORK)
+        self._hint(*_CLAIMABLE)
 
     def upkeep(self, retention: Retention) -> AsyncGenerator[Upkept, None]:
         return upkeep(self._database, retention)
@@ -277,21 +284,24 @@ class SqlStore:
         return await self._database.write(lambda transaction: work(transaction, *arguments, **options))
 
 
+def _does_not_wait(write: Write, result: WriteResult) -> bool:
+    """Whether a task that was to wait is claimable: it was told something meanwhile."""
+    return isinstance(write.closing, Park) and isinstance(result, Committed) and result.wake
+
+
 def _hints_of(writes: Sequence[Write], *, limits: bool) -> set[Hint]:
     hints: set[Hint] = set()
     if limits and any(isinstance(write.closing, Park | End) for write in writes):
-        hints.add(Hint.WORK)  # what no longer runs may have been what others waited for
+        hints.update(_CLAIMABLE)  # what no longer runs may have been what others waited for
     for write in writes:
         match write.closing:
             case Keep():
                 if any(isinstance(event, TaskClaimed) for event in write.events):
                     hints.add(Hint.CHANGED)
-            case Park(wake_after=None):
+            case Park(wake_after=None) | End():
                 hints.add(Hint.CHANGED)
             case Park():
                 hints |= {Hint.CHANGED, Hint.TIMER}
             case Release():
-                hints |= {Hint.CHANGED, Hint.TIMER, Hint.WORK}
-            case End():
-                hints.add(Hint.CHANGED)
+                hints.update([Hint.CHANGED, Hint.TIMER, *_CLAIMABLE])
     return hints

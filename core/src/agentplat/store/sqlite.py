@@ -8,7 +8,7 @@ import sqlite3
 import sys
 import threading
 from collections import namedtuple
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, closing, suppress
 from datetime import datetime
@@ -117,11 +117,13 @@ class Sqlite(Database):
         if self._opened != (found.st_dev, found.st_ino):
             raise StoreUnavailable(f"The SQLite database {self._file} was replaced by another file. Start again.")
 
-    async def conduct(self, script: Script[T]) -> T:
+    async def conduct(self, script: Script[T], hints: Collection[Hint] = ()) -> T:
         """See `Database.conduct`. From BEGIN to COMMIT in one call of a thread: nothing else can come between."""
         self._check_file()
         async with self._writing:
-            return await asyncio.get_running_loop().run_in_executor(self._scripts, self._conducted, script)
+            result = await asyncio.get_running_loop().run_in_executor(self._scripts, self._conducted, script)
+        self._hints.give(*hints)
+        return result
 
     def _conducted(self, script: Script[T]) -> T:
         if self._connection is None:

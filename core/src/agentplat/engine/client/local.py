@@ -26,6 +26,7 @@ from agentplat.domain.errors import ConflictError, InputRejected, NotFound
 from agentplat.domain.events import encode
 from agentplat.domain.ids import TaskId
 from agentplat.domain.json import JsonObject, JsonValue, unstorable
+from agentplat.domain.state import State
 from agentplat.domain.task import TaskState
 from agentplat.engine.catalog import Catalog
 from agentplat.engine.client import steering
@@ -34,7 +35,7 @@ from agentplat.engine.client.identity import ANONYMOUS, HashUser
 from agentplat.engine.client.limits import refuse_nonsense
 from agentplat.engine.client.news import News
 from agentplat.engine.client.submission import Door, submit, submit_all, value_fault
-from agentplat.engine.client.views import task_view
+from agentplat.engine.client.views import accepted_row, task_view
 from agentplat.engine.definitions import Definitions
 from agentplat.engine.history import fold
 
@@ -72,8 +73,13 @@ class LocalClient:
         return self._development
 
     async def submit(self, submission: Submission) -> TaskView:
-        submitted = await submit(submission, self._door(), self._store)
-        return await self.task(submitted.task_id)
+        new, submitted = await submit(submission, self._door(), self._store)
+        if submitted.at is None or new.concurrency_key is not None:
+            return await self.task(submitted.task_id)  # another one, or one that a limit may hold back
+        row = accepted_row(new, submitted.at)
+        if not new.type.startswith("workflow:"):
+            return task_view(row)
+        return task_view(row, State(workflow=(await self._definitions.pinned(row.type, row.definition)).workflow))
 
     async def submit_all(self, submissions: Sequence[Submission]) -> Sequence[Accepted]:
         submitted = await submit_all(submissions, self._door(), self._store)

@@ -60,15 +60,15 @@ class Door:
         return self._pinned[type]
 
 
-async def submit(submission: Submission, door: Door, store: Store) -> Submitted:
-    """The task that was made, or the first one of the same idempotency key.
+async def submit(submission: Submission, door: Door, store: Store) -> tuple[NewTask, Submitted]:
+    """What was submitted, and the task that was made, or the first one of the same idempotency key.
 
     Raises UnknownName, InputRejected, WorkflowInvalid, IdempotencyMismatch.
     """
     task, definition = door.task(submission)
     [submitted] = await store.submit([task], [definition] if definition else [])
     _count([(task, submitted)])
-    return submitted
+    return task, submitted
 
 
 async def submit_all(submissions: Sequence[Submission], door: Door, store: Store) -> Sequence[Submitted]:

@@ -6,12 +6,13 @@ from datetime import datetime
 from uuid import UUID, uuid5
 
 from agentplat.contracts.interface import StepView, TaskView, WorkflowStateView
-from agentplat.contracts.store import TaskRow
+from agentplat.contracts.store import NewTask, TaskRow
 from agentplat.domain.ids import TaskId
 from agentplat.domain.interpreter import ROOT
 from agentplat.domain.json import JsonValue
 from agentplat.domain.state import Execution, Phase, State
 from agentplat.domain.task import TaskState
+from agentplat.domain.usage import NO_USAGE
 from agentplat.domain.workflow import AgentCall, Block, Step, ToolCall
 
 _WORKFLOW_STATES = UUID("6f1f6f0a-52a7-4a39-9f0e-0c2f3f7b8d11")
@@ -51,6 +52,34 @@ def task_view(row: TaskRow, state: State | None = None) -> TaskView:
         retry_of=row.retry_of,
         steps=tuple(step_view(row.id, shown, e, row.created_at) for e in executions) if shown else (),
         workflow_state=_workflow_state(row, shown) if shown else None,
+    )
+
+
+def accepted_row(new: NewTask, at: datetime) -> TaskRow:
+    """The task's row as it is when it has just been accepted, without reading it."""
+    return TaskRow(
+        id=new.id,
+        tenant=new.tenant,
+        type=new.type,
+        status=TaskState.PENDING,
+        input=new.input,
+        output=None,
+        failure=None,
+        definition=new.definition,
+        user_hash=new.user_hash,
+        trace_id=new.trace_id,
+        usage=NO_USAGE,
+        created_at=at,
+        updated_at=at,
+        cancel_requested=False,
+        reason=None,
+        queue=new.queue,
+        concurrency_key=new.concurrency_key,
+        priority=new.priority,
+        retry_of=new.retry_of,
+        fence=0,
+        worker_id=None,
+        last_seq=1,
     )
 
 

@@ -2,6 +2,8 @@
 
 First the queue rows of the whole batch are locked, by task id. Then it is judged which writes still have their lease
 and fit the end of their journal; every later statement is about those only, so that a lost lease costs only its task.
+Nearly always all of them do. So on a far database, where a round is a way there and back, the batch first goes as one
+round that breaks itself off if any does not, and only then it is judged write by write.
 """
 
 from __future__ import annotations
@@ -16,49 +18,90 @@ from agentplat.contracts.store import Committed, End, Keep, Lost, Park, Release,
 from agentplat.domain.events import StepSucceeded, TaskClaimed
 from agentplat.domain.ids import TaskId
 from agentplat.domain.json import JsonValue, dumps
-from agentplat.store.script import Bound, Round, Script, bound, for_each
+from agentplat.store.script import Bound, Guarded, Round, Script, bound, for_each
 from agentplat.store.transactions.rows import AnyRow
 
 
 @dataclass(slots=True, kw_only=True)
 class _Accepted:
-    """A write whose lease holds. `row` is its locked queue row, `at` the time of the transaction."""
+    """A write whose lease holds. `fence` is what it writes under, raised if it takes an unowned row for itself."""
 
     write: Write
-    row: AnyRow
-    at: datetime
+    tenant: str
+    fence: int
 
     @property
     def task_id(self) -> TaskId:
         return self.write.lease.task_id
 
-    @property
-    def fence(self) -> int:
-        """Under which it writes: its own, or the raised one of a write that takes an unowned row for itself."""
-        return self.write.lease.fence + (1 if self.write.lease.worker_id is None else 0)
+
+@dataclass(slots=True, kw_only=True)
+class _Judged(_Accepted):
+    """`row` is its locked queue row, `at` the time of the transaction."""
+
+    row: AnyRow
+    at: datetime
 
 
-def commit(writes: Sequence[Write], again: bool) -> Script[Sequence[WriteResult]]:
+def commit(writes: Sequence[Write], again: bool, *, far: bool) -> Script[Sequence[WriteResult]]:
     """One result per write, Committed or Lost. Values that the database refuses break it off, for all of them.
 
     `again`: an earlier attempt broke off, and may have been committed unnoticed.
     """
+    if far and not again and all(_stays_or_ends(write) for write in writes):
+        try:
+            return (yield from _commit_at_once(writes))
+        except Guarded:
+            pass  # of some the lease is lost, or it is not known that they were committed
+    return (yield from _commit_judged(writes, again))
+
+
+def _stays_or_ends(write: Write) -> bool:
+    """Whether what is kept of it depends on nothing that its row says."""
+    owned = write.tenant is not None and write.lease.worker_id is not None
+    return owned and isinstance(write.closing, Keep | End)
+
+
+def _commit_at_once(writes: Sequence[Write]) -> Script[Sequence[WriteResult]]:
+    held = for_each("vouch", "task_id worker_id fence first_seq", [_vouched_row(write) for write in writes])
+    accepted = [_Accepted(write=write, tenant=write.tenant or "", fence=write.lease.fence) for write in writes]
+    settled = for_each("settle_owned", "task_id under_way clears", [row for w in writes for row in _settled_row(w)])
+    [[judged], *_] = yield Round([*held, *settled, *_kept(accepted, None)], last=True, guarded=True)
+    woken = frozenset(judged.woken or ())
+    return [Committed(at=judged.now, wake=write.lease.task_id in woken) for write in writes]
+
+
+def _vouched_row(write: Write) -> tuple[Any, ...]:
+    lease = write.lease
+    return lease.task_id, lease.worker_id, lease.fence, write.first_seq if write.events else 0
+
+
+def _settled_row(write: Write) -> Iterable[tuple[Any, ...]]:
+    """At most one row: nothing for a step between two others, which is most of them."""
+    clears = _clears(write) if write.clears is None else write.clears
+    if isinstance(write.closing, Keep) and (clears or write.under_way is not None):
+        yield write.lease.task_id, write.under_way, clears
+
+
+def _commit_judged(writes: Sequence[Write], again: bool) -> Script[Sequence[WriteResult]]:
     task_ids = sorted(write.lease.task_id for write in writes)
     rows, ends = yield Round([bound("lock_tasks", task_ids=task_ids), bound("journal_ends", task_ids=task_ids)])
     locked = {row.task_id: row for row in rows}
     last, at = {row.task_id: row.last or 0 for row in ends}, ends[0].now
-    judged: list[_Accepted | WriteResult] = []
+    judged: list[_Judged | WriteResult] = []
     for write in writes:
         task_id = write.lease.task_id
         row = locked.get(task_id)
         fault = _fault(write, row, last[task_id])
         if fault is None and row is not None:
-            judged.append(_Accepted(write=write, row=row, at=at))
+            fence = row.fence + (write.lease.worker_id is None)
+            judged.append(_Judged(write=write, tenant=row.tenant_id, fence=fence, row=row, at=at))
         else:
             known = yield from _unacknowledged(write, row, again)
             judged.append(known or Lost(reason=fault or "no queue row"))
-    yield Round(list(_kept([item for item in judged if isinstance(item, _Accepted)], at)), last=True)
-    return [Committed(at=at, wake=item.row.wake) if isinstance(item, _Accepted) else item for item in judged]
+    accepted = [item for item in judged if isinstance(item, _Judged)]
+    yield Round([*_rows_kept(accepted), *_kept(accepted, at)], last=True)
+    return [Committed(at=at, wake=item.row.wake) if isinstance(item, _Judged) else item for item in judged]
 
 
 def _fault(write: Write, row: AnyRow | None, last: int) -> str | None:
@@ -95,15 +138,19 @@ def _unacknowledged(write: Write, row: AnyRow | None, again: bool) -> Script[Com
     return Committed(at=found[-1].at, wake=row is not None and row.wake)
 
 
-def _kept(accepted: Sequence[_Accepted], at: datetime) -> Iterable[Bound]:
-    """The statements that keep these writes."""
+def _rows_kept(judged: Sequence[_Judged]) -> Iterable[Bound]:
+    """The statements that keep the queue rows of those that do not end."""
+    yield from for_each("keep_owned", _KEEP, [row for item in judged for row in _kept_row(item)])
+    back = [item for item in judged if isinstance(item.write.closing, Park | Release)]
+    yield from for_each("give_back", _GIVE_BACK, [_given_back_row(item) for item in back])
+
+
+def _kept(accepted: Sequence[_Accepted], at: datetime | None) -> Iterable[Bound]:
+    """The statements that keep everything else; `at` None: at the time of the transaction."""
     ended = [item for item in accepted if isinstance(item.write.closing, End)]
     gone = [item.task_id for item in ended]
     yield from for_each("append_journal", _EVENT, [row for item in accepted for row in _event_rows(item)], at=at)
     yield from for_each("record_calls", _CALL, [row for item in accepted for row in _call_rows(item)], at=at)
-    yield from for_each("keep_owned", _KEEP, [row for item in accepted for row in _kept_row(item)])
-    back = [item for item in accepted if isinstance(item.write.closing, Park | Release)]
-    yield from for_each("give_back", _GIVE_BACK, [_given_back_row(item) for item in back])
     yield from for_each("spend", _SPEND, [_spent_row(item) for item in accepted if item.write.usage is not None], at=at)
     if seen := [item.task_id for item in accepted if item.write.usage is None and _is_seen(item.write)]:
         yield bound("touch_tasks", task_ids=seen, at=at)
@@ -122,22 +169,23 @@ _KEEP = "task_id fence under_way suspect crashes"
 _GIVE_BACK = "task_id fence suspect crashes ready run_at reason"
 
 
-def _kept_row(item: _Accepted) -> Iterable[tuple[Any, ...]]:
+def _kept_row(item: _Judged) -> Iterable[tuple[Any, ...]]:
     """At most one row of values: nothing for a row that stays as it is, which is most of them."""
     if not isinstance(item.write.closing, Keep):
         return
     row = item.row
-    under_way = item.write.under_way and item.write.lease.worker_id is not None
+    said = row.under_way if item.write.under_way is None else item.write.under_way
+    under_way = said and item.write.lease.worker_id is not None
     suspect, crashes = _suspicion(item)
     if (item.fence, under_way, suspect, crashes) != (row.fence, row.under_way, row.suspect, row.crashes):
         yield item.task_id, item.fence, under_way, suspect, crashes
 
 
-def _given_back_row(item: _Accepted) -> tuple[Any, ...]:
+def _given_back_row(item: _Judged) -> tuple[Any, ...]:
     return item.task_id, item.fence, *_suspicion(item), *_rest(item)
 
 
-def _rest(item: _Accepted) -> tuple[bool, datetime | None, str | None]:
+def _rest(item: _Judged) -> tuple[bool, datetime | None, str | None]:
     """Whether it is claimable, from when on or by which timer, and why it was handed back. A wake-up hurries it."""
     match item.write.closing:
         case Park() if item.row.wake:
@@ -152,11 +200,13 @@ def _rest(item: _Accepted) -> tuple[bool, datetime | None, str | None]:
             raise TypeError(f"{closing} gives nothing back")
 
 
-def _suspicion(item: _Accepted) -> tuple[bool, int]:
+def _suspicion(item: _Judged) -> tuple[bool, int]:
+    return (False, 0) if _clears(item.write) else (item.row.suspect, item.row.crashes)
+
+
+def _clears(write: Write) -> bool:
     """A step that succeeded clears the task of what its earlier steps are suspected of."""
-    if any(isinstance(event, StepSucceeded) for event in item.write.events):
-        return False, 0
-    return item.row.suspect, item.row.crashes
+    return any(isinstance(event, StepSucceeded) for event in write.events)
 
 
 # --- everything else ---------------------------------------------------------------------------------------
@@ -192,7 +242,7 @@ def _text(value: JsonValue) -> str | None:
 
 
 def _event_rows(item: _Accepted) -> Iterable[tuple[Any, ...]]:
-    task_id, tenant, fence = item.task_id, item.row.tenant_id, item.fence
+    task_id, tenant, fence = item.task_id, item.tenant, item.fence
     for seq, (kind, text) in enumerate(item.write.encoded, item.write.first_seq):
         yield task_id, seq, tenant, fence, kind, text
 
@@ -203,7 +253,7 @@ def _call_rows(item: _Accepted) -> Iterable[tuple[Any, ...]]:
     for (path, try_number, number), call in latest.items():
         used = call.usage
         yield (
-            *(item.task_id, path, try_number, number, item.row.tenant_id, call.kind, call.name, call.status),
+            *(item.task_id, path, try_number, number, item.tenant, call.kind, call.name, call.status),
             *(dumps(call.content), used.model, used.input_tokens, used.output_tokens, used.cost, item.fence),
         )
 
@@ -212,4 +262,4 @@ def _audit_row(item: _Accepted) -> tuple[Any, ...]:
     closing = item.write.closing
     assert isinstance(closing, End)
     content: JsonValue = {"fence": item.fence, "failure": closing.failure.code.value if closing.failure else None}
-    return item.row.tenant_id, closing.actor, f"task_{closing.status.value}", item.task_id, dumps(content)
+    return item.tenant, closing.actor, f"task_{closing.status.value}", item.task_id, dumps(content)

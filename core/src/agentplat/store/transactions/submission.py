@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -45,8 +46,9 @@ def submit(
         inserted = {row.id for row in there}
     results = [_result(task, first) for task in new]
     created = [task for task, result in zip(new, results, strict=True) if result.created and task.id not in inserted]
-    yield Round([*kept, *_inserted(created, at)], last=True)
-    return results
+    *_, [begun] = yield Round([*kept, *_inserted(created, at), bound("moment")], last=True)
+    made = {task.id for task in created}
+    return [replace(each, at=at or begun.now) if each.task_id in made else each for each in results]
 
 
 async def definition(transaction: Transaction, hash: str) -> Definition:
