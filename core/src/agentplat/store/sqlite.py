@@ -308,6 +308,7 @@ _READ: dict[str, Callable[[Any], Any]] = {
     **dict.fromkeys(("ready", "wake", "under_way", "suspect", "expired", "told", "poisoned"), bool),
     **dict.fromkeys(("chooses", "suspects", "limits", "rates"), bool),
     "content": json.loads,
+    "woken": lambda text: [_uuid(each) for each in json.loads(text)],
 }
 """How the columns that scripts read come back, by their names; the others as they are."""
 

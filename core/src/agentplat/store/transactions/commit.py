@@ -2,8 +2,8 @@
 
 First the queue rows of the whole batch are locked, by task id. Then it is judged which writes still have their lease
 and fit the end of their journal; every later statement is about those only, so that a lost lease costs only its task.
-Nearly always all of them do. So on a far database, where a round is a way there and back, the batch first goes as one
-round that breaks itself off if any does not, and only then it is judged write by write.
+Nearly always all of them do, so one statement asks that of the whole batch first. On a far database, where a round is a
+way there and back, everything else follows in the same round, which breaks itself off if one does not.
 """
 
 from __future__ import annotations
@@ -48,11 +48,13 @@ def commit(writes: Sequence[Write], again: bool, *, far: bool) -> Script[Sequenc
 
     `again`: an earlier attempt broke off, and may have been committed unnoticed.
     """
-    if far and not again and all(_stays_or_ends(write) for write in writes):
+    if not again and all(_stays_or_ends(write) for write in writes):
         try:
-            return (yield from _commit_at_once(writes))
+            kept = yield from _commit_at_once(writes, far)
         except Guarded:
-            pass  # of some the lease is lost, or it is not known that they were committed
+            kept = None
+        if kept is not None:
+            return kept
     return (yield from _commit_judged(writes, again))
 
 
@@ -62,11 +64,19 @@ def _stays_or_ends(write: Write) -> bool:
     return owned and isinstance(write.closing, Keep | End)
 
 
-def _commit_at_once(writes: Sequence[Write]) -> Script[Sequence[WriteResult]]:
-    held = for_each("vouch", "task_id worker_id fence first_seq", [_vouched_row(write) for write in writes])
-    accepted = [_Accepted(write=write, tenant=write.tenant or "", fence=write.lease.fence) for write in writes]
+def _commit_at_once(writes: Sequence[Write], far: bool) -> Script[Sequence[WriteResult] | None]:
+    """The results if all leases hold; None, or Guarded, if one does not, or if it is not known what was kept."""
+    rows = [_vouched_row(write) for write in writes]
     settled = for_each("settle_owned", "task_id under_way clears", [row for w in writes for row in _settled_row(w)])
-    [[judged], *_] = yield Round([*held, *settled, *_kept(accepted, None)], last=True, guarded=True)
+    accepted = [_Accepted(write=write, tenant=write.tenant or "", fence=write.lease.fence) for write in writes]
+    if far:
+        vouched = for_each("vouch", "task_id worker_id fence first_seq", rows)
+        [[judged], *_] = yield Round([*vouched, *settled, *_kept(accepted, None)], last=True, guarded=True)
+    else:
+        [[judged]] = yield Round([bound("vouch", writes=rows)])
+        if judged.holding < len(writes):
+            return None
+        yield Round([*settled, *_kept(accepted, judged.now)], last=True)
     woken = frozenset(judged.woken or ())
     return [Committed(at=judged.now, wake=write.lease.task_id in woken) for write in writes]
 
