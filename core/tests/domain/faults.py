@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
+from agentplat_testkit.simulation.world import Core
+
 from agentplat.domain import interpreter, state
 
-from .simulation import Core
 from .workflows import Kinds
 
 STATE = Path(str(state.__file__)).read_text()
