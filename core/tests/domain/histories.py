@@ -22,6 +22,8 @@ class Laws(LawBook):
             return 4 + len(block.steps) + 1  # it starts no more once there are five; all and one more at a time
         if block.strategy not in NAMES:
             return super().most_children(block)
+        if block.strategy == "planner":
+            return len(block.steps) + 2 * block.max_iterations
         return len(block.steps) * (block.max_iterations if block.strategy == "iterative_refinement" else 1)
 
     def check_output(self, block: BlockEntry) -> None:
@@ -34,6 +36,14 @@ class Laws(LawBook):
             case "iterative_refinement", _:
                 law(len(block.settled) % len(block.block.steps) == 0, "iterations are whole")
                 law(len(block.settled) <= len(block.block.steps) * block.block.max_iterations, "iterations are bounded")
+            case "forgiving", _:
+                law({path.step for path in block.settled} == {step.name for step in block.block.steps}, "all are seen")
+                law(any(self.phase_of(path) != "failed" for path in block.settled), "something was good")
+                seen = {path.step: self.steps.get(path) or self.blocks[path] for path in block.settled}
+                told = {
+                    step: entry.failure.code.value if entry.failure else entry.output for step, entry in seen.items()
+                }
+                law(block.output == told, "a strategy sees outputs, and why there is none")
             case "parallel", "any":
                 law(block.output == outputs[block.settled[0].step], "the first one in wins a join of any")
             case "parallel" | "patient", "all":

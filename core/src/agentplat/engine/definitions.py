@@ -13,11 +13,11 @@ from agentplat.contracts.specs import WorkflowSpec
 from agentplat.contracts.store import Definition, Store
 from agentplat.domain.errors import UnknownName, UsageError, WorkflowInvalid
 from agentplat.domain.json import JsonObject, JsonValue
+from agentplat.domain.tree import build
 from agentplat.domain.workflow import AgentCall, Workflow, leaves, single
 from agentplat.engine.catalog import Catalog
 from agentplat.engine.journal import patiently
 from agentplat.language.compiler import compile_document, definition_hash, normalise
-from agentplat.language.tree import build
 from agentplat.language.yaml import load
 
 KINDS = ("workflow", "agent", "tool")

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Collection
 
-from agentplat.domain.json import JsonObject
+from agentplat.domain.json import JsonObject, JsonValue
+from agentplat.domain.tree import build
 from agentplat.domain.workflow import Workflow
 from agentplat.language.diagnostics import Diagnostics
 from agentplat.language.nodes import Node
 from agentplat.language.references import check_template
 from agentplat.language.schema import read_input
 from agentplat.language.steps import BLOCK_KEYS, LATER_KEYS, Names, NormalForm, Reader, read_defaults
-from agentplat.language.tree import build
-from agentplat.language.yaml import Document
+from agentplat.language.yaml import Document, load
 
 WORKFLOW_KEYS = BLOCK_KEYS | {"name", "description", "version", "input", "defaults", "budget", "output", "replaces"}
 LATER_WORKFLOW_KEYS = LATER_KEYS | {"schedule"}
@@ -30,6 +31,22 @@ def normalise(document: Document) -> JsonObject:
     Names are not held against what is installed. Raises WorkflowInvalid with every other fault.
     """
     return _normal_form(document, None)
+
+
+def compile_steps(steps: JsonValue, others: Collection[str], names: Names) -> list[JsonObject]:
+    """The normal forms of steps that are written as in a document, for a block that has the steps `others` already.
+
+    Raises WorkflowInvalid with every fault; its places are those in the steps' JSON text.
+    """
+    document = load(json.dumps({"steps": steps}, indent=1, ensure_ascii=False), "plan")
+    diagnostics = Diagnostics(document.file)
+    node = Node(document, diagnostics, (), document.value)["steps"]
+    items = node.list()
+    if not items:
+        node.refuse("no_steps", "a plan is a list of at least one step")
+    read, _ = Reader(names, read_defaults(node["defaults"])).steps(items or [], others)
+    diagnostics.raise_found()
+    return [form for form in read if isinstance(form, dict)]
 
 
 def definition_hash(normalised: JsonObject) -> str:

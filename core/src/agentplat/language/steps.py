@@ -123,14 +123,19 @@ class Reader:
         if not items:
             node["steps"].refuse("no_steps", "a block needs `steps`, a list of at least one step")
             return form
-        steps = [self.step(item) for item in items]
-        siblings = _names_of(items, steps)
-        for item in items:
-            check_condition(item["when"], siblings)
-            check_template(item["input"], siblings)
+        steps, siblings = self.steps(items)
         check_condition(node["until"], siblings)
         form["steps"] = steps
         return form
+
+    def steps(self, items: list[Node], others: Collection[str] = ()) -> tuple[list[JsonValue], frozenset[str] | None]:
+        """The normal forms of a block's steps, and all their names if they can be read. `others` are there already."""
+        steps = [self.step(item) for item in items]
+        siblings = _names_of(items, steps, others)
+        for item in items:
+            check_condition(item["when"], siblings)
+            check_template(item["input"], siblings)
+        return [*steps], siblings
 
     def _strategy(self, node: Node) -> str:
         given = [key for key in ("strategy", "coordination_type") if key in node]
@@ -276,9 +281,9 @@ def _refuse_keys(node: Node, known: Collection[str]) -> None:
     node.keys({*known, *BLOCK_KEYS, "retry", "timeout", "input"}, LATER_KEYS)
 
 
-def _names_of(items: list[Node], steps: list[NormalForm]) -> frozenset[str] | None:
+def _names_of(items: list[Node], steps: list[NormalForm], others: Collection[str]) -> frozenset[str] | None:
     """The names of the block's steps, each once; None when some could not be read."""
-    names: set[str] = set()
+    names = set(others)
     for item, step in zip(items, steps, strict=True):
         name = step.get("name")
         if not isinstance(name, str) or not name:
@@ -287,4 +292,4 @@ def _names_of(items: list[Node], steps: list[NormalForm]) -> frozenset[str] | No
             text = f"another step of this block is called `{name}`"
             item["name"].refuse("duplicate_step", text, "give it another `name`")
         names.add(name)
-    return frozenset(names) if len(names) == len(steps) else None
+    return frozenset(names) if len(names) == len(steps) + len(others) else None

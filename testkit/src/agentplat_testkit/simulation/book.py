@@ -9,7 +9,7 @@ from agentplat.domain.ids import StepPath
 from agentplat.domain.interpreter import Rules
 from agentplat.domain.json import JsonObject, JsonValue
 from agentplat.domain.usage import Usage
-from agentplat.domain.workflow import Workflow
+from agentplat.domain.workflow import SINGLE, Workflow
 from agentplat_testkit.simulation.entries import OPEN, BlockEntry, StepEntry
 
 
@@ -52,9 +52,14 @@ class Book:
         steps: dict[str, JsonValue] = {}
         for path in block.settled[: block.seen]:
             entry = self.steps.get(path) or self.blocks[path]
-            status = "skipped" if entry.phase == "skipped" else "succeeded"
-            steps[path.step] = {"output": entry.output, "status": status, "iteration": path.number}
+            steps[path.step] = {"output": entry.output, "status": entry.phase, "iteration": path.number}
         return {"input": self.input, "steps": steps, "iteration": iteration}
 
+    def phase_of(self, path: StepPath) -> str:
+        return self.blocks[path].phase if path in self.blocks else self.steps[path].phase
+
+    def sees_failures(self, block: BlockEntry) -> bool:
+        return block.block.strategy != SINGLE and self.rules.strategy(block.block.strategy).sees_failures
+
     def _is_open(self, path: StepPath) -> bool:
-        return self.blocks[path].phase in OPEN if path in self.blocks else self.steps[path].phase in OPEN
+        return self.phase_of(path) in OPEN

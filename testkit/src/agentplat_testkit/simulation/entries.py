@@ -62,3 +62,4 @@ class BlockEntry:
     output: JsonValue = None
     failure: Failure | None = None
     doom: Failure | None = None  # the first child that failed for good
+    expansions: int = 0

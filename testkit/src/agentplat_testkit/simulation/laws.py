@@ -13,6 +13,7 @@ from typing import ClassVar
 from agentplat.domain.errors import StepError
 from agentplat.domain.events import (
     BlockCancelled,
+    BlockExpanded,
     BlockFailed,
     BlockFinished,
     BlockStarted,
@@ -26,6 +27,7 @@ from agentplat.domain.events import (
 )
 from agentplat.domain.failure import FailureCode
 from agentplat.domain.ids import StepPath
+from agentplat.domain.tree import build_steps
 from agentplat.domain.workflow import Block
 from agentplat_testkit.simulation.entries import OPEN, ROOT, BlockEntry, law
 from agentplat_testkit.simulation.step_laws import Reader, StepLaws
@@ -143,6 +145,14 @@ class LawBook(StepLaws):
         law(stopped, "a block is cancelled by what is around it")
         block.phase = "cancelled"
 
+    def _block_expanded(self, event: BlockExpanded, at: datetime) -> None:
+        block = self.blocks[event.path]
+        law(block.phase == "running" and not self.is_stopping(event.path), "only what goes on is expanded")
+        law(block.expansions < block.block.max_iterations, "a block is not expanded more often than it may")
+        steps = build_steps(event.steps)
+        law({step.name for step in steps}.isdisjoint(block.block.names), "a plan has names of its own")
+        block.expansions, block.block = block.expansions + 1, block.block.with_steps(steps)
+
     def _closing(self, path: StepPath) -> BlockEntry:
         block = self.blocks[path]
         law(block.phase in ("running", "cancelling"), "a block closes once")
@@ -164,6 +174,8 @@ class LawBook(StepLaws):
         for entry in self.open_steps("failed"):
             over = self.is_stopping(entry.path.parent) or self.blocks[entry.path.parent].phase not in OPEN
             law(over or not entry.may_retry, "a failure is tried again at once")
+            seen = entry.path in self.blocks[entry.path.parent].settled
+            law(over or seen, "a failure is shown at once to who wants to see it")
         for block in self.blocks.values():
             if block.phase in OPEN:
                 law(self.open_below(block), "an open block has something open, or nothing would ever close it")
@@ -183,4 +195,5 @@ class LawBook(StepLaws):
         BlockFailed: _block_failed,
         BlockStopping: _block_stopping,
         BlockCancelled: _block_cancelled,
+        BlockExpanded: _block_expanded,
     }

@@ -13,6 +13,7 @@ from agentplat.domain.events import (
     StepCancelled,
     StepCancelRequested,
     StepFailed,
+    StepGivenUp,
     StepRefused,
     StepSkipped,
     StepStarted,
@@ -208,9 +209,19 @@ class StepLaws(Book):
             self.blocks[path.parent].settled.append(path)
 
     def _doom(self, path: StepPath, failure: Failure) -> None:
-        if path:
-            parent = self.blocks[path.parent]
+        parent = self.blocks[path.parent] if path else None
+        if parent is not None and not self.sees_failures(parent):
             parent.doom = parent.doom or failure
+
+    def _step_given_up(self, event: StepGivenUp, at: datetime) -> None:
+        parent = self.blocks[event.path.parent]
+        law(self.sees_failures(parent), "only who wants to see failures is shown them")
+        law(not self.is_stopping(parent.path), "where something stops no failure is looked at")
+        law(self.phase_of(event.path) == "failed", "only what failed is given up")
+        entry = self.steps.get(event.path)
+        law(entry is None or not entry.may_retry, "what will be tried again is not given up")
+        law(event.path not in parent.settled, "a failure is shown once")
+        self._settle(event.path)
 
     READERS: ClassVar[Mapping[type, Reader]] = {
         StepStarted: _step_started,
@@ -219,6 +230,7 @@ class StepLaws(Book):
         WaitStarted: _wait_started,
         StepSucceeded: _step_succeeded,
         StepFailed: _step_failed,
+        StepGivenUp: _step_given_up,
         StepCancelled: _step_cancelled,
         StepCancelRequested: _cancel_requested,
         RetryScheduled: _retry_scheduled,

@@ -19,9 +19,11 @@ from agentplat.domain.commands import (
     CancelBlock,
     CancelStep,
     Command,
+    ExpandBlock,
     FailBlock,
     FinishBlock,
     FinishTask,
+    GiveUp,
     RefuseStep,
     ScheduleRetry,
     SettleStep,
@@ -32,10 +34,12 @@ from agentplat.domain.commands import (
     StopBlock,
 )
 from agentplat.domain.events import (
+    BlockExpanded,
     CancelRequested,
     Event,
     RetryScheduled,
     StepCancelRequested,
+    StepGivenUp,
     StepRefused,
     StepSkipped,
     StepStarted,
@@ -213,6 +217,10 @@ class Simulation(Luck):
                 bodies = [entry.path for entry in self.laws.open_steps("running", "cancelling")]
                 law(command.path not in bodies, "only its body gives the outcome of a step that has one")
                 return settled(command)
+            case ExpandBlock():
+                return BlockExpanded(path=command.path, steps=command.steps)
+            case GiveUp():
+                return StepGivenUp(path=command.path)
             case CancelStep():
                 return StepCancelRequested(path=command.path)
             case FinishTask():
