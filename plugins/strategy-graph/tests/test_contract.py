@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
+
 from agentplat_testkit import StrategyContract
 from agentplat_testkit.simulation.tape import Tape
 
 from agentplat import BlockView, JsonValue
 
-JOINS = ({}, {"join": "all"}, {"join": "any"}, {"join": "settled"}, {"join": {"n_of": 1}}, {"join": {"n_of": 2}})
+Options = Mapping[str, JsonValue]
+
+JOINS: tuple[Options, ...] = (
+    {},
+    {"join": "all"},
+    {"join": "any"},
+    {"join": "settled"},
+    {"join": {"n_of": 1}},
+    {"join": {"n_of": 2}},
+)
 
 
 class TestParallel(StrategyContract):
@@ -30,13 +42,24 @@ class TestMapReduce(StrategyContract):
         return 4 * steps  # a step gives two results at most, and each reduction takes two at least
 
 
-LABELS = ("step_1", "step_2", "STEP_1", "nonsense", None, "a", "b", ["step_1", "step_2"], ["a"], [])
+LABELS: tuple[JsonValue, ...] = (
+    "step_1",
+    "step_2",
+    "STEP_1",
+    "nonsense",
+    None,
+    "a",
+    "b",
+    ["step_1", "step_2"],
+    ["a"],
+    [],
+)
 
 
 class TestRouterThatAsks(StrategyContract):
     plugin, name = "strategy-graph", "router"
     min_steps = 3
-    variants = (
+    variants: ClassVar[Sequence[Options]] = (
         {},
         {"several": True},
         {"default": "step_1"},
@@ -51,7 +74,7 @@ class TestRouterThatAsks(StrategyContract):
 
 
 class TestRouterByExpression(TestRouterThatAsks):
-    variants = tuple(
+    variants: ClassVar[Sequence[Options]] = tuple(
         {"route": label, "several": several, **rest}
         for label in LABELS
         for several in (False, True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from agentplat_strategy_graph.dag import Dag
+from agentplat_strategy_graph.needs import ByNeeds
 from agentplat_testkit.simulation.scripts import SKIPPED, ScriptedBlock
 
 from agentplat import Failure, FailureCode
@@ -15,7 +15,7 @@ BROKEN = Failure(code=FailureCode.TOOL_FAILED, message="the tool broke")
 def play(needs: dict[str, str], joins: dict[str, Any] | None = None, **outputs: Any) -> ScriptedBlock:
     """`needs` has the steps as words: {"d": "b c"}."""
     return ScriptedBlock(
-        Dag(),
+        ByNeeds(),
         outputs,
         input={"topic": "bees"},
         needs={step: tuple(wanted.split()) for step, wanted in needs.items()},

@@ -21,7 +21,7 @@ def agentplat_strategies() -> list[StrategySpec]:
         StrategySpec(
             name="dag",
             description="Starts each step when the steps that it needs have ended.",
-            factory="agentplat_strategy_graph.dag:Dag",
+            factory="agentplat_strategy_graph.needs:ByNeeds",
             options=options(),
             step_options=options(join=JOIN),
         ),

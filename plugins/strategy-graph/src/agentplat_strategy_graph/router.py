@@ -21,9 +21,9 @@ class Router(Strategy):
     def decide(self, block: BlockView) -> Decision:
         routes = _routes(block)
         by_expression = "route" in block.options
-        run = [execution for execution in block.settled if by_expression or execution.step != block.steps[0]]
-        if run:
-            return _end(block, run)
+        ran = [execution for execution in block.settled if by_expression or execution.step != block.steps[0]]
+        if ran:
+            return _end(block, ran)
         if by_expression:
             return _go(block, routes, block.evaluate(block.options["route"]), asked=None)
         asker = block.steps[0]
@@ -104,10 +104,10 @@ def _asked_again(block: BlockView, problem: str, allowed: Sequence[str]) -> Json
     return {**fields, "problem": problem, "allowed": list(allowed)}
 
 
-def _end(block: BlockView, run: Sequence[Settled]) -> Finish:
+def _end(block: BlockView, ran: Sequence[Settled]) -> Finish:
     """By name where several may run; otherwise what the only one gave, or nothing where it was skipped."""
-    outputs = outputs_in_order(block, run)
-    if block.options.get("several") is True or len(run) > 1:
+    outputs = outputs_in_order(block, ran)
+    if block.options.get("several") is True or len(ran) > 1:
         return Finish(outputs)
     return Finish(next(iter(outputs.values()), None))
 

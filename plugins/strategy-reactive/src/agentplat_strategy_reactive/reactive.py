@@ -32,7 +32,7 @@ class Reactive(Strategy):
             due = _due(board, steps) or [_by_name(steps, settled[0].step)]
             ran, settled = settled[: len(due)], settled[len(due) :]
             for subscriber in due:
-                subscriber.seen, subscriber.runs = board.changes, subscriber.runs + 1
+                subscriber.seen, subscriber.times = board.changes, subscriber.times + 1
             for execution in sorted(ran, key=lambda one: block.steps.index(one.step)):
                 board.write(execution.step, _facts_of(block, execution))
         return _next(block, board, steps)
@@ -48,7 +48,7 @@ class _Subscriber:
     names: tuple[str, ...] = ()
     expression: JsonValue = None
     seen: int = field(default=-1, init=False)  # the change up to which it knew the facts when it last ran
-    runs: int = field(default=0, init=False)
+    times: int = field(default=0, init=False)
 
 
 def _next(block: BlockView, board: Blackboard, steps: list[_Subscriber]) -> Decision:
@@ -76,7 +76,7 @@ def _due(board: Blackboard, steps: list[_Subscriber]) -> list[_Subscriber]:
     return [
         one
         for one in steps
-        if one.expression is None and (board.has_news(one.names, one.step, one.seen) if one.names else one.runs == 0)
+        if one.expression is None and (board.has_news(one.names, one.step, one.seen) if one.names else one.times == 0)
     ]
 
 

@@ -9,7 +9,7 @@ from agentplat import BlockView, Decision, Fail, FailureCode, Finish, JsonValue,
 from agentplat_strategy_graph.joins import Join, failed, outputs_in_order, read_join
 
 
-class Dag(Strategy):
+class ByNeeds(Strategy):
     """Starts whatever is ready. Each step runs once, or not at all where nothing leads to it.
 
     A step is ready when all that it needs has ended and some of it succeeded; its own `join` may say otherwise.
