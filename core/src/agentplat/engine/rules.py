@@ -40,7 +40,7 @@ class CatalogRules:
 
     def validate_steps(self, steps: JsonValue, block: Block) -> Sequence[JsonObject]:
         try:
-            return compile_steps(steps, block.names, CatalogNames(self._catalog))
+            return compile_steps(steps, block, CatalogNames(self._catalog))
         except WorkflowInvalid as error:
             message = f"the plan for block {block.name!r} cannot be used: {error.diagnostics[0]}"
             details: JsonObject = {"diagnostics": list(error.diagnostics)}
