@@ -29,7 +29,13 @@ class Chooses(StrategyContract):
     plugin = "strategy-team"
 
     def output_of(self, step: str, view: BlockView, tape: Tape) -> JsonValue:
-        return choice(view, tape) if tape.next() % 4 else super().output_of(step, view, tape)
+        match tape.next() % 8:
+            case 0:
+                return super().output_of(step, view, tape)
+            case 1 | 2:
+                return choice(view, tape)
+            case _:
+                return {"next": tape.pick(view.steps)}
 
 
 class TestVote(StrategyContract):
@@ -60,7 +66,8 @@ class TestSupervisor(Chooses):
 
 class TestHandoff(Chooses):
     name = "handoff"
-    variants = ({}, {"max_turns": 4}, {"ask_again": 2}, {"window": 0, "max_turns": 30}, {"window": 3})
+    min_steps = 2
+    variants = ({}, {"max_turns": 2}, {"ask_again": 2, "max_turns": 3}, {"window": 0, "max_turns": 4}, {"window": 3})
 
 
 class TestGroupChat(Chooses):
@@ -71,7 +78,6 @@ class TestGroupChat(Chooses):
 
 class TestPlanExecute(StrategyContract):
     plugin, name = "strategy-team", "plan_execute"
-    min_steps = 1
     variants = ({}, {"replan": "always"}, {"replan": "never"}, {"ask_again": 2})
 
     def most_executions(self, steps: int, max_iterations: int) -> int:

@@ -16,6 +16,8 @@ from agentplat.domain.json import JsonValue
 from agentplat.domain.strategy import BlockView, Decision, Strategy
 from agentplat_testkit.contracts.plugins import PluginContract, imported_by
 from agentplat_testkit.simulation.blocks import BlockPlay
+from agentplat_testkit.simulation.samples import Sample
+from agentplat_testkit.simulation.search import Search
 from agentplat_testkit.simulation.tape import Tape
 
 IMPURE = frozenset(
@@ -56,6 +58,7 @@ class StrategyContract(PluginContract):
     variants: ClassVar[Sequence[Mapping[str, JsonValue]]] = ({},)
     step_variants: ClassVar[Sequence[Mapping[str, JsonValue]]] = ({},)
     has_needs: ClassVar[bool] = False
+    histories: ClassVar[int] = 100  # of whole tasks
 
     def most_executions(self, steps: int, max_iterations: int) -> int:
         """How many executions a block may need before its strategy has to end it, if it does not say so itself."""
@@ -102,6 +105,22 @@ class StrategyContract(PluginContract):
                 known = set(options) if schema is None else set(schema["properties"])
                 assert set(options) <= known, f"{self.name!r} offers no option {sorted(set(options) - known)}"
 
+    def test_histories_of_tasks_with_nested_blocks_of_it_keep_the_laws(self) -> None:
+        found = Search([self.sample()], {self.name: self.made()}).run(self.histories, seed=2026)
+        broken = found.broken
+        assert broken is None, f"{broken.law}\n{broken.trace}"
+
+    def sample(self) -> Sample:
+        """How whole workflows of the strategy are drawn."""
+        return Sample(
+            strategy=self.name,
+            output_of=self.output_of,
+            min_steps=self.min_steps,
+            variants=[{**self.block_options, **options} for options in self.variants],
+            step_variants=self.step_variants,
+            has_needs=self.has_needs,
+        )
+
     def play(self, tape: Tape) -> Decision | None:
         """One random block, to its end."""
         view = self.drawn(tape)
@@ -121,24 +140,13 @@ class StrategyContract(PluginContract):
             max_iterations=1 + tape.next() % 4,
             options={**self.block_options, **tape.pick(self.variants)},
             converged=_approved,
-            needs=_drawn_needs(steps, tape) if self.has_needs else {},
+            needs=self.sample().needs(steps, tape),
             step_options={step: options for step in steps if (options := tape.pick(self.step_variants))},
         )
 
 
 def _approved(output: JsonValue) -> bool:
     return isinstance(output, Mapping) and output.get("approved") is True
-
-
-def _drawn_needs(steps: Sequence[str], tape: Tape) -> dict[str, tuple[str, ...]]:
-    """Needs without a cycle, by a mask over the steps before."""
-    needs = {}
-    for place, step in enumerate(steps):
-        mask = tape.next()
-        wanted = tuple(other for bit, other in enumerate(steps[:place]) if mask >> bit & 1)
-        if wanted:
-            needs[step] = wanted
-    return needs
 
 
 def _imports_of(module: str) -> set[str]:

@@ -44,7 +44,7 @@ class BlockPlay:
         """The decision that ended the block; None when a failed step or a wrong plan did."""
         ended = self._to_its_end()
         fresh = self.made()
-        for view, content in self.said:
+        for view, content in reversed(self.said):  # whoever remembers something is not used to that
             law(_content(decided(fresh, view)) == content, f"{self.name!r} decides otherwise when it is asked again")
         return ended
 
@@ -87,7 +87,7 @@ class BlockPlay:
             if self.tape.next() > 170:
                 self._settled(step, number)
         again = self.ask()
-        law(isinstance(again, Finish | Fail), f"{self.name!r} ended its block with {decision}, and then gave {again}")
+        law(type(again) is type(decision), f"{self.name!r} ended its block with {decision}, and then gave {again}")
         return again
 
     def _start(self, decision: Start) -> None:
