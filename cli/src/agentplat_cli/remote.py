@@ -15,6 +15,7 @@ from agentplat import (
     Failure,
     InputRejected,
     JournalView,
+    JsonValue,
     Limit,
     LimitRow,
     NotFound,
@@ -81,6 +82,10 @@ class RemoteTasks:
 
     async def retry(self, task_id: UUID) -> TaskView:
         return await self.task(await self._ask("POST", f"v1/tasks/{task_id}:retry", _id))
+
+    async def signal(self, task_id: UUID, name: str, payload: JsonValue, key: str) -> bool:
+        body = {"name": name, "payload": payload, "key": key}
+        return await self._ask("POST", f"v1/tasks/{task_id}:signal", lambda said: bool(said["created"]), json=body)
 
     async def limits(self) -> Sequence[LimitRow]:
         return await self._ask("GET", "v1/limits", lambda limits: [_limit(limit) for limit in limits])

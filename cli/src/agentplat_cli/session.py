@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from uuid import UUID
 
-from agentplat import JournalView, Limit, LimitRow, Submission, TaskFilter, TaskView, UnavailableError
+from agentplat import JournalView, JsonValue, Limit, LimitRow, Submission, TaskFilter, TaskView, UnavailableError
 
 if TYPE_CHECKING:
     from agentplat.runtime.app import Platform
@@ -38,6 +38,8 @@ class Tasks(Protocol):
     async def cancel(self, task_id: UUID) -> TaskView: ...
 
     async def retry(self, task_id: UUID) -> TaskView: ...
+
+    async def signal(self, task_id: UUID, name: str, payload: JsonValue, key: str) -> bool: ...
 
     async def limits(self) -> Sequence[LimitRow]: ...
 

@@ -1,9 +1,9 @@
-"""`agentplat tasks`: list, show, cancel, retry."""
+"""`agentplat tasks`: list, show, signal, cancel, retry."""
 
 from __future__ import annotations
 
 from typing import Annotated
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import typer
 
@@ -12,7 +12,7 @@ from agentplat.runtime.cli.options import DatabaseUrl, Json, command_group
 from agentplat_cli.options import Url
 from agentplat_cli.session import call
 
-app = command_group("List, show, cancel and retry tasks.")
+app = command_group("List, show, signal, cancel and retry tasks.")
 
 TaskArgument = Annotated[str, typer.Argument(help="The task's id.")]
 
@@ -58,6 +58,31 @@ def show(
         printer.journal(call(url, database_url, lambda tasks: tasks.journal(task_id)))
     else:
         printer.task(call(url, database_url, lambda tasks: tasks.task(task_id)))
+
+
+@app.command()
+def signal(
+    task: TaskArgument,
+    name: Annotated[str, typer.Argument(help="The signal's name, as the step that waits for it says.")],
+    payload: Annotated[str, typer.Option("--payload", help="JSON, or @file with JSON.")] = "null",
+    key: Annotated[str | None, typer.Option("--key", help="Of several signals with one key the first stays.")] = None,
+    url: Url = None,
+    database_url: DatabaseUrl = None,
+    json_lines: Json = False,
+) -> None:
+    """Tell a task what one of its steps waits for, or will wait for."""
+    from agentplat_cli.output import Printer, plain
+    from agentplat_cli.run import read_json
+
+    task_id, value, given = _id(task), read_json(payload, "--payload"), key or str(uuid4())
+    created = call(url, database_url, lambda tasks: tasks.signal(task_id, name, value, given))
+    printer = Printer(json_lines=json_lines)
+    if json_lines:
+        printer.line({"task_id": task_id, "name": name, "key": given, "created": created})
+    elif created:
+        printer.say(plain(f"The task has the signal {name!r}."))
+    else:
+        printer.say(plain(f"The task had a signal of the key {given!r} already; that one stays."))
 
 
 @app.command()

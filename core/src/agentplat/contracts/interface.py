@@ -170,8 +170,11 @@ class Client(Protocol):
     async def retry(self, task_id: UUID) -> TaskView:
         """A new task with the input of a finished one. The source never changes."""
 
-    async def signal(self, task_id: UUID, name: str, payload: JsonValue, key: str) -> None:
-        """Deliver a signal; the same `key` twice is one signal."""
+    async def signal(self, task_id: UUID, name: str, payload: JsonValue, key: str) -> bool:
+        """Deliver a signal, before or after its wait begins. False when the task has one of this `key`: that stays.
+
+        NotFound for an unknown id, ConflictError for a task that has ended.
+        """
 
     async def administer(
         self, task_id: UUID, *, status: TaskState, output: JsonObject | None = None, error: str | None = None

@@ -117,6 +117,8 @@ EXAMPLES: Mapping[str, Mapping[str, Any]] = {
     "ToolTaskIn": {"tool_name": "calculator", "input": {"expression": "6 * 7"}},
     "TaskPatch": {"status": "error", "error": "Ended by the operator."},
     "Task": _TASK,
+    "SignalIn": {"name": "paid", "payload": {"amount": 12}},
+    "Signal": {"task_id": _TASK_ID, "name": "paid", "key": "payment-4711", "created": True},
     "Steered": {
         "id": _TASK_ID,
         "type": _TYPE,

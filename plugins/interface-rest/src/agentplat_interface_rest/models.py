@@ -281,6 +281,21 @@ class Limit(BaseModel):
     full_since: datetime | None = Field(description="As the last claim under it found; null: it had room.")
 
 
+class SignalIn(Incoming):
+    name: Name = Field(description="As the step that waits for it says.")
+    payload: Any = Field(default=None, description="The output of that step.")
+    key: str | None = Field(
+        default=None, min_length=1, max_length=255, pattern=STORABLE, description="As the header `Idempotency-Key`."
+    )
+
+
+class Signal(BaseModel):
+    task_id: UUID
+    name: str
+    key: str = Field(description="As given, or made up.")
+    created: bool = Field(description="False: the task had a signal of this key; that one stays.")
+
+
 class Steered(BaseModel):
     """How a task stands after it was steered."""
 

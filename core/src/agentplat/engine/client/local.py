@@ -21,11 +21,11 @@ from agentplat.contracts.interface import (
     TaskView,
 )
 from agentplat.contracts.limits import Limit, LimitRow
-from agentplat.contracts.store import InboxItem, NewTask, Store, TaskRow
+from agentplat.contracts.store import NewTask, Store, TaskRow
 from agentplat.domain.errors import ConflictError, InputRejected, NotFound
 from agentplat.domain.events import encode
 from agentplat.domain.ids import TaskId
-from agentplat.domain.json import JsonObject, JsonValue, unstorable
+from agentplat.domain.json import JsonObject, JsonValue
 from agentplat.domain.task import TaskState
 from agentplat.engine.catalog import Catalog
 from agentplat.engine.client import steering
@@ -149,14 +149,8 @@ class LocalClient:
         [submitted] = await self._store.submit([again])
         return await self.task(submitted.task_id)
 
-    async def signal(self, task_id: UUID, name: str, payload: JsonValue, key: str) -> None:
-        fault = value_fault(payload, "/payload") or unstorable(name, "/name") or unstorable(key, "/key")
-        if fault is not None:
-            raise InputRejected("The signal", [fault])
-        item = InboxItem(
-            id=uuid7(), task_id=TaskId(task_id), kind="signal", key=f"signal:{key}", name=name, payload=payload
-        )
-        await self._store.tell(item)
+    async def signal(self, task_id: UUID, name: str, payload: JsonValue, key: str) -> bool:
+        return await steering.signal(TaskId(task_id), name, payload, key, store=self._store)
 
     async def administer(
         self, task_id: UUID, *, status: TaskState, output: JsonObject | None = None, error: str | None = None

@@ -1,22 +1,24 @@
-"""What `/v1` has on single tasks and plugins: journal, cancel, retry."""
+"""What `/v1` has on single tasks and plugins: journal, signal, cancel, retry."""
 
 from __future__ import annotations
 
 from typing import Annotated
+from uuid import uuid4
 
 from fastapi import APIRouter, Query
 
 from agentplat import Client, TaskView
 from agentplat_interface_rest import models
+from agentplat_interface_rest.limits import StrictJson
 from agentplat_interface_rest.openapi import responses
-from agentplat_interface_rest.routes.tasks import known_id
+from agentplat_interface_rest.routes.tasks import IdempotencyKey, known_id
 
 _MOST_EVENTS = 2**63 - 1
 
 
 def router(client: Client) -> APIRouter:
     """What explains and steers tasks."""
-    routes = APIRouter(prefix="/v1", tags=["v1"])
+    routes = APIRouter(prefix="/v1", tags=["v1"], route_class=StrictJson)
 
     @routes.get("/plugins", summary="Plugins with state, version and reason of rejection")
     def plugins() -> list[models.Plugin]:
@@ -32,6 +34,17 @@ def router(client: Client) -> APIRouter:
             models.JournalEvent(seq=event.seq, at=event.at, kind=event.kind, content=dict(event.content))
             for event in await client.journal(known_id(task_id), after)
         ]
+
+    @routes.post("/tasks/{task_id}:signal", summary="Signal a task", responses=responses(404, 409, 413, 415, 422, 503))
+    async def signal(task_id: str, body: models.SignalIn, key: IdempotencyKey = None) -> models.Signal:
+        """What a step that waits for a signal of this name goes on with, whether it waits already or not yet.
+
+        With a key, here or in the header, it can be sent again: the first signal of a key stays. 409 when the task is
+        over.
+        """
+        known, given = known_id(task_id), body.key or key or str(uuid4())
+        created = await client.signal(known, body.name, body.payload, given)
+        return models.Signal(task_id=known, name=body.name, key=given, created=created)
 
     @routes.post("/tasks/{task_id}:cancel", summary="Cancel a task", responses=responses(404, 409, 422, 503))
     async def cancel(task_id: str) -> models.Steered:
