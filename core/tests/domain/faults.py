@@ -6,16 +6,22 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import import_module
+from importlib.abc import InspectLoader, MetaPathFinder
+from importlib.machinery import ModuleSpec
 from pathlib import Path
-from types import ModuleType
 
 from agentplat.domain import interpreter, state
 
 from .simulation import Core
 from .workflows import Kinds
 
-STATE = Path(str(state.__file__)).read_text()
-INTERPRETER = Path(str(interpreter.__file__)).read_text()
+SOURCES = {
+    package.__name__ if file.stem == "__init__" else f"{package.__name__}.{file.stem}": file.read_text()
+    for package in (state, interpreter)
+    for file in sorted(Path(str(package.__file__)).parent.glob("*.py"))
+}
+"""The text of every module that decides or folds, by its name."""
 
 
 @dataclass(frozen=True)
@@ -251,21 +257,39 @@ FAULTS = (
 
 @contextmanager
 def faulty(fault: Fault) -> Iterator[Core]:
-    """A copy of the two modules, loaded beside the real ones, with the fault in it."""
-    assert (STATE + INTERPRETER).count(fault.old) == 1, f"this has to be there once, to be replaced: {fault.old!r}"
-    own_state = _load("faulty_state", fault.patch(STATE))
-    own_import = INTERPRETER.replace("from agentplat.domain.state import", "from faulty_state import")
-    assert own_import != INTERPRETER
+    """A copy of the two packages, loaded beside the real ones, with the fault in it."""
+    assert sum(source.count(fault.old) for source in SOURCES.values()) == 1, f"has to be there once: {fault.old!r}"
+    finder = _Copies({_renamed(name): _renamed(fault.patch(source)) for name, source in SOURCES.items()})
+    sys.meta_path.insert(0, finder)
     try:
-        own_interpreter = _load("faulty_interpreter", fault.patch(own_import))
+        own_state, own_interpreter = import_module("faulty_state"), import_module("faulty_interpreter")
+        assert own_interpreter.decide is not interpreter.decide
         yield Core(lambda workflow: own_state.State(workflow=workflow), own_state.evolve, own_interpreter.decide)
     finally:
-        sys.modules.pop("faulty_state", None)
-        sys.modules.pop("faulty_interpreter", None)
+        sys.meta_path.remove(finder)
+        for name in finder.sources:
+            sys.modules.pop(name, None)
 
 
-def _load(name: str, source: str) -> ModuleType:
-    module = ModuleType(name)
-    sys.modules[name] = module  # where dataclasses look for the names in annotations
-    exec(compile(source, f"<{name}>", "exec"), module.__dict__)
-    return module
+def _renamed(text: str) -> str:
+    return text.replace("agentplat.domain.state", "faulty_state").replace(
+        "agentplat.domain.interpreter", "faulty_interpreter"
+    )
+
+
+class _Copies(MetaPathFinder, InspectLoader):
+    """Imports modules from texts."""
+
+    def __init__(self, sources: dict[str, str]) -> None:
+        self.sources = sources
+
+    def find_spec(self, fullname: str, path: object, target: object = None) -> ModuleSpec | None:
+        if fullname not in self.sources:
+            return None
+        return ModuleSpec(fullname, self, is_package=self.is_package(fullname))
+
+    def get_source(self, fullname: str) -> str:
+        return self.sources[fullname]
+
+    def is_package(self, fullname: str) -> bool:
+        return "." not in fullname

@@ -1,0 +1,96 @@
+"""A block's strategy is asked, and what it says is carried out. It is foreign code, and may say anything."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import assert_never
+
+from agentplat.domain.commands import Command, FailBlock, FinishBlock, StopBlock
+from agentplat.domain.errors import StepError
+from agentplat.domain.failure import Failure, FailureCode
+from agentplat.domain.interpreter.rules import Rules, scope_of
+from agentplat.domain.interpreter.starting import start
+from agentplat.domain.json import JsonValue, storable_text
+from agentplat.domain.state import BlockState, Phase, State
+from agentplat.domain.strategy import BlockView, Decision, Fail, Finish, Start, Wait, checked
+from agentplat.domain.workflow import SINGLE, Block
+
+MAX_EXECUTIONS = 1_000
+"""Executions that one block may start; a strategy without an end fails its block there.
+
+Each is looked at for every later decision, so the work grows with the square; if all are skipped it is done in one go.
+"""
+
+
+def consult(state: State, block: BlockState, node: Block, rules: Rules) -> Iterator[Command]:
+    """What the block's strategy wants."""
+    decision = _ask_safely(state, block, node, rules)
+    closing = block.phase is Phase.CANCELLING
+    if isinstance(decision, Finish | Fail) and block.open:
+        # What is under way is cancelled first; then the strategy is asked again.
+        yield StopBlock(path=block.path)
+        return
+    match decision:
+        case Finish():
+            yield FinishBlock(path=block.path, output=decision.output)
+        case Fail():
+            yield FailBlock(path=block.path, failure=decision.failure)
+        case Start() | Wait() if closing:
+            yield _fail(block, f"strategy {node.strategy!r} finished its block and then asked for more")
+        case Wait():
+            if not block.open:
+                yield _fail(block, f"strategy {node.strategy!r} waits, but nothing of its block is under way")
+        case Start():
+            yield from start(state, block, node, decision, rules)
+        case _:
+            assert_never(decision)
+
+
+def _ask_safely(state: State, block: BlockState, node: Block, rules: Rules) -> Decision:
+    try:
+        try:
+            decision = checked(_ask(state, block, node, rules), node)
+        except StepError as error:
+            decision = checked(Fail(error.failure.message, error.failure.code, error.failure.details), node)
+    # A strategy is foreign code: whatever it raises fails its block, and nothing else.
+    except Exception as error:  # noqa: BLE001
+        return Fail(f"strategy {node.strategy!r} failed: {_words_of(error)}")
+    if isinstance(decision, Start) and len(block.children) + len(decision.steps) > MAX_EXECUTIONS:
+        return Fail(f"strategy {node.strategy!r} wants more than {MAX_EXECUTIONS} executions in one block")
+    return decision
+
+
+def _words_of(error: Exception) -> str:
+    try:
+        text = str(error)
+    # The text of a foreign exception is foreign code, too.
+    except Exception:  # noqa: BLE001
+        text = "(its text cannot be had)"
+    return storable_text(f"{type(error).__name__}: {text}")[:2_000]
+
+
+def _fail(block: BlockState, message: str) -> FailBlock:
+    return FailBlock(path=block.path, failure=Failure(code=FailureCode.AGENT_FAILED, message=message))
+
+
+def _ask(state: State, block: BlockState, node: Block, rules: Rules) -> Decision:
+    if node.strategy == SINGLE:
+        if not block.settled:
+            return Start(node.steps[0].name, input=block.input)
+        return Finish(block.results[-1].output)
+
+    def converged(output: JsonValue) -> bool:
+        if node.until is not None:
+            return rules.truth(node.until, scope_of(state, block))
+        return node.convergence_check is not None and rules.check(node.convergence_check, output, node.options)
+
+    view = BlockView(
+        steps=node.names,
+        input=block.input,
+        settled=block.results,
+        open=tuple([path.step for path in block.open]),
+        max_iterations=node.max_iterations,
+        options=node.options,
+        converged=converged,
+    )
+    return rules.strategy(node.strategy).decide(view)

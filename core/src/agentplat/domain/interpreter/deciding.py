@@ -1,0 +1,165 @@
+"""What should happen next to a task: `decide`, a function of the state alone. `evolve` is in `state.py`.
+
+Three phases of an open block: it is stopping (the task was cancelled or ran out of time, or the block itself or one
+around it has failed): then everything open below it is cancelled, and it closes when nothing is open. Otherwise what
+was interrupted or failed is tried again, and when nothing else is open its strategy is asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from agentplat.domain.commands import (
+    CancelBlock,
+    CancelStep,
+    Command,
+    FailBlock,
+    FinishTask,
+    RefuseStep,
+    ScheduleRetry,
+    SettleStep,
+    SkipStep,
+    StartBlock,
+    StartStep,
+    StartWait,
+)
+from agentplat.domain.errors import StepError
+from agentplat.domain.events import CancelRequested
+from agentplat.domain.failure import Failure, FailureCode
+from agentplat.domain.ids import StepPath
+from agentplat.domain.interpreter.attempts import retry_of, try_again
+from agentplat.domain.interpreter.consulting import consult
+from agentplat.domain.interpreter.rules import ROOT, Rules, block_node, scope_of
+from agentplat.domain.json import JsonObject, JsonValue
+from agentplat.domain.state import BlockState, Phase, State
+from agentplat.domain.workflow import SINGLE, Block
+
+
+def decide(state: State, rules: Rules) -> tuple[Command, ...]:
+    """The commands that follow from `state`. Nothing once the task has finished.
+
+    Fold the events that they lead to and ask again, until there are none: then the task waits for an outcome.
+    """
+    if state.finished is not None:
+        return ()
+    root = state.blocks.get(ROOT)
+    if root is None:
+        if state.stop is not None:
+            return (_finish_stopped(state),)
+        return (StartBlock(path=ROOT, input=state.input),)
+    if not root.phase.is_open:
+        return (_finish(state, root, rules),)
+    commands: tuple[Command, ...] = ()
+    for block in state.blocks.values():
+        if block.phase.is_open:
+            commands += tuple(_decide_block(state, block, rules))
+    if len(commands) < 2:
+        return commands
+    # What ends goes first, then one refusal, which ends its block: beside either nothing may begin, or it would
+    # begin in a block that stops in the same breath.
+    ending = tuple(command for command in commands if not isinstance(command, RefuseStep | _Beginning))
+    refused = tuple(command for command in commands if isinstance(command, RefuseStep))[:1]
+    return ending or refused or commands
+
+
+_Beginning = StartBlock | StartStep | StartWait | SkipStep | ScheduleRetry
+
+
+def _finish(state: State, root: BlockState, rules: Rules) -> FinishTask:
+    if root.phase is Phase.FAILED:
+        return FinishTask(status="error", failure=root.failure)
+    if root.phase is Phase.CANCELLED:
+        return _finish_stopped(state)
+    output = root.output
+    if state.workflow.output is not None:
+        try:
+            output = rules.evaluate(state.workflow.output, scope_of(state, root))
+        except StepError as error:
+            return FinishTask(status="error", failure=error.failure)
+    return FinishTask(status="done", output=as_object(output))
+
+
+def as_object(output: JsonValue) -> JsonObject:
+    """What clients read: a scalar or a list becomes `{"result": ...}`, nothing becomes `{}`."""
+    if isinstance(output, Mapping):
+        return output
+    return {} if output is None else {"result": output}
+
+
+def _finish_stopped(state: State) -> FinishTask:
+    if isinstance(state.stop, CancelRequested):
+        failure = Failure(code=FailureCode.CANCELLED, message=f"The task was cancelled: {state.stop.reason}")
+        return FinishTask(status="cancelled", failure=failure)
+    failure = Failure(code=FailureCode.TIMEOUT, message="The task took longer than its workflow allows.")
+    return FinishTask(status="error", failure=failure)
+
+
+def _decide_block(state: State, block: BlockState, rules: Rules) -> Iterable[Command]:
+    closing = block.phase is Phase.CANCELLING
+    own_failure = _failure_of(state, block) if block.failed and not closing else None
+    if own_failure is not None or _surroundings_stop(state, block.path):
+        return _wind_down(state, block, own_failure)
+    if closing and block.open:
+        return _cancel(state, block)
+    unsettled = dict.fromkeys((*block.failed, *block.open)) if block.failed else block.open
+    if not closing and (again := [command for path in unsettled for command in try_again(state, path)]):
+        return again
+    node = block_node(state, block.path)
+    if not block.open or _is_eager(block, node, rules):
+        return consult(state, block, node, rules)
+    return ()
+
+
+def _is_eager(block: BlockState, node: Block, rules: Rules) -> bool:
+    # Without a newly settled child the view is the one that the strategy answered with Wait before.
+    if node.strategy == SINGLE or not block.settled:
+        return False
+    try:
+        return bool(rules.strategy(node.strategy).consult_always)
+    # Foreign code. What is wrong with it is said when nothing is open any more and it has to be asked.
+    except Exception:  # noqa: BLE001
+        return False
+
+
+def _failure_of(state: State, block: BlockState) -> Failure | None:
+    """Why the block fails: by the first child that failed for good. What fails while that ends it changes nothing."""
+    for path in block.failed:
+        execution = state.executions.get(path)
+        if execution is None:
+            return state.blocks[path].failure
+        if execution.phase is Phase.FAILED and retry_of(state, execution) is None:
+            return execution.failure
+    return None
+
+
+def _surroundings_stop(state: State, path: StepPath) -> bool:
+    if state.stop is not None:
+        return True
+    while path:
+        path = path.parent
+        around = state.blocks.get(path)
+        if around is None:
+            continue
+        if around.phase is Phase.CANCELLING or _failure_of(state, around) is not None:
+            return True
+    return False
+
+
+def _wind_down(state: State, block: BlockState, failure: Failure | None) -> Iterator[Command]:
+    if block.open:
+        yield from _cancel(state, block)
+    elif failure is not None and state.stop is None:
+        yield FailBlock(path=block.path, failure=failure)
+    else:
+        yield CancelBlock(path=block.path)
+
+
+def _cancel(state: State, block: BlockState) -> Iterator[Command]:
+    for path in block.open:
+        execution = state.executions.get(path)
+        if execution is None or execution.phase is Phase.CANCELLING:
+            continue  # a nested block winds itself down; a cancelling body gives its outcome
+        if execution.phase is Phase.RUNNING:
+            yield CancelStep(path=path)
+        else:
+            yield SettleStep(path=path, attempt=execution.attempt, cancelled=True)

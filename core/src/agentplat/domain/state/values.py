@@ -1,0 +1,131 @@
+"""What a task's journal adds up to: its blocks and executions, and the sums over them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, TypeAlias, TypeVar, dataclass_transform
+
+from agentplat.domain.events import CancelRequested, DeadlinePassed, SignalReceived, TaskFinished
+from agentplat.domain.failure import Failure
+from agentplat.domain.ids import ExecutionId, StepPath
+from agentplat.domain.json import JsonObject, JsonValue
+from agentplat.domain.strategy import Settled
+from agentplat.domain.usage import NO_USAGE, Usage
+from agentplat.domain.workflow import Block, Step, Workflow
+
+T = TypeVar("T")
+
+
+class Phase(StrEnum):
+    """Where an execution, or a block, is."""
+
+    RUNNING = "running"  # a body runs; a block: it is open
+    CANCELLING = "cancelling"  # a body runs and was told to end
+    INTERRUPTED = "interrupted"  # a body ran when its owner was lost
+    BACKING_OFF = "backing_off"  # failed, and will be tried again
+    WAITING = "waiting"  # for a timer or a signal
+    SUCCEEDED = "succeeded"
+    SKIPPED = "skipped"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    def __init__(self, word: str) -> None:
+        # Attributes, not properties over sets of members: those are asked for a dozen times a step.
+        self.has_body = word in ("running", "cancelling")
+        self.is_open = word not in ("succeeded", "skipped", "failed", "cancelled")
+
+
+@dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(field,))
+def _value(cls: type[T]) -> type[T]:
+    """As `agentplat.domain.events.value`, without slots: see `replace`."""
+    return dataclass(kw_only=True)(cls)
+
+
+@_value
+class Execution:
+    """One execution of a step: all its attempts."""
+
+    path: StepPath
+    id: ExecutionId  # of the first attempt
+    phase: Phase
+    attempt: int = 0
+    try_number: int = 1
+    input: JsonValue = None
+    output: JsonValue = None
+    failure: Failure | None = None
+    usage: Usage = NO_USAGE
+    signal: str | None = None
+    delay: float | None = None  # seconds from `updated_at` on, while it backs off or waits
+    answered: bool = False  # the signal came; its payload is `output`
+    fired: bool = False  # the delay has passed
+    started_at: datetime | None = None
+    updated_at: datetime | None = None
+
+
+@_value
+class BlockState:
+    path: StepPath
+    input: JsonValue
+    phase: Phase = Phase.RUNNING
+    children: tuple[StepPath, ...] = ()  # in the order in which they were started
+    started: Mapping[str, int] = field(default_factory=dict)  # how many of each step
+    open: Mapping[StepPath, None] = field(default_factory=dict)  # in the order in which they last became open
+    settled: tuple[StepPath, ...] = ()  # in the order in which they succeeded or were skipped
+    results: tuple[Settled, ...] = ()  # the same, as strategies see them
+    latest: Mapping[str, JsonObject] = field(default_factory=dict)  # the last of each step, as expressions see them
+    iteration: int = 1  # the highest number that settled
+    failed: tuple[StepPath, ...] = ()  # in the order in which they last failed
+    output: JsonValue = None
+    failure: Failure | None = None
+
+
+@_value
+class State:
+    workflow: Workflow
+    type: str = ""
+    input: JsonObject = field(default_factory=dict)
+    blocks: Mapping[StepPath, BlockState] = field(default_factory=dict)
+    executions: Mapping[StepPath, Execution] = field(default_factory=dict)
+    signals: tuple[SignalReceived, ...] = ()  # received and not yet waited for
+    stop: CancelRequested | DeadlinePassed | None = None  # the first reason wins
+    finished: TaskFinished | None = None
+    seq: int = 0  # of the last event
+    id: str = ""
+    tenant: str = ""
+    submitted_at: datetime | None = None
+    task: JsonObject = field(default_factory=dict)  # itself, as expressions see it
+    usage: Usage = NO_USAGE  # of all executions
+    bodies: int = 0  # so many run
+
+    @property
+    def is_under_way(self) -> bool:
+        """Whether a body runs."""
+        return self.bodies > 0
+
+    def node(self, path: StepPath) -> Step | Block:
+        """What the document says of the step that `path` is an execution of."""
+        node: Step | Block = self.workflow.root
+        for name, _ in path:
+            if not isinstance(node, Block):
+                raise KeyError(f"{path} leads through a step that has no steps")
+            node = node.step(name)
+        return node
+
+
+News: TypeAlias = dict[str, Any]
+"""The members of a state that an event changes."""
+
+
+def replace(value: T, news: News) -> T:
+    """`value`, a dataclass without slots, with other members: what `dataclasses.replace` gives, without its checks.
+
+    Those cost most of it, and a step makes half a dozen such values.
+    """
+    other = object.__new__(type(value))
+    members = other.__dict__
+    members.update(value.__dict__)
+    members.update(news)
+    return other
