@@ -124,6 +124,17 @@ def test_a_signal_is_sent_once_with_and_without_a_server(remote: bool, folder: F
         shown = folder.call("tasks", "show", task, *to, "--json").lines[-1]
         assert shown["output"] == {"ok": True}
 
+        quote = folder.call("tasks", "fork", task, "--output", 'answer={"ok": 2}', "--dry-run", *to)
+        assert quote.out.splitlines()[0] == "given by hand: answer"
+        fork = folder.call("tasks", "fork", task, "--output", 'answer={"ok": 2}', *to, "--json").lines[-1]
+        assert fork["forked_from"] == task
+        wait_for(lambda: folder.call("tasks", "show", fork["id"], *to, "--json").lines[-1]["status"] == "done")
+        assert folder.call("tasks", "show", fork["id"], *to, "--json").lines[-1]["output"] == {"ok": 2}
+        wrong = folder.call("tasks", "fork", task, "--from", "nobody", *to)
+        assert (wrong.code, "which the task has not begun. It has begun: answer" in wrong.err) == (2, True)
+        (retried,) = folder.call("tasks", "retry", task, "--from", "answer", *to, "--json").lines
+        assert (retried["retry_of"], retried["status"] in ("pending", "running", "waiting")) == (task, True)
+
         late = folder.call("tasks", "signal", task, "go", *to)
         assert (late.code, "Error (conflict)" in late.err, "is over (done)" in late.err) == (1, True, True)
 

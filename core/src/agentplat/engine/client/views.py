@@ -49,6 +49,7 @@ def task_view(row: TaskRow, state: State | None = None) -> TaskView:
         cancel_requested=row.cancel_requested,
         reason=row.reason,
         retry_of=row.retry_of,
+        forked_from=row.forked_from,
         steps=tuple(step_view(row.id, shown, e, row.created_at) for e in executions) if shown else (),
         workflow_state=_workflow_state(row, shown) if shown else None,
     )
@@ -72,6 +73,7 @@ def step_view(task_id: TaskId, state: State, execution: Execution, at: datetime)
         usage=execution.usage,
         created_at=execution.started_at or at,
         updated_at=execution.updated_at or at,
+        reused=execution.reused,
     )
 
 
