@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from agentplat.language.compiler import LATER_WORKFLOW_KEYS, WORKFLOW_KEYS
-from agentplat.language.steps import BODIES, COMMON_KEYS, LATER_KEYS, RETRY_KEYS
+from agentplat.language.compiler import WORKFLOW_KEYS
+from agentplat.language.parts import RETRY_KEYS
+from agentplat.language.steps import BODIES, COMMON_KEYS, LATER_KEYS
 from agentplat.language.syntax import FILTERS, TESTS
 from agentplat.plugins.host import load_plugins
 from agentplat.runtime.cli.main import CORE_COMMANDS
@@ -79,7 +80,7 @@ def test_the_reading_order_leads_through_every_file_of_the_core() -> None:
     "known",
     [
         WORKFLOW_KEYS | COMMON_KEYS | set(BODIES) | RETRY_KEYS | {"duration", "signal", "wall_time"},
-        LATER_KEYS | LATER_WORKFLOW_KEYS,
+        LATER_KEYS,
         FILTERS,
         TESTS,
     ],

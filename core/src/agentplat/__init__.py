@@ -60,7 +60,7 @@ if TYPE_CHECKING:
     )
     from agentplat.domain.failure import Failure, FailureCode
     from agentplat.domain.json import JsonObject, JsonValue
-    from agentplat.domain.strategy import BlockView, Decision, Fail, Finish, Settled, Start, Strategy, Wait
+    from agentplat.domain.strategy import BlockView, Decision, Expand, Fail, Finish, Settled, Start, Strategy, Wait
     from agentplat.domain.task import TaskState
     from agentplat.domain.usage import Usage
     from agentplat.plugins.marker import hookimpl
@@ -120,6 +120,7 @@ _HOME = {
     "agentplat.domain.strategy": (
         "BlockView",
         "Decision",
+        "Expand",
         "Fail",
         "Finish",
         "Settled",
@@ -148,6 +149,7 @@ __all__ = [
     "Decision",
     "Description",
     "Effect",
+    "Expand",
     "Fail",
     "Failure",
     "FailureCode",

@@ -162,7 +162,11 @@ FAULTS = (
         'news["failed"] = (*parent.failed, path)',
         "crowds",
     ),
-    Fault("a nested block lives on when its surroundings fail", " or _failure_of(state, around) is not None:", ":"),
+    Fault(
+        "a nested block lives on when its surroundings fail",
+        " or (around.failed and _failure_of(state, around, rules) is not None):",
+        ":",
+    ),
     Fault("a nested block lives on when its surroundings stop", "around.phase is Phase.CANCELLING or ", ""),
     Fault(
         "a failed block leaves its siblings running",
@@ -238,6 +242,33 @@ FAULTS = (
         "        yield StopBlock(path=block.path)\n        return\n",
         "        pass\n",
     ),
+    # Failures that are seen, and plans
+    Fault(
+        "a failure that is seen fails the block all the same",
+        "    if _sees_failures(block_node(state, block.path), rules):\n        return None\n",
+        "",
+        "crowds",
+    ),
+    Fault("a failure is shown and stays", 'news = {"failed": left, **settled', "news = {**settled", "crowds"),
+    Fault("a nested block that failed is not seen", "return (GiveUp(path=path),) if", "return () if", "crowds"),
+    Fault(
+        "what could be tried again is given up",
+        "yield retry_of(state, execution) or GiveUp(path=path)",
+        "yield GiveUp(path=path)",
+        "crowds",
+    ),
+    Fault(
+        "a failure is seen as a success", '**settled(parent, child, "failed")', '**settled(parent, child, "succeeded")'
+    ),
+    Fault(
+        "a failure that is seen says no more why", "output=child.output, failure=child.failure)", "output=child.output)"
+    ),
+    Fault(
+        "a plan takes the place of the steps",
+        '{"node": node.with_steps(steps)',
+        '{"node": replace(node, {"steps": steps})',
+    ),
+    Fault("plans are not counted", '"expansions": block.expansions + 1', '"expansions": 0'),
     # The end
     Fault("a finished task goes on", "    if state.finished is not None:\n        return ()\n", ""),
     Fault("a finished task changes", "{} if state.finished is not None else _EVOLVE", "_EVOLVE"),

@@ -14,6 +14,7 @@ from typing import Any
 from agentplat.domain.errors import StepError
 from agentplat.domain.events import (
     BlockCancelled,
+    BlockExpanded,
     BlockFailed,
     BlockFinished,
     BlockStarted,
@@ -26,6 +27,7 @@ from agentplat.domain.events import (
     StepCancelled,
     StepCancelRequested,
     StepFailed,
+    StepGivenUp,
     StepRefused,
     StepSkipped,
     StepStarted,
@@ -40,6 +42,7 @@ from agentplat.domain.failure import Failure, FailureCode
 from agentplat.domain.ids import ExecutionId, StepPath
 from agentplat.domain.interpreter import MAX_EXECUTIONS
 from agentplat.domain.json import JsonObject, JsonValue
+from agentplat.domain.tree import build_steps
 from agentplat.domain.usage import Usage
 from agentplat.domain.workflow import AgentCall, Block, SignalWait, Step, TimerWait, ToolCall, Workflow
 
@@ -97,6 +100,7 @@ class BlockEntry:
     output: JsonValue = None
     failure: Failure | None = None
     doom: Failure | None = None  # the first child that failed for good
+    expansions: int = 0
 
 
 def most_children(block: Block) -> int:
@@ -105,6 +109,8 @@ def most_children(block: Block) -> int:
         return 4 + len(block.steps) + 1  # it starts no more once there are five; all and one more at a time
     if block.strategy not in NAMES:
         return MAX_EXECUTIONS
+    if block.strategy == "planner":
+        return len(block.steps) + 2 * block.max_iterations
     return len(block.steps) * (block.max_iterations if block.strategy == "iterative_refinement" else 1)
 
 
@@ -159,12 +165,19 @@ class LawBook:
         steps: dict[str, JsonValue] = {}
         for path in block.settled[: block.seen]:
             entry = self.steps.get(path) or self.blocks[path]
-            status = "skipped" if entry.phase == "skipped" else "succeeded"
+            status = entry.phase
             steps[path.step] = {"output": entry.output, "status": status, "iteration": path.number}
         return {"input": self.input, "steps": steps, "iteration": iteration}
 
+    def phase_of(self, path: StepPath) -> str:
+        return self.blocks[path].phase if path in self.blocks else self.steps[path].phase
+
+    def sees_failures(self, block: BlockEntry) -> bool:
+        strategy = self.rules.strategies.get(block.block.strategy)
+        return strategy is not None and strategy.sees_failures
+
     def _is_open(self, path: StepPath) -> bool:
-        return self.blocks[path].phase in OPEN if path in self.blocks else self.steps[path].phase in OPEN
+        return self.phase_of(path) in OPEN
 
     # --- The task -----------------------------------------------------------------------------------------------
 
@@ -255,6 +268,14 @@ class LawBook:
         law(stopped, "a block is cancelled by what is around it")
         block.phase = "cancelled"
 
+    def _block_expanded(self, event: BlockExpanded, at: datetime) -> None:
+        block = self.blocks[event.path]
+        law(block.phase == "running" and not self.is_stopping(event.path), "only what goes on is expanded")
+        law(block.expansions < block.block.max_iterations, "a block is not expanded more often than it may")
+        steps = build_steps(event.steps)
+        law({step.name for step in steps}.isdisjoint(block.block.names), "a plan has names of its own")
+        block.expansions, block.block = block.expansions + 1, block.block.with_steps(steps)
+
     def _closing(self, path: StepPath) -> BlockEntry:
         block = self.blocks[path]
         law(block.phase in ("running", "cancelling"), "a block closes once")
@@ -272,6 +293,14 @@ class LawBook:
             case "iterative_refinement", _:
                 law(len(block.settled) % len(block.block.steps) == 0, "iterations are whole")
                 law(len(block.settled) <= len(block.block.steps) * block.block.max_iterations, "iterations are bounded")
+            case "forgiving", _:
+                law({path.step for path in block.settled} == {step.name for step in block.block.steps}, "all are seen")
+                law(any(self.phase_of(path) != "failed" for path in block.settled), "something was good")
+                seen = {path.step: self.steps.get(path) or self.blocks[path] for path in block.settled}
+                told = {
+                    step: entry.failure.code.value if entry.failure else entry.output for step, entry in seen.items()
+                }
+                law(block.output == told, "a strategy sees outputs, and why there is none")
             case "parallel", "any":
                 law(block.output == outputs[block.settled[0].step], "the first one in wins a join of any")
             case "parallel" | "patient", "all":
@@ -444,9 +473,19 @@ class LawBook:
             self.blocks[path.parent].settled.append(path)
 
     def _doom(self, path: StepPath, failure: Failure) -> None:
-        if path:
-            parent = self.blocks[path.parent]
+        parent = self.blocks[path.parent] if path else None
+        if parent is not None and not self.sees_failures(parent):
             parent.doom = parent.doom or failure
+
+    def _step_given_up(self, event: StepGivenUp, at: datetime) -> None:
+        parent = self.blocks[event.path.parent]
+        law(self.sees_failures(parent), "only who wants to see failures is shown them")
+        law(not self.is_stopping(parent.path), "where something stops no failure is looked at")
+        law(self.phase_of(event.path) == "failed", "only what failed is given up")
+        entry = self.steps.get(event.path)
+        law(entry is None or not entry.may_retry, "what will be tried again is not given up")
+        law(event.path not in parent.settled, "a failure is shown once")
+        self._settle(event.path)
 
     # --- At rest ------------------------------------------------------------------------------------------------
 
@@ -464,6 +503,8 @@ class LawBook:
         for entry in self.open_steps("failed"):
             over = self.is_stopping(entry.path.parent) or self.blocks[entry.path.parent].phase not in OPEN
             law(over or not entry.may_retry, "a failure is tried again at once")
+            seen = entry.path in self.blocks[entry.path.parent].settled
+            law(over or seen, "a failure is shown at once to who wants to see it")
         for block in self.blocks.values():
             if block.phase in OPEN:
                 law(self.open_below(block), "an open block has something open, or nothing would ever close it")
@@ -484,6 +525,8 @@ _READERS: Mapping[type, Callable[[LawBook, Any, datetime], bool | None]] = {
     BlockFailed: LawBook._block_failed,
     BlockStopping: LawBook._block_stopping,
     BlockCancelled: LawBook._block_cancelled,
+    BlockExpanded: LawBook._block_expanded,
+    StepGivenUp: LawBook._step_given_up,
     StepStarted: LawBook._step_started,
     StepSkipped: LawBook._step_skipped,
     StepRefused: LawBook._step_refused,

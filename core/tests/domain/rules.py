@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from zlib import crc32
 
 from agentplat.domain.errors import StepError
 from agentplat.domain.failure import FailureCode
-from agentplat.domain.json import JsonValue
-from agentplat.domain.strategy import BlockView, Decision, Fail, Finish, Start, Strategy, Wait
+from agentplat.domain.json import JsonObject, JsonValue
+from agentplat.domain.strategy import BlockView, Decision, Expand, Fail, Finish, Start, Strategy, Wait
+from agentplat.domain.workflow import Block
 
 TEMPLATES = ("$input", "$iteration", "$count", "$last", "$broken")
 """Texts that are evaluated; everything else stands for itself."""
@@ -117,6 +118,45 @@ class EagerLottery(Lottery):
     consult_always = True
 
 
+class Forgiving(Watched):
+    """All steps at once, and what failed is none of its business until nothing was good."""
+
+    name = "forgiving"
+    consult_always = True
+    sees_failures = True
+
+    def rule(self, block: BlockView) -> Decision:
+        missing = [step for step in block.steps if not block.count(step) and step not in block.open]
+        if missing:
+            return Start(*missing, input=block.input)
+        if block.open:
+            return Wait()
+        if all(done.status == "failed" for done in block.settled):
+            return Fail("nothing was good", FailureCode.REFUSED)
+        return Finish({done.step: done.failure.code.value if done.failure else done.output for done in block.settled})
+
+
+class Planner(Watched):
+    """Runs what there is in order, and plans two steps more after it, as often as it may."""
+
+    name = "planner"
+
+    def rule(self, block: BlockView) -> Decision:
+        done, plans = len(block.settled), len(block.planned) // 2
+        if done < len(block.steps):
+            return Start(block.steps[done], input=list(block.needs.get(block.steps[done], ())))
+        greedy = block.options.get("salt", 0) in range(60, 80)
+        if greedy or (block.options.get("join") == "all" and plans < block.max_iterations):
+            return Expand([planned(f"p{plans}"), planned(f"q{plans}", needs=[f"p{plans}"])])
+        return Finish(list(block.planned))
+
+
+def planned(name: str, **rest: JsonValue) -> JsonObject:
+    """A step in its normal form."""
+    retry: JsonObject = {"max_attempts": 2, "backoff": "linear", "initial": 1, "max": 1, "on": ["retryable"]}
+    return {"name": name, "agent": "writer", "timeout": 60, "retry": retry, **rest}
+
+
 STRATEGIES: tuple[type[Watched], ...] = (
     Sequential,
     IterativeRefinement,
@@ -125,6 +165,8 @@ STRATEGIES: tuple[type[Watched], ...] = (
     Window,
     Lottery,
     EagerLottery,
+    Forgiving,
+    Planner,
 )
 
 
@@ -171,3 +213,9 @@ class FakeRules:
         score = output.get("score") if isinstance(output, Mapping) else None
         least = options.get("threshold", 3)
         return name == "good" and isinstance(score, int) and isinstance(least, int) and score >= least
+
+    def validate_steps(self, steps: JsonValue, block: Block) -> Sequence[JsonObject]:
+        read = [step for step in steps if isinstance(step, Mapping)] if isinstance(steps, list) else []
+        if not read or any(step.get("name") in block.names for step in read):
+            raise StepError(FailureCode.INVALID_OUTPUT, "no plan", details={"diagnostics": ["plan:1:1: no"]})
+        return read

@@ -19,9 +19,11 @@ from agentplat.domain.commands import (
     CancelBlock,
     CancelStep,
     Command,
+    ExpandBlock,
     FailBlock,
     FinishBlock,
     FinishTask,
+    GiveUp,
     RefuseStep,
     ScheduleRetry,
     SettleStep,
@@ -33,6 +35,7 @@ from agentplat.domain.commands import (
 )
 from agentplat.domain.events import (
     BlockCancelled,
+    BlockExpanded,
     BlockFailed,
     BlockFinished,
     BlockStarted,
@@ -45,6 +48,7 @@ from agentplat.domain.events import (
     StepCancelled,
     StepCancelRequested,
     StepFailed,
+    StepGivenUp,
     StepRefused,
     StepSkipped,
     StepStarted,
@@ -232,6 +236,10 @@ class Simulation:
                 bodies = [entry.path for entry in self.laws.open_steps("running", "cancelling")]
                 law(command.path not in bodies, "only its body gives the outcome of a step that has one")
                 return _settled(command)
+            case ExpandBlock():
+                return BlockExpanded(path=command.path, steps=command.steps)
+            case GiveUp():
+                return StepGivenUp(path=command.path)
             case CancelStep():
                 return StepCancelRequested(path=command.path)
             case FinishTask():

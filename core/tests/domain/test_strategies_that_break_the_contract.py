@@ -101,7 +101,7 @@ def test_a_typed_failure_that_cannot_be_kept_is_replaced_by_one_that_says_so() -
 @pytest.mark.parametrize(
     ("decision", "words"),
     [
-        (None, "decide returned NoneType, not Start, Wait, Finish or Fail"),
+        (None, "decide returned NoneType, not Start, Wait, Expand, Finish or Fail"),
         ("a", "decide returned str"),
         (["a"], "decide returned list"),
         (Start, "decide returned type"),

@@ -36,7 +36,7 @@ WAITS: tuple[Body, ...] = (
 # What cannot be evaluated comes last and seldom: a task that it ends at once shows little.
 INPUTS: tuple[JsonValue, ...] = (*[None] * 30, *TEMPLATES[:4] * 3, {"topic": "bees"}, {"n": "$count"}, *TEMPLATES)
 WHENS = (*[None] * 30, *CONDITIONS[:4] * 2, *CONDITIONS)
-CROWDED = ("parallel", "window", "eager_lottery", "lottery")
+CROWDED = ("parallel", "window", "eager_lottery", "lottery", "forgiving")
 Kinds = Literal["any", "waits", "crowds"]
 T = TypeVar("T")
 

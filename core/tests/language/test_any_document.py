@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agentplat.domain.errors import WorkflowInvalid
+from agentplat.domain.tree import build
 from agentplat.language.compiler import compile_document, normalise
 from agentplat.language.graph import mermaid
-from agentplat.language.tree import build
 from agentplat.language.yaml import load
 
 from .conftest import Installed

@@ -8,9 +8,9 @@ import pytest
 
 from agentplat.domain.errors import WorkflowInvalid
 from agentplat.domain.retry import RetryPolicy
+from agentplat.domain.tree import build
 from agentplat.domain.workflow import AgentCall, Block, SignalWait, Step, TimerWait, ToolCall, leaves
 from agentplat.language.compiler import definition_hash, normalise
-from agentplat.language.tree import build
 from agentplat.language.yaml import load
 
 if TYPE_CHECKING:

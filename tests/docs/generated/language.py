@@ -6,7 +6,6 @@ from pathlib import Path
 
 import agentplat.language
 import agentplat.plugins.project
-from agentplat.language.compiler import LATER_WORKFLOW_KEYS
 from agentplat.language.steps import LATER_KEYS
 from agentplat.language.syntax import FILTERS, TESTS
 
@@ -17,11 +16,13 @@ _MEANINGS = {
     "alias": "An alias; a document says everything where it is used.",
     "anchor": "An anchor, as above.",
     "control_character": "A character that no text file should have.",
+    "cycle": "Steps that wait for each other by `needs`.",
     "duplicate_key": "The same key twice in one map.",
     "duplicate_step": "Two steps of one block with one name.",
     "expression": "An expression that cannot be read, or that stands where none is evaluated.",
     "invalid_duration": "Not a duration such as `30s` or `1h30m`.",
     "invalid_name": "Not a name: lower-case letters, digits and underscores, with a letter first.",
+    "invalid_option": "An option that does not fit what its strategy takes.",
     "invalid_schema": "Not JSON Schema, or not one of an object.",
     "key_not_text": "A key that is a number, a list or a map.",
     "last_good": "A note: the file is at fault, and its last good version stays in use.",
@@ -29,6 +30,7 @@ _MEANINGS = {
     "missing_body": "A step that names nothing to do.",
     "missing_key": "An entry without a key that it needs.",
     "missing_name": "A workflow, a wait or a nested block without a name.",
+    "missing_option": "An option that the strategy needs.",
     "no_steps": "A block without steps.",
     "not_readable": "The file cannot be read.",
     "not_supported": "Known, and not built yet.",
@@ -49,12 +51,14 @@ _MEANINGS = {
     "unknown_filter": "A filter that expressions do not have.",
     "unknown_key": "A key that does not exist here.",
     "unknown_strategy": "A strategy that is not installed.",
-    "unknown_step": "An expression names a step that the block does not have.",
+    "unknown_option": "An option that the strategy does not take.",
+    "unknown_step": "An expression, or `needs`, names a step that the block does not have.",
     "unknown_test": "A test that expressions do not have.",
     "unknown_tool": "A tool that nobody has.",
     "unknown_model": "A model whose provider is not installed.",
     "unknown_type": "A type that the short form of `input` does not have.",
     "unknown_value": "An expression names a value that is not in scope.",
+    "unreachable_step": "A step that can never start, since what it needs comes after it.",
     "wrong_body": "A step with two things to do, or a wait with none.",
     "wrong_type": "A text where a map is expected, and the like.",
     "yaml_syntax": "Not YAML.",
@@ -68,7 +72,7 @@ def filters() -> str:
 
 def later_keys() -> str:
     """The keys that are refused for now."""
-    return _listed(LATER_KEYS | LATER_WORKFLOW_KEYS)
+    return _listed(LATER_KEYS)
 
 
 def _listed(words: frozenset[str]) -> str:

@@ -5,16 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from agentplat.domain.json import JsonValue
+from agentplat.domain.json import JsonObject, JsonValue
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StrategySpec:
-    """Offers a coordination strategy. `factory` names a `Strategy` class; it is pure and has no state."""
+    """Offers a coordination strategy. `factory` names a `Strategy` class; it is pure and has no state.
+
+    What a schema names may stand in the block, or in its steps, as a key of its own or under `options`.
+    """
 
     name: str
     description: str
     factory: str  # "module:Class"
+    options: JsonObject | None = None  # a JSON Schema of an object: what a block may be told; None: nothing is checked
+    expressions: tuple[str, ...] = ()  # the options that may hold `${{ }}`, for the strategy to evaluate
+    step_options: JsonObject | None = None  # the same for the block's steps
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import TypeAlias
 
@@ -46,6 +47,12 @@ class CancelBlock:
 
 
 @value
+class ExpandBlock:
+    path: StepPath
+    steps: Sequence[JsonObject]  # in their normal form
+
+
+@value
 class StartStep:
     """Run the body once. Leads to StepStarted, and then to one outcome."""
 
@@ -87,6 +94,13 @@ class ScheduleRetry:
 
 
 @value
+class GiveUp:
+    """What failed for good is shown to its block's strategy."""
+
+    path: StepPath
+
+
+@value
 class SettleStep:
     """A step that no body runs for has its outcome: a wait that is over, an attempt that its owner's death ended."""
 
@@ -118,11 +132,13 @@ Command: TypeAlias = (
     | FailBlock
     | StopBlock
     | CancelBlock
+    | ExpandBlock
     | StartStep
     | StartWait
     | SkipStep
     | RefuseStep
     | ScheduleRetry
+    | GiveUp
     | SettleStep
     | CancelStep
     | FinishTask

@@ -6,7 +6,7 @@ signal received). The state of a task is a fold over them; folding never decides
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Any, TypeAlias, TypeVar, dataclass_transform, get_args
@@ -74,6 +74,14 @@ class BlockStopping:
 @value
 class BlockCancelled:
     path: StepPath
+
+
+@value
+class BlockExpanded:
+    """Its strategy added these steps, which are kept in their normal form."""
+
+    path: StepPath
+    steps: Sequence[JsonObject]
 
 
 @value
@@ -149,6 +157,13 @@ class RetryScheduled:
 
 
 @value
+class StepGivenUp:
+    """It failed for good, and the strategy of its block sees that and goes on."""
+
+    path: StepPath
+
+
+@value
 class TimerFired:
     """The delay of a RetryScheduled or WaitStarted has passed."""
 
@@ -220,6 +235,7 @@ Event: TypeAlias = (
     | BlockFailed
     | BlockStopping
     | BlockCancelled
+    | BlockExpanded
     | StepStarted
     | StepSkipped
     | StepRefused
@@ -229,6 +245,7 @@ Event: TypeAlias = (
     | StepCancelRequested
     | StepCancelled
     | RetryScheduled
+    | StepGivenUp
     | TimerFired
     | SignalReceived
     | CancelRequested

@@ -18,8 +18,10 @@ class Settled:
 
     step: str
     number: int  # which execution of this step, from 1
-    status: Literal["succeeded", "skipped"]
+    status: Literal["succeeded", "skipped", "failed"]
+    """`failed` is seen only by strategies that say `sees_failures`."""
     output: JsonValue = None
+    failure: Failure | None = None  # why it failed
 
 
 @value
@@ -34,6 +36,11 @@ class BlockView:
     options: Mapping[str, JsonValue] = field(default_factory=dict)
     converged: Callable[[JsonValue], bool] = lambda output: False
     """Whether an output satisfies the block's `until` or `convergence_check`; False when it has neither."""
+    needs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # of the steps that say `needs`
+    step_options: Mapping[str, Mapping[str, JsonValue]] = field(default_factory=dict)  # of the steps that have any
+    planned: tuple[str, ...] = ()  # the names of the steps that an Expand added; they are the last ones of `steps`
+    evaluate: Callable[[JsonValue], JsonValue] = lambda template: template
+    """A template's value in the scope of the block. Raises StepError when it cannot be evaluated."""
 
     def count(self, step: str) -> int:
         """How many executions of `step` are settled."""
@@ -41,7 +48,10 @@ class BlockView:
 
 
 class Start:
-    """Start executions of the named steps. `input` goes to each, unless the document gives the step an input."""
+    """Start executions of the named steps. `input` goes to each, unless the document gives the step an input.
+
+    A name that is given several times is several executions.
+    """
 
     __slots__ = ("input", "steps")
 
@@ -56,6 +66,17 @@ class Start:
 @dataclass(frozen=True, slots=True)
 class Wait:
     """Nothing to start until something of the block settles. Right only while something is open."""
+
+
+@dataclass(frozen=True, slots=True)
+class Expand:
+    """Add steps to the block, written as in a document, and ask again.
+
+    A plan that the compiler refuses fails the block with `invalid_output`. A block is expanded at most
+    `max_iterations` times.
+    """
+
+    steps: JsonValue
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +95,7 @@ class Fail:
         return Failure(code=self.code, message=self.message, details=self.details)
 
 
-Decision: TypeAlias = Start | Wait | Finish | Fail
+Decision: TypeAlias = Start | Wait | Expand | Finish | Fail
 
 
 def checked(decision: object, block: Block) -> Decision:
@@ -94,11 +115,13 @@ def checked(decision: object, block: Block) -> Decision:
             kept: object = None if block.without_input.isdisjoint(decision.steps) else decision.input
         case Finish():
             kept = decision.output
+        case Expand():
+            kept = decision.steps
         case Fail():
             decision = Fail(str(decision.message), FailureCode(decision.code), {**decision.details})
             kept = [decision.message, decision.details]
         case _:
-            raise TypeError(f"decide returned {type(decision).__name__}, not Start, Wait, Finish or Fail")
+            raise TypeError(f"decide returned {type(decision).__name__}, not Start, Wait, Expand, Finish or Fail")
     fault = unstorable(kept)
     if fault is not None:
         where = f"at {fault[0]}" if fault[0] else "as a whole"
@@ -110,13 +133,16 @@ class Strategy:
     """Coordinates the steps of a block. Subclass, name it, implement `decide`.
 
     Retry, timeout, `when`, nesting and cancelling are not a strategy's business. A step that fails for good fails
-    the block without asking. `revision` grows when the rule changes; newer code must accept older histories.
+    the block without asking, unless the class says `sees_failures`. `revision` grows when the rule changes; newer code
+    must accept older histories.
     """
 
     name: ClassVar[str]
     revision: ClassVar[int] = 1
     consult_always: ClassVar[bool] = False
     """False: asked only when nothing of the block is open. True: asked after every settled execution."""
+    sees_failures: ClassVar[bool] = False
+    """True: a step that failed for good is in `settled`, and the strategy decides whether the block fails."""
 
     def decide(self, block: BlockView) -> Decision:
         """What to do next. Pure: no I/O, no clock, no randomness, no state."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TypeAlias
 
@@ -50,6 +50,8 @@ class Step:
     retry: RetryPolicy = DEFAULT_RETRY
     timeout: timedelta = DEFAULT_STEP_TIMEOUT  # of one attempt
     description: str = ""
+    needs: tuple[str, ...] = ()  # the steps of its block that come before it
+    step_options: Mapping[str, JsonValue] = field(default_factory=dict)  # what the strategy around is told of it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,15 +68,26 @@ class Block:
     input: JsonValue = None
     when: str | None = None
     description: str = ""
+    needs: tuple[str, ...] = ()
+    step_options: Mapping[str, JsonValue] = field(default_factory=dict)
     names: tuple[str, ...] = field(init=False, repr=False, compare=False)  # of the steps
     without_input: frozenset[str] = field(init=False, repr=False, compare=False)  # which take what the strategy gives
+    needed: Mapping[str, tuple[str, ...]] = field(init=False, repr=False, compare=False)  # `needs` of the steps
+    told: Mapping[str, Mapping[str, JsonValue]] = field(init=False, repr=False, compare=False)  # `step_options` of them
     _by_name: Mapping[str, Step | Block] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "names", tuple(step.name for step in self.steps))
         taking = frozenset(step.name for step in self.steps if step.input is None)
         object.__setattr__(self, "without_input", taking)
+        object.__setattr__(self, "needed", {step.name: step.needs for step in self.steps if step.needs})
+        told = {step.name: step.step_options for step in self.steps if step.step_options}
+        object.__setattr__(self, "told", told)
         object.__setattr__(self, "_by_name", {step.name: step for step in reversed(self.steps)})
+
+    def with_steps(self, steps: tuple[Step | Block, ...]) -> Block:
+        """The same block with these steps besides."""
+        return replace(self, steps=(*self.steps, *steps))
 
     def step(self, name: str) -> Step | Block:
         """The child of that name. Raises KeyError when there is none: a strategy named a step that it was not given."""

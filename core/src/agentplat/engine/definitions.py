@@ -9,15 +9,15 @@ from pathlib import Path
 
 from agentplat import telemetry
 from agentplat.contracts.agent import AgentSpec
-from agentplat.contracts.specs import WorkflowSpec
+from agentplat.contracts.specs import StrategySpec, WorkflowSpec
 from agentplat.contracts.store import Definition, Store
 from agentplat.domain.errors import UnknownName, UsageError, WorkflowInvalid
 from agentplat.domain.json import JsonObject, JsonValue
+from agentplat.domain.tree import build
 from agentplat.domain.workflow import AgentCall, Workflow, leaves, single
 from agentplat.engine.catalog import Catalog
 from agentplat.engine.journal import patiently
-from agentplat.language.compiler import compile_document, definition_hash, normalise
-from agentplat.language.tree import build
+from agentplat.language.compiler import definition_hash, normalise
 from agentplat.language.yaml import load
 
 KINDS = ("workflow", "agent", "tool")
@@ -114,9 +114,8 @@ class Definitions:
 
 def _compile(catalog: Catalog, spec: WorkflowSpec, stamp: tuple[int, int]) -> _Compiled:
     document = load(Path(spec.file).read_bytes(), spec.file)
-    names = CatalogNames(catalog)
-    workflow = compile_document(document, names)
-    return _Compiled(stamp, workflow, normalise(document))
+    normalised = normalise(document, CatalogNames(catalog))
+    return _Compiled(stamp, build(normalised), normalised)
 
 
 def _unreadable(spec: WorkflowSpec, error: Exception) -> WorkflowInvalid:
@@ -137,6 +136,9 @@ class CatalogNames:
 
     def strategies(self) -> tuple[str, ...]:
         return self._catalog.strategies.names
+
+    def strategy(self, name: str) -> StrategySpec | None:
+        return self._catalog.strategies.spec(name) if name in self._catalog.strategies else None
 
     def checks(self) -> tuple[str, ...]:
         return self._catalog.convergence_checks.names

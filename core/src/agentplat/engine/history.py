@@ -12,9 +12,11 @@ from agentplat.domain.commands import (
     CancelBlock,
     CancelStep,
     Command,
+    ExpandBlock,
     FailBlock,
     FinishBlock,
     FinishTask,
+    GiveUp,
     RefuseStep,
     ScheduleRetry,
     SettleStep,
@@ -26,6 +28,7 @@ from agentplat.domain.commands import (
 )
 from agentplat.domain.events import (
     BlockCancelled,
+    BlockExpanded,
     BlockFailed,
     BlockFinished,
     BlockStarted,
@@ -36,6 +39,7 @@ from agentplat.domain.events import (
     StepCancelled,
     StepCancelRequested,
     StepFailed,
+    StepGivenUp,
     StepRefused,
     StepSkipped,
     StepStarted,
@@ -87,6 +91,10 @@ def realise(command: Command) -> Event:
             return BlockStopping(path=command.path)
         case CancelBlock():
             return BlockCancelled(path=command.path)
+        case ExpandBlock():
+            return BlockExpanded(path=command.path, steps=command.steps)
+        case GiveUp():
+            return StepGivenUp(path=command.path)
         case CancelStep():
             return StepCancelRequested(path=command.path)
         case FinishTask():

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from agentplat.domain.json import JsonValue
+from agentplat.domain.errors import StepError, WorkflowInvalid
+from agentplat.domain.failure import FailureCode
+from agentplat.domain.json import JsonObject, JsonValue
 from agentplat.domain.strategy import Strategy
+from agentplat.domain.workflow import Block
 from agentplat.engine.catalog import Catalog
+from agentplat.engine.definitions import CatalogNames
+from agentplat.language.compiler import compile_steps
 from agentplat.language.expressions import ExpressionEngine
 
 
@@ -32,3 +37,11 @@ class CatalogRules:
 
     def check(self, name: str, output: JsonValue, options: Mapping[str, JsonValue]) -> bool:
         return self._catalog.check(name)(output, options)
+
+    def validate_steps(self, steps: JsonValue, block: Block) -> Sequence[JsonObject]:
+        try:
+            return compile_steps(steps, block, CatalogNames(self._catalog))
+        except WorkflowInvalid as error:
+            message = f"the plan for block {block.name!r} cannot be used: {error.diagnostics[0]}"
+            details: JsonObject = {"diagnostics": list(error.diagnostics)}
+            raise StepError(FailureCode.INVALID_OUTPUT, message, retryable=False, details=details) from None

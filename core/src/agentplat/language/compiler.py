@@ -5,18 +5,20 @@ from __future__ import annotations
 import hashlib
 import json
 
-from agentplat.domain.json import JsonObject
-from agentplat.domain.workflow import Workflow
+from agentplat.domain.json import JsonObject, JsonValue
+from agentplat.domain.tree import build
+from agentplat.domain.workflow import Block, Workflow
 from agentplat.language.diagnostics import Diagnostics
 from agentplat.language.nodes import Node
+from agentplat.language.options import told_of_steps
+from agentplat.language.parts import NormalForm, read_defaults
 from agentplat.language.references import check_template
 from agentplat.language.schema import read_input
-from agentplat.language.steps import BLOCK_KEYS, LATER_KEYS, Names, NormalForm, Reader, read_defaults
-from agentplat.language.tree import build
-from agentplat.language.yaml import Document
+from agentplat.language.steps import STEP_KEYS, Names, Reader
+from agentplat.language.yaml import Document, load
 
-WORKFLOW_KEYS = BLOCK_KEYS | {"name", "description", "version", "input", "defaults", "budget", "output", "replaces"}
-LATER_WORKFLOW_KEYS = LATER_KEYS | {"schedule"}
+WORKFLOW_KEYS = frozenset({"name", "description", "version", "input", "defaults", "budget", "output", "replaces"})
+"""Of the workflow itself, which is a block besides."""
 
 
 def compile_document(document: Document, names: Names) -> Workflow:
@@ -24,12 +26,30 @@ def compile_document(document: Document, names: Names) -> Workflow:
     return build(_normal_form(document, names))
 
 
-def normalise(document: Document) -> JsonObject:
+def normalise(document: Document, names: Names | None = None) -> JsonObject:
     """The document in the form that identifies it: defaults written out, one way to say each thing.
 
-    Names are not held against what is installed. Raises WorkflowInvalid with every other fault.
+    Without `names` they are not held against what is installed, and options of strategies have to stand under
+    `options`. Raises WorkflowInvalid with every other fault.
     """
-    return _normal_form(document, None)
+    return _normal_form(document, names)
+
+
+def compile_steps(steps: JsonValue, block: Block, names: Names) -> list[JsonObject]:
+    """The normal forms of steps that are written as in a document, and that `block` gets besides those that it has.
+
+    Raises WorkflowInvalid with every fault; its places are those in the steps' JSON text.
+    """
+    document = load(json.dumps({"steps": steps}, indent=1, ensure_ascii=False), "plan")
+    diagnostics = Diagnostics(document.file)
+    node = Node(document, diagnostics, (), document.value)["steps"]
+    items = node.list()
+    if not items:
+        node.refuse("no_steps", "a plan is a list of at least one step")
+    around = told_of_steps(names.strategy(block.strategy), STEP_KEYS)
+    read, _ = Reader(names, read_defaults(node["defaults"])).steps(items or [], around, block.names)
+    diagnostics.raise_found()
+    return [form for form in read if isinstance(form, dict)]
 
 
 def definition_hash(normalised: JsonObject) -> str:
@@ -42,7 +62,7 @@ def _normal_form(document: Document, names: Names | None) -> NormalForm:
     diagnostics = Diagnostics(document.file)
     node = Node(document, diagnostics, (), document.value)
     form: NormalForm = {}
-    if node.keys(WORKFLOW_KEYS, LATER_WORKFLOW_KEYS):
+    if node.is_map():
         form = _read(node, names)
     diagnostics.raise_found()
     return form
@@ -64,7 +84,7 @@ def _read(node: Node, names: Names | None) -> NormalForm:
         "output": node["output"].value,
     }
     form |= {key: value for key, value in said.items() if value is not None}
-    form |= Reader(names, read_defaults(node["defaults"])).block(node)
+    form |= Reader(names, read_defaults(node["defaults"])).block(node, more=WORKFLOW_KEYS)
     check_template(node["output"], _step_names(form))
     return form
 

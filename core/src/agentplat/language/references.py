@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from agentplat.language.diagnostics import Mark
 from agentplat.language.expressions import MAX_COMPUTED, fault_of
@@ -61,6 +61,57 @@ def refuse_expressions(node: Node) -> None:
         _refuse(node, node.value.index(OPEN), "expression", "expressions are not evaluated here", "write the value")
     for child in node.items():
         refuse_expressions(child)
+
+
+def check_needs(
+    items: Sequence[Node], names: Sequence[str], others: Collection[str], *, in_order: bool = False
+) -> None:
+    """Report `needs` of what is not there, of each other, and, where steps go in order, of what comes later."""
+    places: dict[str, list[tuple[str, Node]]] = {}
+    for item, name in zip(items, names, strict=True):
+        needs = item["needs"]
+        found = needs.items() if isinstance(needs.value, list) else [needs]
+        places[name] = [(place.value, place) for place in found if isinstance(place.value, str)]
+    for number, name in enumerate(names):
+        for needed, place in places[name]:
+            if needed not in places and needed not in others:
+                hint = place.diagnostics.nearest(needed, {*places, *others})
+                place.refuse("unknown_step", f"there is no step `{needed}` in this block", hint)
+            elif in_order and needed in names[number + 1 :]:
+                text = f"`{name}` comes before `{needed}`, which it needs, and this strategy takes steps in their order"
+                place.refuse("unreachable_step", text, "put it first, or use `strategy: dag`")
+    for cycle in _cycles({name: [needed for needed, _ in found if needed in places] for name, found in places.items()}):
+        place = next(place for needed, place in places[cycle[0]] if needed == cycle[1])
+        text = f"these steps wait for each other: {' -> '.join(cycle)}"
+        place.refuse("cycle", text, "none of them could ever start; take one `needs` away")
+
+
+def _cycles(needs: Mapping[str, Sequence[str]]) -> Iterator[list[str]]:
+    """The rings in `needs`, one for each knot of them; the last step of a ring is its first one again."""
+    done: set[str] = set()
+    for start in needs:
+        trail: list[str] = []
+        on_trail: dict[str, int] = {}
+        stack = [(start, iter(needs[start]))] if start not in done else []
+        if stack:
+            on_trail[start] = 0
+            trail.append(start)
+        while stack:
+            name, rest = stack[-1]
+            following = next(rest, None)
+            if following is None:
+                stack.pop()
+                trail.pop()
+                del on_trail[name]
+                done.add(name)
+            elif following in on_trail:
+                yield [*trail[on_trail[following] :], following]
+                done.update(trail)
+                break
+            elif following not in done:
+                on_trail[following] = len(trail)
+                trail.append(following)
+                stack.append((following, iter(needs[following])))
 
 
 def _check_text(node: Node, text: str, steps: Collection[str] | None) -> None:

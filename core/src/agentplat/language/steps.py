@@ -6,12 +6,12 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Protocol
 
-from agentplat.domain.failure import FailureCode
+from agentplat.contracts.specs import StrategySpec
 from agentplat.domain.json import JsonValue
-from agentplat.domain.retry import DEFAULT_RETRY, RetryPolicy
-from agentplat.domain.workflow import DEFAULT_STEP_TIMEOUT
-from agentplat.language.nodes import Node, seconds_of
-from agentplat.language.references import check_condition, check_template, refuse_expressions
+from agentplat.language.nodes import Node
+from agentplat.language.options import Told, told_of, told_of_steps
+from agentplat.language.parts import Defaults, NormalForm, condition, read_retry
+from agentplat.language.references import check_condition, check_needs, check_template
 
 
 class Names(Protocol):
@@ -22,6 +22,8 @@ class Names(Protocol):
     def tools(self) -> Collection[str]: ...
 
     def strategies(self) -> Collection[str]: ...
+
+    def strategy(self, name: str) -> StrategySpec | None: ...
 
     def checks(self) -> Collection[str]: ...
 
@@ -34,76 +36,16 @@ MAX_ITERATIONS = 100
 BODIES = ("agent", "agent_type", "tool", "wait", "steps")
 _BLOCK = "strategy coordination_type max_iterations convergence_check quality_threshold until options steps"
 _LATER_BODIES = "workflow approval emit"
-_LATER = "foreach max_parallel needs join queue concurrency compensate catch finally model on"
+_LATER = "foreach max_parallel queue concurrency compensate catch finally model schedule"
 BLOCK_KEYS = frozenset(_BLOCK.split())
-COMMON_KEYS = frozenset({"name", "description", "when"})
+COMMON_KEYS = frozenset({"name", "description", "when", "needs"})
 LATER_BODIES = frozenset(_LATER_BODIES.split())
 LATER_KEYS = LATER_BODIES | frozenset(_LATER.split())
-RETRY_KEYS = frozenset({"max_attempts", "backoff", "initial", "max", "on"})
-BACKOFFS = ("exponential", "linear", "constant")
-FAILURES = frozenset({"retryable", "permanent", *(code.value for code in FailureCode)})
-
-NormalForm = dict[str, JsonValue]
-
-
-@dataclass(frozen=True, slots=True)
-class Defaults:
-    """What a step gets that does not say otherwise."""
-
-    timeout: float | None
-    retry: NormalForm
-
-
-def _normal_retry(policy: RetryPolicy) -> NormalForm:
-    return {
-        "max_attempts": policy.max_attempts,
-        "backoff": policy.backoff,
-        "initial": seconds_of(policy.initial.total_seconds()),
-        "max": seconds_of(policy.max.total_seconds()),
-        "on": sorted(policy.on),
-    }
-
-
-def read_defaults(node: Node) -> Defaults:
-    """What a workflow's `defaults` say, over what is usual. Faults are reported."""
-    if node.value is not None:
-        node.keys({"timeout", "retry"}, {"model"})
-    timeout = node["timeout"].duration()
-    return Defaults(
-        timeout=timeout if timeout is not None else seconds_of(DEFAULT_STEP_TIMEOUT.total_seconds()),
-        retry=_read_retry(node["retry"], _normal_retry(DEFAULT_RETRY)),
-    )
-
-
-def _read_retry(node: Node, default: NormalForm) -> NormalForm:
-    if node.value is None or not node.keys(RETRY_KEYS):
-        return default
-    given: NormalForm = {
-        "max_attempts": node["max_attempts"].number(1, 100, whole=True),
-        "backoff": node["backoff"].known("backoff", BACKOFFS),
-        "initial": node["initial"].duration(),
-        "max": node["max"].duration(),
-        "on": _read_failures(node["on"]),
-    }
-    retry = default | {key: value for key, value in given.items() if value is not None}
-    first, longest = retry["initial"], retry["max"]
-    assert isinstance(first, int | float)
-    assert isinstance(longest, int | float)
-    if first > longest:
-        if given["max"] is not None:
-            node["max"].refuse("out_of_range", f"`max` is shorter than `initial`, which is {first:g} s")
-        retry["max"] = first
-    return retry
-
-
-def _read_failures(node: Node) -> JsonValue:
-    if isinstance(node.value, str):
-        code = node.known("failure", FAILURES)
-        return None if code is None else [code]
-    items = node.list()
-    if items is None:
-        return None
-    return sorted({code for item in items if (code := item.known("failure", FAILURES)) is not None})
+STEP_KEYS = COMMON_KEYS | BLOCK_KEYS | LATER_KEYS | {*BODIES, "input", "retry", "timeout"}
+"""What an option of a strategy cannot be called, when it is to stand beside these."""
+IN_ORDER = ("sequential", "iterative_refinement")
+"""Strategies that take their steps as they stand, so that none can wait for a later one."""
+ANYTHING = Told()
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,24 +55,43 @@ class Reader:
     names: Names | None
     defaults: Defaults
 
-    def block(self, node: Node) -> NormalForm:
-        """The block's own part of the normal form: its strategy, and its steps."""
-        form: NormalForm = {"strategy": self._strategy(node), **self._convergence(node)}
-        options = self._options(node)
+    def block(self, node: Node, around: Told = ANYTHING, more: Collection[str] = ()) -> NormalForm:
+        """The block's own part of the normal form: its strategy, and its steps.
+
+        `more` are keys that it may have besides those of a block; `around` is what the strategy around it takes.
+        """
+        strategy = self._strategy(node)
+        spec = None if self.names is None else self.names.strategy(strategy)
+        own = told_of(spec, STEP_KEYS | around.keys)
+        _refuse_keys(node, {*BLOCK_KEYS, *own.keys, *more})
+        form: NormalForm = {"strategy": strategy, **self._convergence(node)}
+        options = self._options(node, own, lenient="convergence_check" in form)
         if options:
             form["options"] = options
         items = node["steps"].list()
         if not items:
             node["steps"].refuse("no_steps", "a block needs `steps`, a list of at least one step")
+            own.check_expressions(node, None)
             return form
-        steps = [self.step(item) for item in items]
-        siblings = _names_of(items, steps)
+        steps, siblings = self.steps(items, told_of_steps(spec, STEP_KEYS), in_order=strategy in IN_ORDER)
+        check_condition(node["until"], siblings)
+        own.check_expressions(node, siblings)
+        form["steps"] = steps
+        return form
+
+    def steps(
+        self, items: list[Node], around: Told = ANYTHING, others: Collection[str] = (), *, in_order: bool = False
+    ) -> tuple[list[JsonValue], frozenset[str] | None]:
+        """The normal forms of a block's steps, and all their names if they can be read. `others` are there already."""
+        steps = [self.step(item, around) for item in items]
+        siblings = _names_of(items, steps, others)
         for item in items:
             check_condition(item["when"], siblings)
             check_template(item["input"], siblings)
-        check_condition(node["until"], siblings)
-        form["steps"] = steps
-        return form
+            around.check_expressions(item, siblings, from_map="steps" not in item)
+        if siblings is not None:
+            check_needs(items, [str(step["name"]) for step in steps], others, in_order=in_order)
+        return [*steps], siblings
 
     def _strategy(self, node: Node) -> str:
         given = [key for key in ("strategy", "coordination_type") if key in node]
@@ -154,13 +115,8 @@ class Reader:
         form["max_iterations"] = most if most is not None else DEFAULT_ITERATIONS if form else 1
         return form
 
-    def _options(self, node: Node) -> NormalForm:
-        options = node["options"]
-        given: NormalForm = {}
-        if options.value is not None and options.is_map():
-            refuse_expressions(options)
-            assert isinstance(options.value, dict)
-            given = dict(options.value)
+    def _options(self, node: Node, own: Told, *, lenient: bool) -> NormalForm:
+        given = own.read(node, lenient=lenient)
         threshold = node["quality_threshold"].number(0, 1)
         if threshold is not None:
             if "quality_threshold" in given:
@@ -168,26 +124,30 @@ class Reader:
             given["quality_threshold"] = threshold
         return given
 
-    def step(self, node: Node) -> NormalForm:
+    def step(self, node: Node, around: Told = ANYTHING) -> NormalForm:
         """A step, or a nested block."""
         if not isinstance(node.value, dict):
             node.refuse("wrong_type", "a step has to be a map: `- agent: research`")
             return {}
         bodies = [key for key in BODIES if key in node]
         if len(bodies) != 1:
-            node.keys({*COMMON_KEYS, *BODIES, *BLOCK_KEYS, "input", "retry", "timeout"}, LATER_KEYS)
+            node.keys({*COMMON_KEYS, *BODIES, *BLOCK_KEYS, *around.keys, "input", "retry", "timeout"}, LATER_KEYS)
             _refuse_bodies(node, bodies)
             return _common(node, None)
         match bodies[0]:
             case "steps":
-                return self._nested(node)
+                told = around.read(node, from_map=False)
+                form = _named(node) | _input(node) | self.block(node, around, {*COMMON_KEYS, *around.keys, "input"})
             case "wait":
-                return self._wait(node)
+                told = around.read(node)
+                form = self._wait(node, around)
             case key:
-                return self._call(node, key)
+                told = around.read(node)
+                form = self._call(node, key, around)
+        return form | {"step_options": told} if told else form
 
-    def _call(self, node: Node, key: str) -> NormalForm:
-        _refuse_keys(node, {*COMMON_KEYS, key, "input", "retry", "timeout"})
+    def _call(self, node: Node, key: str, around: Told) -> NormalForm:
+        _refuse_keys(node, {*COMMON_KEYS, key, "input", "retry", "timeout", "options", *around.keys})
         kind = "tool" if key == "tool" else "agent"
         known = None
         if self.names is not None:
@@ -199,12 +159,12 @@ class Reader:
         form = _common(node, target) | {
             kind: target,
             "timeout": timeout if timeout is not None else self.defaults.timeout,
-            "retry": _read_retry(node["retry"], self.defaults.retry),
+            "retry": read_retry(node["retry"], self.defaults.retry),
         }
         return form | _input(node)
 
-    def _wait(self, node: Node) -> NormalForm:
-        _refuse_keys(node, {*COMMON_KEYS, "wait"})
+    def _wait(self, node: Node, around: Told) -> NormalForm:
+        _refuse_keys(node, {*COMMON_KEYS, "wait", "options", *around.keys})
         wait = node["wait"]
         form = _named(node)
         if not wait.keys({"duration", "signal", "timeout"}):
@@ -219,17 +179,6 @@ class Reader:
             "timeout": wait["timeout"].duration(),
         }
         return form | {"wait": {key: value for key, value in parts.items() if value is not None}}
-
-    def _nested(self, node: Node) -> NormalForm:
-        _refuse_keys(node, {*COMMON_KEYS, *BLOCK_KEYS, "input"})
-        return _named(node) | _input(node) | self.block(node)
-
-
-def condition(node: Node) -> str | None:
-    """An expression as text; `true` and `false` may stand as they are."""
-    if isinstance(node.value, bool):
-        return str(node.value).lower()
-    return node.text()
 
 
 def _named(node: Node) -> NormalForm:
@@ -246,7 +195,17 @@ def _common(node: Node, target: str | None) -> NormalForm:
         form["description"] = description
     if when is not None:
         form["when"] = when
+    needs = _needs(node["needs"])
+    if needs:
+        form["needs"] = needs
     return form
+
+
+def _needs(node: Node) -> list[JsonValue]:
+    if isinstance(node.value, str):
+        return [node.value]
+    names = [name for item in node.list() or [] if (name := item.name()) is not None]
+    return [*dict.fromkeys(names)]
 
 
 def _input(node: Node) -> NormalForm:
@@ -276,9 +235,9 @@ def _refuse_keys(node: Node, known: Collection[str]) -> None:
     node.keys({*known, *BLOCK_KEYS, "retry", "timeout", "input"}, LATER_KEYS)
 
 
-def _names_of(items: list[Node], steps: list[NormalForm]) -> frozenset[str] | None:
+def _names_of(items: list[Node], steps: list[NormalForm], others: Collection[str]) -> frozenset[str] | None:
     """The names of the block's steps, each once; None when some could not be read."""
-    names: set[str] = set()
+    names = set(others)
     for item, step in zip(items, steps, strict=True):
         name = step.get("name")
         if not isinstance(name, str) or not name:
@@ -287,4 +246,4 @@ def _names_of(items: list[Node], steps: list[NormalForm]) -> frozenset[str] | No
             text = f"another step of this block is called `{name}`"
             item["name"].refuse("duplicate_step", text, "give it another `name`")
         names.add(name)
-    return frozenset(names) if len(names) == len(steps) else None
+    return frozenset(names) if len(names) == len(steps) + len(others) else None

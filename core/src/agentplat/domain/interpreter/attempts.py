@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from agentplat.domain.commands import Command, ScheduleRetry, SettleStep, StartStep
+from agentplat.domain.commands import Command, GiveUp, ScheduleRetry, SettleStep, StartStep
 from agentplat.domain.failure import Failure, FailureCode
 from agentplat.domain.ids import StepPath
 from agentplat.domain.retry import delay_after, least_delay
@@ -27,20 +27,18 @@ def retry_of(state: State, execution: Execution) -> ScheduleRetry | None:
 
 
 def try_again(state: State, path: StepPath) -> Iterable[Command]:
-    """What follows for the execution at `path` from what happened to it; nothing for what goes on by itself."""
+    """What follows for what is at `path`, in a block that goes on; nothing for what goes on by itself."""
     execution = state.executions.get(path)
-    if execution is None or execution.phase is Phase.RUNNING:  # a nested block, or what goes on by itself
-        return ()
-    return _taken_up(state, execution)
+    if execution is None:
+        return (GiveUp(path=path),) if state.blocks[path].phase is Phase.FAILED else ()
+    return () if execution.phase is Phase.RUNNING else _taken_up(state, execution)
 
 
 def _taken_up(state: State, execution: Execution) -> Iterator[Command]:
     path = execution.path
     match execution.phase:
         case Phase.FAILED:
-            retry = retry_of(state, execution)
-            if retry is not None:
-                yield retry
+            yield retry_of(state, execution) or GiveUp(path=path)
         case Phase.INTERRUPTED:
             yield _start_attempt(state, execution)
         case Phase.BACKING_OFF if execution.fired:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import assert_never
 
-from agentplat.domain.commands import Command, FailBlock, FinishBlock, StopBlock
+from agentplat.domain.commands import Command, ExpandBlock, FailBlock, FinishBlock, StopBlock
 from agentplat.domain.errors import StepError
 from agentplat.domain.failure import Failure, FailureCode
 from agentplat.domain.interpreter.rules import Rules, scope_of
 from agentplat.domain.interpreter.starting import start
-from agentplat.domain.json import JsonValue, storable_text
+from agentplat.domain.json import JsonObject, JsonValue, storable_text
 from agentplat.domain.state import BlockState, Phase, State
-from agentplat.domain.strategy import BlockView, Decision, Fail, Finish, Start, Wait, checked
+from agentplat.domain.strategy import BlockView, Decision, Expand, Fail, Finish, Start, Wait, checked
 from agentplat.domain.workflow import SINGLE, Block
 
 MAX_EXECUTIONS = 1_000
@@ -35,29 +36,52 @@ def consult(state: State, block: BlockState, node: Block, rules: Rules) -> Itera
             yield FinishBlock(path=block.path, output=decision.output)
         case Fail():
             yield FailBlock(path=block.path, failure=decision.failure)
-        case Start() | Wait() if closing:
+        case Start() | Wait() | _Plan() if closing:
             yield _fail(block, f"strategy {node.strategy!r} finished its block and then asked for more")
         case Wait():
             if not block.open:
                 yield _fail(block, f"strategy {node.strategy!r} waits, but nothing of its block is under way")
         case Start():
             yield from start(state, block, node, decision, rules)
+        case _Plan():
+            yield ExpandBlock(path=block.path, steps=decision.steps)
         case _:
             assert_never(decision)
 
 
-def _ask_safely(state: State, block: BlockState, node: Block, rules: Rules) -> Decision:
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """An Expand whose steps the compiler has taken."""
+
+    steps: Sequence[JsonObject]
+
+
+def _ask_safely(state: State, block: BlockState, node: Block, rules: Rules) -> Start | Wait | _Plan | Finish | Fail:
     try:
         try:
             decision = checked(_ask(state, block, node, rules), node)
+            if isinstance(decision, Expand):
+                return _plan(block, node, decision, rules)
         except StepError as error:
             decision = checked(Fail(error.failure.message, error.failure.code, error.failure.details), node)
     # A strategy is foreign code: whatever it raises fails its block, and nothing else.
     except Exception as error:  # noqa: BLE001
         return Fail(f"strategy {node.strategy!r} failed: {_words_of(error)}")
+    assert not isinstance(decision, Expand)
     if isinstance(decision, Start) and len(block.children) + len(decision.steps) > MAX_EXECUTIONS:
         return Fail(f"strategy {node.strategy!r} wants more than {MAX_EXECUTIONS} executions in one block")
     return decision
+
+
+def _plan(block: BlockState, node: Block, decision: Expand, rules: Rules) -> _Plan | Fail:
+    if block.expansions >= node.max_iterations:
+        most = node.max_iterations
+        return Fail(f"strategy {node.strategy!r} plans again, and `max_iterations` of its block is {most}")
+    steps = rules.validate_steps(decision.steps, node)
+    if len(node.steps) + len(steps) > MAX_EXECUTIONS:
+        message = f"strategy {node.strategy!r} plans more than {MAX_EXECUTIONS} steps in one block"
+        return Fail(message, FailureCode.INVALID_OUTPUT)
+    return _Plan(steps)
 
 
 def _words_of(error: Exception) -> str:
@@ -92,5 +116,9 @@ def _ask(state: State, block: BlockState, node: Block, rules: Rules) -> Decision
         max_iterations=node.max_iterations,
         options=node.options,
         converged=converged,
+        needs=node.needed,
+        step_options=node.told,
+        planned=block.planned,
+        evaluate=lambda template: rules.evaluate(template, scope_of(state, block)),
     )
     return rules.strategy(node.strategy).decide(view)

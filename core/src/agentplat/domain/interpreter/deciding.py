@@ -13,8 +13,10 @@ from agentplat.domain.commands import (
     CancelBlock,
     CancelStep,
     Command,
+    ExpandBlock,
     FailBlock,
     FinishTask,
+    GiveUp,
     RefuseStep,
     ScheduleRetry,
     SettleStep,
@@ -62,7 +64,7 @@ def decide(state: State, rules: Rules) -> tuple[Command, ...]:
     return ending or refused or commands
 
 
-_Beginning = StartBlock | StartStep | StartWait | SkipStep | ScheduleRetry
+_Beginning = StartBlock | StartStep | StartWait | SkipStep | ScheduleRetry | GiveUp | ExpandBlock
 
 
 def _finish(state: State, root: BlockState, rules: Rules) -> FinishTask:
@@ -96,8 +98,8 @@ def _finish_stopped(state: State) -> FinishTask:
 
 def _decide_block(state: State, block: BlockState, rules: Rules) -> Iterable[Command]:
     closing = block.phase is Phase.CANCELLING
-    own_failure = _failure_of(state, block) if block.failed and not closing else None
-    if own_failure is not None or _surroundings_stop(state, block.path):
+    own_failure = _failure_of(state, block, rules) if block.failed and not closing else None
+    if own_failure is not None or _surroundings_stop(state, block.path, rules):
         return _wind_down(state, block, own_failure)
     if closing and block.open:
         return _cancel(state, block)
@@ -121,8 +123,10 @@ def _is_eager(block: BlockState, node: Block, rules: Rules) -> bool:
         return False
 
 
-def _failure_of(state: State, block: BlockState) -> Failure | None:
+def _failure_of(state: State, block: BlockState, rules: Rules) -> Failure | None:
     """Why the block fails: by the first child that failed for good. What fails while that ends it changes nothing."""
+    if _sees_failures(block_node(state, block.path), rules):
+        return None
     for path in block.failed:
         execution = state.executions.get(path)
         if execution is None:
@@ -132,7 +136,17 @@ def _failure_of(state: State, block: BlockState) -> Failure | None:
     return None
 
 
-def _surroundings_stop(state: State, path: StepPath) -> bool:
+def _sees_failures(node: Block, rules: Rules) -> bool:
+    if node.strategy == SINGLE:
+        return False
+    try:
+        return bool(rules.strategy(node.strategy).sees_failures)
+    # As above.
+    except Exception:  # noqa: BLE001
+        return False
+
+
+def _surroundings_stop(state: State, path: StepPath, rules: Rules) -> bool:
     if state.stop is not None:
         return True
     while path:
@@ -140,7 +154,7 @@ def _surroundings_stop(state: State, path: StepPath) -> bool:
         around = state.blocks.get(path)
         if around is None:
             continue
-        if around.phase is Phase.CANCELLING or _failure_of(state, around) is not None:
+        if around.phase is Phase.CANCELLING or (around.failed and _failure_of(state, around, rules) is not None):
             return True
     return False
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from agentplat.domain.ids import StepPath
-from agentplat.domain.json import JsonValue
+from agentplat.domain.json import JsonObject, JsonValue
 from agentplat.domain.state import BlockState, State
 from agentplat.domain.strategy import Strategy
 from agentplat.domain.workflow import Block
@@ -27,6 +27,9 @@ class Rules(Protocol):
 
     def check(self, name: str, output: JsonValue, options: Mapping[str, JsonValue]) -> bool:
         """Whether the convergence check of that name is satisfied by `output`."""
+
+    def validate_steps(self, steps: JsonValue, block: Block) -> Sequence[JsonObject]:
+        """The normal form of steps that are added to `block`. Raises StepError, with every fault in its details."""
 
 
 def scope_of(state: State, block: BlockState) -> dict[str, JsonValue]:

@@ -8,6 +8,7 @@ from typing import Any, assert_never
 
 from agentplat.domain.events import (
     BlockCancelled,
+    BlockExpanded,
     BlockFailed,
     BlockFinished,
     BlockStarted,
@@ -21,6 +22,7 @@ from agentplat.domain.events import (
     StepCancelled,
     StepCancelRequested,
     StepFailed,
+    StepGivenUp,
     StepRefused,
     StepReopened,
     StepReused,
@@ -34,9 +36,11 @@ from agentplat.domain.events import (
     WaitStarted,
 )
 from agentplat.domain.failure import Failure, FailureCode
-from agentplat.domain.state.sums import put, put_block
+from agentplat.domain.state.sums import put, put_block, settled
 from agentplat.domain.state.values import BlockState, Execution, News, Phase, State, replace
+from agentplat.domain.tree import build_steps
 from agentplat.domain.usage import NO_USAGE
+from agentplat.domain.workflow import Block
 
 
 def evolve(state: State, event: Event, at: datetime | None = None) -> State:
@@ -145,6 +149,27 @@ def _close_block(
             assert_never(event)
 
 
+def _expand(state: State, event: BlockExpanded, at: datetime | None) -> News:  # noqa: ARG001
+    block = state.blocks.get(event.path)
+    node = state.node(event.path) if block is not None and block.phase.is_open else None
+    if block is None or not isinstance(node, Block):
+        return {}
+    steps = build_steps(event.steps)
+    planned = (*block.planned, *(step.name for step in steps))
+    news = {"node": node.with_steps(steps), "planned": planned, "expansions": block.expansions + 1}
+    return {**put_block(state, replace(block, news)), "is_as_written": False}
+
+
+def _give_up(state: State, event: StepGivenUp, at: datetime | None) -> News:  # noqa: ARG001
+    child = state.executions.get(event.path) or state.blocks.get(event.path)
+    parent = state.blocks.get(event.path.parent) if event.path else None
+    if child is None or parent is None or event.path not in parent.failed:
+        return {}
+    left = tuple(path for path in parent.failed if path != event.path)
+    news = {"failed": left, **settled(parent, child, "failed")}
+    return {"blocks": {**state.blocks, parent.path: replace(parent, news)}}
+
+
 # --- how an execution begins
 
 
@@ -250,6 +275,8 @@ _EVOLVE: Mapping[type[Event], Callable[[State, Any, datetime | None], News]] = {
     StepReused: _reuse,
     StepReopened: _reopen,
     BlockStarted: _open_block,
+    BlockExpanded: _expand,
+    StepGivenUp: _give_up,
     **dict.fromkeys([BlockFinished, BlockFailed, BlockStopping, BlockCancelled], _close_block),
     **dict.fromkeys([StepStarted, StepSkipped, StepRefused, WaitStarted], _begin),
     **dict.fromkeys([StepCancelRequested, RetryScheduled, TimerFired], _go_on),

@@ -35,7 +35,7 @@ def _told(
     parent = blocks.get(path.parent) if path and before is not after else None
     if parent is None:
         return blocks
-    step, number = path[-1]
+    step = path.step
     news: News = {}
     if before is None:
         news["children"] = (*parent.children, path)
@@ -46,13 +46,22 @@ def _told(
     elif path in parent.open:
         news["open"] = {other: None for other in parent.open if other != path} if len(parent.open) > 1 else {}
     if after is Phase.SUCCEEDED or after is Phase.SKIPPED:
-        status: Literal["succeeded", "skipped"] = "skipped" if after is Phase.SKIPPED else "succeeded"
-        result = Settled(step=step, number=number, status=status, output=child.output)
-        latest = {"output": child.output, "status": status, "iteration": number}
-        news["settled"] = (*parent.settled, path)
-        news["results"] = (*parent.results, result)
-        news["latest"] = {**parent.latest, step: latest}
-        news["iteration"] = max(parent.iteration, number)
+        news |= settled(parent, child, "skipped" if after is Phase.SKIPPED else "succeeded")
     elif after is Phase.FAILED:
         news["failed"] = (*(earlier for earlier in parent.failed if earlier != path), path)
     return {**blocks, parent.path: replace(parent, news)} if news else blocks
+
+
+def settled(
+    parent: BlockState, child: Execution | BlockState, status: Literal["succeeded", "skipped", "failed"]
+) -> News:
+    """What the block around `child` gets to know when that has settled."""
+    step, number = child.path[-1]
+    result = Settled(step=step, number=number, status=status, output=child.output, failure=child.failure)
+    latest = {"output": child.output, "status": status, "iteration": number}
+    return {
+        "settled": (*parent.settled, child.path),
+        "results": (*parent.results, result),
+        "latest": {**parent.latest, step: latest},
+        "iteration": max(parent.iteration, number),
+    }

@@ -79,6 +79,9 @@ class BlockState:
     latest: Mapping[str, JsonObject] = field(default_factory=dict)  # the last of each step, as expressions see them
     iteration: int = 1  # the highest number that settled
     failed: tuple[StepPath, ...] = ()  # in the order in which they last failed
+    node: Block | None = None  # the document's block with the steps that its strategy added; None: it added none
+    planned: tuple[str, ...] = ()  # the names of these
+    expansions: int = 0
     output: JsonValue = None
     failure: Failure | None = None
 
@@ -100,6 +103,7 @@ class State:
     task: JsonObject = field(default_factory=dict)  # itself, as expressions see it
     usage: Usage = NO_USAGE  # of all executions
     bodies: int = 0  # so many run
+    is_as_written: bool = True  # no block was expanded
 
     @property
     def is_under_way(self) -> bool:
@@ -109,11 +113,17 @@ class State:
     def node(self, path: StepPath) -> Step | Block:
         """What the document says of the step that `path` is an execution of."""
         node: Step | Block = self.workflow.root
-        for name, _ in path:
+        for depth, (name, _) in enumerate(path):
+            if not self.is_as_written:
+                node = self._expanded(StepPath(path[:depth])) or node
             if not isinstance(node, Block):
                 raise KeyError(f"{path} leads through a step that has no steps")
             node = node.step(name)
-        return node
+        return node if self.is_as_written else self._expanded(path) or node
+
+    def _expanded(self, path: StepPath) -> Block | None:
+        block = self.blocks.get(path)
+        return block.node if block is not None else None
 
 
 News: TypeAlias = dict[str, Any]

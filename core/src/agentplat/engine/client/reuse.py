@@ -21,6 +21,7 @@ from agentplat.domain.events import (
     Event,
     Recorded,
     SignalReceived,
+    StepGivenUp,
     StepReopened,
     StepReused,
     WaitStarted,
@@ -92,6 +93,7 @@ class _Order:
                 self.ended[path] = recorded.seq
         for path in [path for path in self.ended if _child(source, path).phase.is_open]:
             del self.ended[path]
+        self.given_up = {recorded.event.path for recorded in journal if isinstance(recorded.event, StepGivenUp)}
         self.undecided = {path for path in self.started if any(self._follows(path, cut) for cut in self.cuts)}
 
     def known_until(self, block: StepPath) -> int | None:
@@ -120,6 +122,8 @@ class _Fates:
     def __init__(self, source: State, edits: Edits, order: _Order, newest: Workflow | None) -> None:
         self.source = source
         self.edits = edits
+        # A retry tries again what a strategy went on without; a fork goes on from elsewhere, with what was known then.
+        self._given_up = order.given_up if order.cuts else set()
         self._undecided = set(order.undecided)
         around = {path.parent for path in (*order.undecided, *order.cuts)}
         self._reopened = {StepPath(path[:depth]) for path in around for depth in range(len(path) + 1)}
@@ -148,7 +152,7 @@ class _Fates:
 
     def _stands(self, path: StepPath) -> bool:
         """Whether it is over for good: it succeeded, or something around it did, in spite of it."""
-        if _child(self.source, path).phase in _STANDING:
+        if _child(self.source, path).phase in _STANDING or path in self._given_up:
             return True
         around = (StepPath(path[:depth]) for depth in reversed(range(len(path))))
         for block in around:
@@ -199,6 +203,8 @@ def _events(source: State, journal: Sequence[Recorded], order: _Order, fates: _F
                 yield _reopened(source, execution, fates.edits)
             elif fate in ("kept", "edited") and recorded.seq == order.ended.get(path, order.started[path]):
                 yield _reused(execution, fate, fates.edits)
+                if fate == "kept" and isinstance(event, StepGivenUp):
+                    yield event
 
 
 def _of_block(recorded: Recorded, path: StepPath, order: _Order, fates: _Fates) -> Iterator[Event]:

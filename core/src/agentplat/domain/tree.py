@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -26,40 +26,43 @@ def build(normalised: JsonObject) -> Workflow:
     )
 
 
+def build_steps(forms: Sequence[JsonObject]) -> tuple[Step | Block, ...]:
+    """The steps of such a form."""
+    return tuple(_node(form) for form in forms)
+
+
+def _node(form: Mapping[str, Any]) -> Step | Block:
+    return _block(form) if "steps" in form else _step(form)
+
+
 def _block(form: Mapping[str, Any]) -> Block:
     return Block(
-        name=form["name"],
-        description=form.get("description", ""),
+        **_common(form),
         strategy=form["strategy"],
-        steps=tuple(_block(step) if "steps" in step else _step(step) for step in form["steps"]),
+        steps=build_steps(form["steps"]),
         max_iterations=form["max_iterations"],
         convergence_check=form.get("convergence_check"),
         until=form.get("until"),
         options=form.get("options", {}),
-        input=form.get("input"),
-        when=form.get("when"),
     )
 
 
 def _step(form: Mapping[str, Any]) -> Step:
-    step = Step(
-        name=form["name"],
-        body=_body(form),
-        input=form.get("input"),
-        when=form.get("when"),
-        description=form.get("description", ""),
-    )
-    if "wait" in form:
-        return step
-    return Step(
-        name=step.name,
-        body=step.body,
-        input=step.input,
-        when=step.when,
-        description=step.description,
-        retry=_retry(form["retry"]),
-        timeout=timedelta(seconds=form["timeout"]),
-    )
+    calls: dict[str, Any] = {}
+    if "wait" not in form:
+        calls = {"retry": _retry(form["retry"]), "timeout": timedelta(seconds=form["timeout"])}
+    return Step(body=_body(form), **_common(form), **calls)
+
+
+def _common(form: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "name": form["name"],
+        "description": form.get("description", ""),
+        "input": form.get("input"),
+        "when": form.get("when"),
+        "needs": tuple(form.get("needs", ())),
+        "step_options": form.get("step_options", {}),
+    }
 
 
 def _body(form: Mapping[str, Any]) -> Body:
