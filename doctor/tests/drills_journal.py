@@ -12,6 +12,7 @@ from .healthy import NOBODY
 
 # done: 1 submitted, 2 claimed, 3 block, 4 write started, 5 succeeded, 6 check started, 7 succeeded, 8 block, 9 finished
 # crashed: 4 write started, 5 claimed, 6 write started again, 7 succeeded, 8 block, 9 finished
+# forked: 2 history, 3 block, 4 write reused, 5 claimed, 6 check started, 7 succeeded, 8 block, 9 finished
 # error: 4 started, 5 failed, 6 retry, 7 claimed, 8 timer, 9 started, 10 failed, 11 block, 12 finished
 
 
@@ -197,6 +198,17 @@ def the_second_owner_answers_for_the_first(hand: Hand) -> None:
 @drill("start_after_success", "error")
 def tried_again_after_success(hand: Hand) -> None:
     hand.forge("error", 5, kind="step_succeeded")
+
+
+@drill("start_after_reuse", "forked")
+def what_was_taken_over_is_run(hand: Hand) -> None:
+    for seq in (6, 7):
+        hand.forge("forked", seq, path="write")
+
+
+@drill("reused_by_an_owner", "running")
+def an_owner_takes_something_over(hand: Hand) -> None:
+    hand.append("running", "step_reopened", path="check", execution_id=str(NOBODY), input=None)
 
 
 @drill("attempt_gap", "crashed")

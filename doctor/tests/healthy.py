@@ -31,9 +31,11 @@ from agentplat.domain.events import (
     BlockStarted,
     CancelRequested,
     Event,
+    HistoryReused,
     RetryScheduled,
     SignalReceived,
     StepFailed,
+    StepReused,
     StepStarted,
     StepSucceeded,
     TaskClaimed,
@@ -66,6 +68,7 @@ _NAMES = (
     "told",
     "sleeping",
     "listening",
+    "forked",
 )
 TASKS = {name: TaskId(UUID(f"01900000-0000-7000-8000-{number:012}")) for number, name in enumerate(_NAMES, 1)}
 WORKER = WorkerId(UUID("00000000-0000-4000-8000-000000000001"))
@@ -84,7 +87,7 @@ async def _filled(url: str) -> None:
     await store.open()
     try:
         await store.register_worker(_worker(WORKER), 24 * HOUR)
-        for history in (_done, _unpriced, _crashed, _error, _retried, _cancelled, _poisoned):
+        for history in (_done, _unpriced, _crashed, _error, _retried, _forked, _cancelled, _poisoned):
             await history(store)
         for situation in (_running, _told, _sleeping, _listening, _pending):
             await situation(store)
@@ -236,6 +239,25 @@ async def _retried(store: Store) -> None:
     received = SignalReceived(name="go", payload=None, key="signal:1")
     await owner.end(received, succeeded(), finished())
     assert told.id == item.id
+
+
+async def _forked(store: Store) -> None:
+    """A new task that goes on from a step of one that had ended."""
+    reused = StepReused(
+        path=WRITE,
+        execution_id=ExecutionId(uuid4()),
+        status="succeeded",
+        attempt=1,
+        try_number=1,
+        input={"a": 1},
+        output={"text": "written"},
+        failure=None,
+    )
+    taken = [HistoryReused(source=str(TASKS["done"]), source_seq=9), BlockStarted(path=ROOT, input=None), reused]
+    await _submitted(store, "forked", forked_from=TASKS["done"], history=taken)
+    owner = await _claimed(store, "forked", seq=1 + len(taken))
+    await owner.write(started(CHECK), under_way=True)
+    await owner.end(succeeded(CHECK), finished())
 
 
 async def _cancelled(store: Store) -> None:

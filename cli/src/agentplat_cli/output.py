@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.status import Status
 from rich.text import Text
 
-from agentplat import JournalView, TaskView
+from agentplat import JournalView, Reuse, TaskView
 
 _COLOURS = {"done": "green", "error": "red", "cancelled": "yellow", "running": "cyan", "waiting": "magenta"}
 _QUIET_EVENTS = frozenset({"task_claimed", "block_started", "block_finished"})
@@ -119,13 +119,32 @@ class Printer:
             self.say(Text(task.failure.code.value, style="red"), plain(task.failure.message))
         for step in task.steps:
             again = f", attempt {step.attempt}" if step.attempt > 1 else ""
-            self.say(plain(f"  {step.path}: {step.status.value}{again}"))
+            reused = ", reused" if step.reused else ""
+            self.say(plain(f"  {step.path}: {step.status.value}{again}{reused}"))
         if task.output is not None:
             self.say(plain(json.dumps(task.output, indent=2, ensure_ascii=False)))
         usage = task.usage
         self.say(
             plain(f"cost {cost_text(usage.cost)}, tokens {usage.input_tokens} in, {usage.output_tokens} out", "dim")
         )
+
+    def reuse(self, quote: Reuse) -> None:
+        """What a retry or fork would reuse, and what would run again."""
+        if self._json:
+            self.line(asdict(quote))
+            return
+        said = {
+            "reused": (quote.reused, "green"),
+            "given by hand": (quote.edited, "magenta"),
+            "again": (quote.again, "yellow"),
+            "decided anew": (quote.undecided, "dim"),
+        }
+        for word, (paths, style) in said.items():
+            for path in paths:
+                self.say(plain(f"{word}: {path}", style))
+        saved = quote.saved
+        tokens = f"tokens {saved.input_tokens} in, {saved.output_tokens} out"
+        self.say(plain(f"not used again: {cost_text(saved.cost)}, {tokens}", "dim"))
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[object]], empty: str) -> None:
         """Aligned columns; nothing is shortened, so that ids can be copied."""

@@ -26,6 +26,10 @@ def agentplat_commands() -> list[CommandSpec]:
             help="Submit a task, wait for it, and print what came of it.",
             target="agentplat_cli.run:run",
         ),
-        CommandSpec(name="tasks", help="List, show, cancel and retry tasks.", target="agentplat_cli.tasks:app"),
+        CommandSpec(
+            name="tasks",
+            help="List, show, signal, cancel, retry and fork tasks.",
+            target="agentplat_cli.tasks:app",
+        ),
         CommandSpec(name="workflows", help="List, validate and draw workflows.", target="agentplat_cli.workflows:app"),
     ]

@@ -15,9 +15,12 @@ from agentplat import (
     Failure,
     InputRejected,
     JournalView,
+    JsonValue,
     Limit,
     LimitRow,
     NotFound,
+    Rerun,
+    Reuse,
     StepView,
     Submission,
     TaskFilter,
@@ -79,8 +82,26 @@ class RemoteTasks:
     async def cancel(self, task_id: UUID) -> TaskView:
         return await self.task(await self._ask("POST", f"v1/tasks/{task_id}:cancel", _id))
 
-    async def retry(self, task_id: UUID) -> TaskView:
-        return await self.task(await self._ask("POST", f"v1/tasks/{task_id}:retry", _id))
+    async def retry(self, task_id: UUID, wanted: Rerun) -> TaskView:
+        return await self.task(await self._again(task_id, wanted, "retry", _id))
+
+    async def fork(self, task_id: UUID, wanted: Rerun) -> TaskView:
+        return await self.task(await self._again(task_id, wanted, "fork", _id))
+
+    async def quote(self, task_id: UUID, wanted: Rerun, *, fork: bool) -> Reuse:
+        return await self._again(task_id, wanted, "fork" if fork else "retry", _reuse, dry_run="true")
+
+    async def _again(self, task_id: UUID, wanted: Rerun, verb: str, read: Callable[[Any], T], **asked: str) -> T:
+        body: dict[str, Any] = {"from": wanted.start, "newest": wanted.newest}
+        if verb == "fork":
+            body |= {"input": wanted.input, "outputs": wanted.outputs}
+        # Were the answer lost, a repetition would find the same task.
+        headers = {"Idempotency-Key": wanted.idempotency_key or str(uuid4())}
+        return await self._ask("POST", f"v1/tasks/{task_id}:{verb}", read, json=body, headers=headers, params=asked)
+
+    async def signal(self, task_id: UUID, name: str, payload: JsonValue, key: str) -> bool:
+        body = {"name": name, "payload": payload, "key": key}
+        return await self._ask("POST", f"v1/tasks/{task_id}:signal", lambda said: bool(said["created"]), json=body)
 
     async def limits(self) -> Sequence[LimitRow]:
         return await self._ask("GET", "v1/limits", lambda limits: [_limit(limit) for limit in limits])
@@ -124,6 +145,17 @@ def _id(value: Mapping[str, Any]) -> UUID:
     return UUID(value["id"])
 
 
+def _reuse(value: Mapping[str, Any]) -> Reuse:
+    return Reuse(
+        source=UUID(value["source"]),
+        reused=tuple(value["reused"]),
+        edited=tuple(value["edited"]),
+        again=tuple(value["again"]),
+        undecided=tuple(value["undecided"]),
+        saved=_usage({**value["saved"], "model_used": None}),
+    )
+
+
 def _journal(events: Sequence[Mapping[str, Any]]) -> list[JournalView]:
     return [
         JournalView(seq=event["seq"], at=_time(event["at"]), kind=event["kind"], content=event["content"])
@@ -163,6 +195,7 @@ def _task(value: Mapping[str, Any]) -> TaskView:
         cancel_requested=value["cancel_requested"],
         reason=value["reason"],
         retry_of=UUID(value["retry_of"]) if value["retry_of"] else None,
+        forked_from=UUID(value["forked_from"]) if value["forked_from"] else None,
         steps=tuple(map(_step, value["subtasks"])),
         workflow_state=None if state is None else _workflow_state(state),
     )
@@ -177,6 +210,7 @@ def _step(value: Mapping[str, Any]) -> StepView:
         target=value["agent_type"],
         iteration=value["iteration"],
         attempt=value["attempt"],
+        reused=value["reused"],
         status=TaskState(value["status"]),
         input=value["input"],
         output=value["output"],

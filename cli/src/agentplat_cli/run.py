@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from agentplat import InputRejected, JsonObject, Submission, TaskState
+from agentplat import InputRejected, JsonObject, JsonValue, Submission, TaskState
 from agentplat.runtime.cli.options import DatabaseUrl, Json
 from agentplat_cli.options import Url
 
@@ -42,18 +42,24 @@ def run(
 
 def read_input(text: str) -> JsonObject:
     """The JSON object in `text`, or in the file that `@file` names. InputRejected for anything else."""
+    value = read_json(text, "--input")
+    if not isinstance(value, dict):
+        raise InputRejected("--input", [("", 'is not a JSON object, such as {"topic": "..."}')])
+    return value
+
+
+def read_json(text: str, option: str) -> JsonValue:
+    """The JSON value in `text`, or in the file that `@file` names. InputRejected, of `option`, for anything else."""
     source = text
     if text.startswith("@"):
         try:
             source = Path(text[1:]).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
-            raise InputRejected("--input", [("", f"names a file that cannot be read: {error}")]) from None
+            raise InputRejected(option, [("", f"names a file that cannot be read: {error}")]) from None
     try:
-        value = json.loads(source)
+        value: JsonValue = json.loads(source)
     except (ValueError, RecursionError) as error:
-        raise InputRejected("--input", [("", f"is not JSON: {error}")]) from None
-    if not isinstance(value, dict):
-        raise InputRejected("--input", [("", 'is not a JSON object, such as {"topic": "..."}')])
+        raise InputRejected(option, [("", f"is not JSON: {error}")]) from None
     return value
 
 

@@ -12,7 +12,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from uuid import UUID
 
-from agentplat import JournalView, Limit, LimitRow, Submission, TaskFilter, TaskView, UnavailableError
+from agentplat import (
+    JournalView,
+    JsonValue,
+    Limit,
+    LimitRow,
+    Rerun,
+    Reuse,
+    Submission,
+    TaskFilter,
+    TaskView,
+    UnavailableError,
+)
 
 if TYPE_CHECKING:
     from agentplat.runtime.app import Platform
@@ -37,7 +48,13 @@ class Tasks(Protocol):
 
     async def cancel(self, task_id: UUID) -> TaskView: ...
 
-    async def retry(self, task_id: UUID) -> TaskView: ...
+    async def retry(self, task_id: UUID, wanted: Rerun) -> TaskView: ...
+
+    async def fork(self, task_id: UUID, wanted: Rerun) -> TaskView: ...
+
+    async def quote(self, task_id: UUID, wanted: Rerun, *, fork: bool) -> Reuse: ...
+
+    async def signal(self, task_id: UUID, name: str, payload: JsonValue, key: str) -> bool: ...
 
     async def limits(self) -> Sequence[LimitRow]: ...
 

@@ -1,18 +1,18 @@
-"""`agentplat tasks`: list, show, cancel, retry."""
+"""`agentplat tasks`: list, show, signal, cancel, retry, fork."""
 
 from __future__ import annotations
 
 from typing import Annotated
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import typer
 
-from agentplat import InputRejected, TaskFilter, TaskState
+from agentplat import InputRejected, JsonValue, Rerun, TaskFilter, TaskState
 from agentplat.runtime.cli.options import DatabaseUrl, Json, command_group
 from agentplat_cli.options import Url
 from agentplat_cli.session import call
 
-app = command_group("List, show, cancel and retry tasks.")
+app = command_group("List, show, signal, cancel, retry and fork tasks.")
 
 TaskArgument = Annotated[str, typer.Argument(help="The task's id.")]
 
@@ -61,6 +61,31 @@ def show(
 
 
 @app.command()
+def signal(
+    task: TaskArgument,
+    name: Annotated[str, typer.Argument(help="The signal's name, as the step that waits for it says.")],
+    payload: Annotated[str, typer.Option("--payload", help="JSON, or @file with JSON.")] = "null",
+    key: Annotated[str | None, typer.Option("--key", help="Of several signals with one key the first stays.")] = None,
+    url: Url = None,
+    database_url: DatabaseUrl = None,
+    json_lines: Json = False,
+) -> None:
+    """Tell a task what one of its steps waits for, or will wait for."""
+    from agentplat_cli.output import Printer, plain
+    from agentplat_cli.run import read_json
+
+    task_id, value, given = _id(task), read_json(payload, "--payload"), key or str(uuid4())
+    created = call(url, database_url, lambda tasks: tasks.signal(task_id, name, value, given))
+    printer = Printer(json_lines=json_lines)
+    if json_lines:
+        printer.line({"task_id": task_id, "name": name, "key": given, "created": created})
+    elif created:
+        printer.say(plain(f"The task has the signal {name!r}."))
+    else:
+        printer.say(plain(f"The task had a signal of the key {given!r} already; that one stays."))
+
+
+@app.command()
 def cancel(task: TaskArgument, url: Url = None, database_url: DatabaseUrl = None, json_lines: Json = False) -> None:
     """Cancel a task: at once if it has not started, otherwise its worker ends what runs."""
     from agentplat_cli.output import Printer
@@ -69,13 +94,66 @@ def cancel(task: TaskArgument, url: Url = None, database_url: DatabaseUrl = None
     Printer(json_lines=json_lines).task(call(url, database_url, lambda tasks: tasks.cancel(task_id)))
 
 
+_From = Annotated[
+    str | None,
+    typer.Option("--from", help="The path of a step, as `tasks show` has it: from there on all runs again."),
+]
+_Newest = Annotated[bool, typer.Option("--newest", help="By the newest version of the workflow.")]
+_Quote = Annotated[bool, typer.Option("--dry-run", help="Make nothing: say what would be reused.")]
+
+
 @app.command()
-def retry(task: TaskArgument, url: Url = None, database_url: DatabaseUrl = None, json_lines: Json = False) -> None:
-    """Submit a task that has ended once more, as a new task, for the next worker."""
+def retry(
+    task: TaskArgument,
+    start: _From = None,
+    newest: _Newest = False,
+    quote: _Quote = False,
+    url: Url = None,
+    database_url: DatabaseUrl = None,
+    json_lines: Json = False,
+) -> None:
+    """Go on where a task has ended, as a new task for the next worker. Nothing that finished runs again."""
+    _again(task, Rerun(start=start, newest=newest), url, database_url, fork=False, quote=quote, json_lines=json_lines)
+
+
+@app.command()
+def fork(
+    task: TaskArgument,
+    start: _From = None,
+    input: Annotated[str | None, typer.Option("--input", help="Another input of --from: JSON, or @file.")] = None,
+    outputs: Annotated[
+        list[str] | None, typer.Option("--output", help="Another output: PATH=JSON, or PATH=@file. Repeatable.")
+    ] = None,
+    newest: _Newest = False,
+    quote: _Quote = False,
+    url: Url = None,
+    database_url: DatabaseUrl = None,
+    json_lines: Json = False,
+) -> None:
+    """Go on from a step of a task, ended or not, with another input or other outputs, as a new task."""
+    from agentplat_cli.run import read_input, read_json
+
+    given: dict[str, JsonValue] = {}
+    for text in outputs or []:
+        path, equals, value = text.partition("=")
+        if not equals:
+            raise InputRejected("--output", [("", f"{text!r} is not of the form PATH=JSON")])
+        given[path] = read_json(value, "--output")
+    wanted = Rerun(start=start, input=None if input is None else read_input(input), outputs=given, newest=newest)
+    _again(task, wanted, url, database_url, fork=True, quote=quote, json_lines=json_lines)
+
+
+def _again(
+    task: str, wanted: Rerun, url: str | None, database_url: str | None, *, fork: bool, quote: bool, json_lines: bool
+) -> None:
     from agentplat_cli.output import Printer
 
-    task_id = _id(task)
-    Printer(json_lines=json_lines).task(call(url, database_url, lambda tasks: tasks.retry(task_id)))
+    printer, task_id = Printer(json_lines=json_lines), _id(task)
+    if quote:
+        printer.reuse(call(url, database_url, lambda tasks: tasks.quote(task_id, wanted, fork=fork)))
+    else:
+        made = call(url, database_url, lambda tasks: (tasks.fork if fork else tasks.retry)(task_id, wanted))
+        printer.task(made)
 
 
 def _id(text: str) -> UUID:

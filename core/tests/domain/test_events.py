@@ -34,6 +34,8 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "name": texts(),
     "payload": json_values(),
     "key": texts(),
+    "source": texts(),
+    "source_seq": counts,
     "steps": st.lists(json_objects(), max_size=2),
     "status": st.sampled_from(("done", "error", "cancelled")),
 }
@@ -41,6 +43,8 @@ SPECIAL: dict[tuple[str, str], st.SearchStrategy[Any]] = {
     ("TaskSubmitted", "input"): json_objects(),
     ("TaskFinished", "output"): st.none() | json_objects(),
     ("TaskFinished", "failure"): st.none() | failures(),
+    ("StepReused", "failure"): st.none() | failures(),
+    ("StepReused", "status"): st.sampled_from(("succeeded", "skipped", "failed", "cancelled")),
     ("RetryScheduled", "delay"): st.floats(0, 1e9),
 }
 
@@ -88,6 +92,9 @@ def test_the_words_under_which_events_are_kept_never_change() -> None:
         "signal_received",
         "cancel_requested",
         "deadline_passed",
+        "history_reused",
+        "step_reused",
+        "step_reopened",
         "task_finished",
     )
 
@@ -122,6 +129,18 @@ def test_the_names_of_the_fields_never_change_either() -> None:
         "signal_received": ["key", "name", "payload"],
         "cancel_requested": ["reason"],
         "deadline_passed": [],
+        "history_reused": ["source", "source_seq"],
+        "step_reused": [
+            "attempt",
+            "execution_id",
+            "failure",
+            "input",
+            "output",
+            "path",
+            "status",
+            "try_number",
+        ],
+        "step_reopened": ["execution_id", "input", "path"],
         "task_finished": ["failure", "output", "status"],
     }
 

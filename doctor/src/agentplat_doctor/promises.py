@@ -163,6 +163,18 @@ _STEPS = (
         f"{_LOOK} and see what it did twice. {_REPORT}",
     ),
     _error(
+        "reused_by_an_owner",
+        "An owner of a task wrote that it takes something over from another task.",
+        "A retry or a fork takes over what it needs when it is made. What came later was not looked at by anybody.",
+        f"{_LOOK}. {_REPORT}",
+    ),
+    _error(
+        "start_after_reuse",
+        "A retry or a fork ran a step whose outcome it had taken over.",
+        "Work was repeated that nothing should repeat, and perhaps paid for twice.",
+        f"{_LOOK} and see what it did twice. {_REPORT}",
+    ),
+    _error(
         "attempt_gap",
         "The attempts of a step do not count 1, 2, 3.",
         "An execution is missing in the journal, or was counted twice.",

@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from .processes import Folder, Running
+from .processes import Folder, Running, wait_for
 
 
 @pytest.fixture(scope="module")
@@ -100,6 +100,43 @@ def test_a_task_that_nobody_works_on_is_cancelled_and_retried(folder: Folder) ->
     assert here["status"] == "cancelled"
     (once_more,) = folder.call("tasks", "retry", retried["id"], "--json").lines
     assert once_more["retry_of"] == retried["id"]
+
+
+WAITING = """name: waiting
+strategy: sequential
+steps:
+  - {name: answer, wait: {signal: go, timeout: 1h}}
+"""
+
+
+@pytest.mark.parametrize("remote", [False, True])
+def test_a_signal_is_sent_once_with_and_without_a_server(remote: bool, folder: Folder) -> None:
+    (folder.path / "workflows").mkdir()
+    (folder.path / "workflows" / "waiting.yaml").write_text(WAITING)
+    with folder.running("dev", "--port", "0") as dev:
+        body = {"type": "workflow:waiting", "input": {}}
+        task = httpx.post(f"{dev.address()}/tasks", json=body, trust_env=False, timeout=60).json()["id"]
+        to = ["--url", dev.address()] if remote else []
+
+        said = folder.call("tasks", "signal", task, "go", "--payload", '{"ok": true}', "--key", "käse", *to, "--json")
+        assert (said.code, said.lines) == (0, [{"task_id": task, "name": "go", "key": "käse", "created": True}])
+        wait_for(lambda: folder.call("tasks", "show", task, *to, "--json").lines[-1]["status"] == "done")
+        shown = folder.call("tasks", "show", task, *to, "--json").lines[-1]
+        assert shown["output"] == {"ok": True}
+
+        quote = folder.call("tasks", "fork", task, "--output", 'answer={"ok": 2}', "--dry-run", *to)
+        assert quote.out.splitlines()[0] == "given by hand: answer"
+        fork = folder.call("tasks", "fork", task, "--output", 'answer={"ok": 2}', *to, "--json").lines[-1]
+        assert fork["forked_from"] == task
+        wait_for(lambda: folder.call("tasks", "show", fork["id"], *to, "--json").lines[-1]["status"] == "done")
+        assert folder.call("tasks", "show", fork["id"], *to, "--json").lines[-1]["output"] == {"ok": 2}
+        wrong = folder.call("tasks", "fork", task, "--from", "nobody", *to)
+        assert (wrong.code, "which the task has not begun. It has begun: answer" in wrong.err) == (2, True)
+        (retried,) = folder.call("tasks", "retry", task, "--from", "answer", *to, "--json").lines
+        assert (retried["retry_of"], retried["status"] in ("pending", "running", "waiting")) == (task, True)
+
+        late = folder.call("tasks", "signal", task, "go", *to)
+        assert (late.code, "Error (conflict)" in late.err, "is over (done)" in late.err) == (1, True, True)
 
 
 def test_a_server_that_is_away_is_exit_code_1(folder: Folder) -> None:

@@ -202,6 +202,83 @@ def test_a_task_that_is_not_over_cannot_be_retried(made: Make, status: str) -> N
     problem(server.request("POST", f"/v1/tasks/{id_}:retry"), 409, status)
 
 
+# --- what a retry or a fork takes over -------------------------------------------------------------------------
+
+
+def cancelled_half_way(server: Server) -> str:
+    """A task whose first step is done, and which was cancelled while the second one waited."""
+    task = server.submit("workflow:told", {"topic": "tea"})
+    server.until(task["id"], lambda now: now["status"] == "waiting")
+    server.request("POST", f"/v1/tasks/{task['id']}:cancel")
+    return str(server.ended(task["id"])["id"])
+
+
+def test_a_retry_goes_on_where_the_task_ended_and_leaves_it_as_it_was(server: Server) -> None:
+    source = cancelled_half_way(server)
+    before = server.get(f"/tasks/{source}").content, server.get(f"/v1/tasks/{source}/journal").content
+
+    quote = server.request("POST", f"/v1/tasks/{source}:retry?dry_run=true")
+    assert quote.status_code == 200
+    assert quote.json() == {
+        "source": source,
+        "reused": ["before"],
+        "edited": [],
+        "again": ["answer"],
+        "undecided": [],
+        "saved": {"input_tokens": 0, "output_tokens": 0, "total_cost": 0.0},
+    }
+    answers = [server.request("POST", f"/v1/tasks/{source}:retry", headers={"Idempotency-Key": "r"}) for _ in range(2)]
+    assert [answer.status_code for answer in answers] == [201, 201]
+    assert answers[0].json()["id"] == answers[1].json()["id"]
+    again = answers[0].json()["id"]
+    server.until(again, lambda now: now["status"] == "waiting")
+    server.post(f"/v1/tasks/{again}:signal", {"name": "go", "payload": "yes"})
+    ended = server.ended(again)
+    assert (ended["status"], ended["retry_of"], ended["forked_from"]) == ("done", source, None)
+    assert [(step["name"], step["reused"]) for step in ended["subtasks"]] == [
+        ("before", True),
+        ("answer", False),
+        ("after", False),
+    ]
+    assert (server.get(f"/tasks/{source}").content, server.get(f"/v1/tasks/{source}/journal").content) == before
+
+
+def test_a_fork_goes_on_from_an_edit_and_leaves_its_source_as_it_was(server: Server) -> None:
+    source = cancelled_half_way(server)
+    before = server.get(f"/v1/tasks/{source}/journal").content
+
+    edits = {"outputs": {"answer": {"by": "hand"}}}
+    assert server.post(f"/v1/tasks/{source}:fork?dry_run=true", edits).json()["edited"] == ["answer"]
+    fork = server.post(f"/v1/tasks/{source}:fork", edits)
+    assert (fork.status_code, fork.json()["forked_from"], fork.json()["retry_of"]) == (201, source, None)
+    ended = server.ended(fork.json()["id"])
+    assert {step["name"]: step["output"] for step in ended["subtasks"]}["answer"] == {"by": "hand"}
+    assert ended["status"] == "done"
+
+    other = server.post(f"/v1/tasks/{ended['id']}:fork", {"from": "after", "input": {"x": 1}}).json()
+    steps = {step["name"]: step for step in server.ended(other["id"])["subtasks"]}
+    assert steps["after"]["output"]["given"] == {"x": 1}
+    assert (steps["before"]["reused"], steps["answer"]["reused"]) == (True, True)
+    assert server.get(f"/v1/tasks/{source}/journal").content == before
+
+
+def test_edits_that_do_not_fit_make_nothing(server: Server, idle: Server) -> None:
+    source = cancelled_half_way(server)
+    for body, pointer in (
+        ({}, "/from"),
+        ({"from": "nobody"}, "/from"),
+        ({"from": "after", "input": []}, "/input"),
+        ({"from": "answer", "input": {}}, "/input"),
+        ({"outputs": {"nobody/here": 1}}, "/outputs/nobody~1here"),
+    ):
+        refused = problem(server.post(f"/v1/tasks/{source}:fork", body), 422)
+        assert pointers(refused) == [pointer], body
+    problem(server.request("POST", f"/v1/tasks/{source}:fork"), 415)
+    problem(server.post(f"/v1/tasks/{source}:retry", {"from": "nobody"}), 422)
+    for id_ in ("01a20908-d67f-76ae-969d-267b07477882", "no-uuid"):
+        problem(idle.post(f"/v1/tasks/{id_}:fork", {"from": ""}), 404)
+
+
 # --- submitting twice ---------------------------------------------------------------------------------------
 
 

@@ -59,6 +59,7 @@ class StepView:
     usage: Usage
     created_at: datetime
     updated_at: datetime
+    reused: bool = False  # its outcome is that of another task, which this one goes on from
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,8 +93,37 @@ class TaskView:
     cancel_requested: bool = False
     reason: str | None = None  # why it is not running, when something is known
     retry_of: UUID | None = None
+    forked_from: UUID | None = None
     steps: tuple[StepView, ...] = ()  # only where one task is asked for
     workflow_state: WorkflowStateView | None = None  # likewise
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rerun:
+    """How a task is worked on once more, as another task.
+
+    Steps are named by their paths, as their `path` says: `draft`, `polish#2/critique`; the empty one is the whole task.
+    """
+
+    start: str | None = None  # from this step on; None: from where it ended
+    input: JsonObject | None = None  # a fork's: another one of `start`
+    outputs: Mapping[str, JsonValue] = field(default_factory=dict)  # a fork's: other ones, which stand
+    newest: bool = False  # by the newest version of its workflow, in place of its own
+    idempotency_key: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reuse:
+    """What a retry or fork takes over from its source, and what it runs again, by paths."""
+
+    source: UUID
+    reused: tuple[str, ...]  # their outcome stands
+    edited: tuple[str, ...]  # their output is the one that was given
+    again: tuple[str, ...]  # they run, or wait, once more
+    undecided: tuple[
+        str, ...
+    ]  # begun in the source after the place from which on all runs again: as the strategy decides
+    saved: Usage  # what the reused steps had used; it is not counted again
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,6 +176,9 @@ class Description:
     values: Mapping[str, JsonValue] = field(default_factory=dict)
 
 
+_AS_IT_WAS = Rerun()
+
+
 class Client(Protocol):
     """Everything an interface may do. Raises the errors of `agentplat.domain.errors`, nothing else."""
 
@@ -167,11 +200,23 @@ class Client(Protocol):
 
     async def cancel(self, task_id: UUID) -> TaskView: ...
 
-    async def retry(self, task_id: UUID) -> TaskView:
-        """A new task with the input of a finished one. The source never changes."""
+    async def retry(self, task_id: UUID, wanted: Rerun = _AS_IT_WAS) -> TaskView:
+        """A new task that goes on where one ended: nothing that finished runs again. The source never changes.
 
-    async def signal(self, task_id: UUID, name: str, payload: JsonValue, key: str) -> None:
-        """Deliver a signal; the same `key` twice is one signal."""
+        What is done already is done once more from its beginning. ConflictError for a task that has not ended.
+        """
+
+    async def fork(self, task_id: UUID, wanted: Rerun) -> TaskView:
+        """A new task that goes on from a step of another one, ended or not, with another input, or other outputs."""
+
+    async def quote(self, task_id: UUID, wanted: Rerun, *, fork: bool) -> Reuse:
+        """What `retry`, or `fork`, would reuse and run again. Nothing is made."""
+
+    async def signal(self, task_id: UUID, name: str, payload: JsonValue, key: str) -> bool:
+        """Deliver a signal, before or after its wait begins. False when the task has one of this `key`: that stays.
+
+        NotFound for an unknown id, ConflictError for a task that has ended.
+        """
 
     async def administer(
         self, task_id: UUID, *, status: TaskState, output: JsonObject | None = None, error: str | None = None

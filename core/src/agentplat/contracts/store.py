@@ -25,7 +25,10 @@ from agentplat.domain.usage import NO_USAGE, Usage
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewTask:
-    """A task to be inserted, with its queue row, its TaskSubmitted event and its audit row, in one transaction."""
+    """A task to be inserted, with its queue row, its TaskSubmitted event and its audit row, in one transaction.
+
+    `history` is what it takes over from the journal of another task: the events that follow the first one.
+    """
 
     id: TaskId
     tenant: str
@@ -36,6 +39,8 @@ class NewTask:
     user_hash: str | None = None
     definition: str | None = None  # hash of a row of `definitions`
     retry_of: TaskId | None = None
+    forked_from: TaskId | None = None
+    history: Sequence[Event] = ()
     queue: str = "default"
     concurrency_key: str | None = None  # limits of its tenant may name it
     priority: int = 0  # higher first
@@ -250,6 +255,7 @@ class TaskRow:
     concurrency_key: str | None
     priority: int
     retry_of: TaskId | None
+    forked_from: TaskId | None
     fence: int | None  # of the queue row; None when terminal
     worker_id: WorkerId | None
     last_seq: int  # of the journal; 0 when it was not kept

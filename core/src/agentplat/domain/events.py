@@ -188,6 +188,37 @@ class DeadlinePassed:
 
 
 @value
+class HistoryReused:
+    """A retry or a fork: what comes before the first claim is what it takes over from the journal of `source`."""
+
+    source: str  # the id of a task
+    source_seq: int  # how far its journal was read
+
+
+@value
+class StepReused:
+    """The outcome that an execution had in the source; what it used was counted there. It does not run here."""
+
+    path: StepPath
+    execution_id: ExecutionId
+    status: str  # succeeded or skipped; failed or cancelled inside a block that succeeded all the same
+    attempt: int
+    try_number: int
+    input: JsonValue
+    output: JsonValue
+    failure: Failure | None
+
+
+@value
+class StepReopened:
+    """An execution of the source that runs again, with this input, as if for the first time."""
+
+    path: StepPath
+    execution_id: ExecutionId
+    input: JsonValue
+
+
+@value
 class TaskFinished:
     """Always the last event. `status` is done, error or cancelled."""
 
@@ -219,6 +250,9 @@ Event: TypeAlias = (
     | SignalReceived
     | CancelRequested
     | DeadlinePassed
+    | HistoryReused
+    | StepReused
+    | StepReopened
     | TaskFinished
 )
 

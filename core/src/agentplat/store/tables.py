@@ -29,7 +29,7 @@ from sqlalchemy import (
 
 from agentplat.store.columns import Instant, Json
 
-REVISION = "0002"
+REVISION = "0003"
 """The newest revision of agentplat-migrations: what this version needs. Revisions are numbered."""
 
 SCHEMA = "agentplat"
@@ -82,6 +82,7 @@ tasks = Table(
     Column("trace_id", Text, nullable=False),
     Column("parent_span", Text),
     Column("retry_of", Uuid),
+    Column("forked_from", Uuid),
     Column("placement", Json(nullable=True)),  # queue, concurrency key and priority, as far as they were chosen
     Column("model", Text),
     Column("input_tokens", BigInteger, nullable=False),

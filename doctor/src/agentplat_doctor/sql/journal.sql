@@ -17,7 +17,7 @@ WITH summary AS MATERIALIZED (
                    'block_started', 'block_finished', 'block_failed', 'block_stopping', 'block_cancelled', 'step_started',
                    'step_skipped', 'step_refused', 'wait_started', 'step_succeeded', 'step_failed',
                    'step_cancel_requested', 'step_cancelled', 'retry_scheduled', 'timer_fired', 'signal_received',
-                   'task_finished'
+                   'block_expanded', 'step_given_up', 'task_finished'
                ) THEN 0
                ELSE 1
            END) AS unusual,
@@ -71,7 +71,7 @@ WITH summary AS MATERIALIZED (
 ), unusual AS (
     SELECT task_id, end_seq FROM summary WHERE unusual = 1 OR end_seq < last_seq
 ), told AS MATERIALIZED (
-    SELECT j.task_id, j.seq, j.fence, j.kind, j.at, u.end_seq,
+    SELECT j.task_id, j.seq, j.fence, j.kind, j.at, j.content ->> 'path' AS path, u.end_seq,
            CAST(j.content -> 'fence' AS text) AS said_fence,
            coalesce(lag(j.fence) OVER history, 0) AS fence_before,
            max(CASE WHEN j.kind = 'task_finished' THEN j.fence END) OVER (PARTITION BY j.task_id) AS end_fence,
@@ -155,13 +155,22 @@ UNION ALL
 SELECT 'start_after_stop' AS code, task_id FROM told
 WHERE seq > stop_seq AND kind IN ('step_started', 'wait_started', 'block_started')
 UNION ALL
+-- What is taken over from another task comes before the first owner, and is no owner's.
+SELECT 'reused_by_an_owner' AS code, task_id FROM told
+WHERE kind IN ('history_reused', 'step_reused', 'step_reopened') AND fence > 0
+UNION ALL
+-- What was taken over from another task is not run here.
+SELECT 'start_after_reuse' AS code, reused.task_id FROM told AS reused
+JOIN told AS started ON started.task_id = reused.task_id AND started.path = reused.path
+WHERE reused.kind = 'step_reused' AND started.kind IN ('step_started', 'wait_started')
+UNION ALL
 -- Only kinds of events that this version can read.
 SELECT 'unknown_event' AS code, task_id FROM told
 WHERE kind NOT IN (
     'task_submitted', 'task_claimed', 'block_started', 'block_finished', 'block_failed', 'block_stopping',
     'block_cancelled', 'step_started', 'step_skipped', 'step_refused', 'wait_started', 'step_succeeded', 'step_failed',
     'step_cancel_requested', 'step_cancelled', 'retry_scheduled', 'timer_fired', 'signal_received', 'cancel_requested',
-    'deadline_passed', 'task_finished'
+    'deadline_passed', 'block_expanded', 'step_given_up', 'history_reused', 'step_reused', 'step_reopened', 'task_finished'
 )
 UNION ALL
 -- Only the database's clock stamps events.

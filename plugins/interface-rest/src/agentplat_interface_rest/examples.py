@@ -36,6 +36,7 @@ def _subtask(id: str, name: str, agent: str, input: Any, output: Any, costs: Any
         "name": name,
         "kind": "agent",
         "attempt": 1,
+        "reused": False,
         **_TIMES,
         **costs,
     }
@@ -72,6 +73,7 @@ _TASK = {
     "cancel_requested": False,
     "reason": None,
     "retry_of": None,
+    "forked_from": None,
 }
 _USER_COSTS = {
     "total_tasks": 3,
@@ -117,12 +119,25 @@ EXAMPLES: Mapping[str, Mapping[str, Any]] = {
     "ToolTaskIn": {"tool_name": "calculator", "input": {"expression": "6 * 7"}},
     "TaskPatch": {"status": "error", "error": "Ended by the operator."},
     "Task": _TASK,
+    "RetryIn": {"from": "summarize", "newest": False},
+    "ForkIn": {"from": "summarize", "input": {"text": "Every write carries its fence."}},
+    "Reuse": {
+        "source": _OTHER_ID,
+        "reused": ["conduct_research"],
+        "edited": [],
+        "again": ["summarize"],
+        "undecided": [],
+        "saved": {"input_tokens": 386, "output_tokens": 51, "total_cost": 0.000089},
+    },
+    "SignalIn": {"name": "paid", "payload": {"amount": 12}},
+    "Signal": {"task_id": _TASK_ID, "name": "paid", "key": "payment-4711", "created": True},
     "Steered": {
         "id": _TASK_ID,
         "type": _TYPE,
         "status": "running",
         "cancel_requested": True,
         "retry_of": None,
+        "forked_from": None,
         **_TIMES,
     },
     "UserCosts": _USER_COSTS,

@@ -64,13 +64,20 @@ class StrictJson(APIRoute):
         original = super().get_route_handler()
 
         async def handler(request: Request) -> Response:
-            if self.body_field is not None and not _says_json(request):
+            if self.body_field is not None and not _says_json(request) and not _may_be_empty(self, request):
                 raise Refused(
                     415, "not_json", "The body has to be JSON, with the header Content-Type: application/json."
                 )
             return await original(_StrictRequest(request.scope, request.receive))
 
         return handler
+
+
+def _may_be_empty(route: APIRoute, request: Request) -> bool:
+    """Whether nothing is sent where nothing need be sent."""
+    is_optional = route.body_field is not None and not route.body_field.field_info.is_required()
+    headers = request.headers
+    return is_optional and headers.get("content-length", "0") == "0" and "transfer-encoding" not in headers
 
 
 def _says_json(request: Request) -> bool:

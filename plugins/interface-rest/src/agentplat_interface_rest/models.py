@@ -125,6 +125,7 @@ class Subtask(Costs):
     name: str = Field(description="The step's path within the workflow.")
     kind: str = Field(description="agent, tool, block or wait.")
     attempt: int
+    reused: bool = Field(description="Its outcome is that of the task which this one goes on from.")
     created_at: datetime
     updated_at: datetime
 
@@ -162,6 +163,7 @@ class Task(Costs):
     cancel_requested: bool
     reason: str | None = Field(description="Why it does not run, when something is known.")
     retry_of: UUID | None
+    forked_from: UUID | None
 
 
 class UserCosts(BaseModel):
@@ -281,6 +283,64 @@ class Limit(BaseModel):
     full_since: datetime | None = Field(description="As the last claim under it found; null: it had room.")
 
 
+class RetryIn(Incoming):
+    model_config = ConfigDict(extra="ignore", strict=True, populate_by_name=True)
+
+    start: Annotated[str, Field(max_length=2000, pattern=STORABLE)] | None = Field(
+        default=None,
+        alias="from",
+        description="The `name` of a subtask: from this step on all runs again. Default: from where it ended. The "
+        "empty text: all of it.",
+    )
+    newest: bool = Field(
+        default=False, description="By the newest version of the workflow. 409 when it changes what would be reused."
+    )
+
+
+class ForkIn(RetryIn):
+    input: dict[str, Any] | None = Field(
+        default=None, description="Another input of the step `from`; with an empty `from` the task's own."
+    )
+    outputs: dict[str, Any] = Field(
+        default={},
+        description="Other outputs, by the names of subtasks. They stand; what follows from them runs again.",
+    )
+
+
+class Saved(BaseModel):
+    input_tokens: Count
+    output_tokens: Count
+    total_cost: Money
+
+
+class Reuse(BaseModel):
+    """What a retry or fork reuses and runs again, by the names of the source's subtasks."""
+
+    source: UUID
+    reused: list[str] = Field(description="Their outcome stands.")
+    edited: list[str] = Field(description="Their output is the one that was given.")
+    again: list[str] = Field(description="They run, or wait, once more.")
+    undecided: list[str] = Field(
+        description="They began after the place from which on all runs again: what comes before them decides."
+    )
+    saved: Saved = Field(description="What the reused steps had used. It is not counted again.")
+
+
+class SignalIn(Incoming):
+    name: Name = Field(description="As the step that waits for it says.")
+    payload: Any = Field(default=None, description="The output of that step.")
+    key: str | None = Field(
+        default=None, min_length=1, max_length=255, pattern=STORABLE, description="As the header `Idempotency-Key`."
+    )
+
+
+class Signal(BaseModel):
+    task_id: UUID
+    name: str
+    key: str = Field(description="As given, or made up.")
+    created: bool = Field(description="False: the task had a signal of this key; that one stays.")
+
+
 class Steered(BaseModel):
     """How a task stands after it was steered."""
 
@@ -289,6 +349,7 @@ class Steered(BaseModel):
     status: TaskState
     cancel_requested: bool
     retry_of: UUID | None
+    forked_from: UUID | None
     created_at: datetime
     updated_at: datetime
 

@@ -72,4 +72,6 @@ def _refers_to(answer: dict[str, Any], names: tuple[str, ...]) -> bool:
 def _example(schema: dict[str, Any]) -> Any:
     if schema.get("type") == "array":
         return [_example(schema["items"])]
+    if "anyOf" in schema:  # a body that may be left out
+        return _example(schema["anyOf"][0])
     return EXAMPLES[schema["$ref"].removeprefix(_COMPONENTS)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from agentplat import CostSummary, StepView, TaskView, Usage, WorkflowStateView
+from agentplat import CostSummary, Reuse, StepView, TaskView, Usage, WorkflowStateView
 from agentplat import Failure as TaskFailure
 from agentplat_interface_rest import models
 
@@ -35,6 +35,7 @@ def task(view: TaskView) -> models.Task:
         cancel_requested=view.cancel_requested,
         reason=view.reason,
         retry_of=view.retry_of,
+        forked_from=view.forked_from,
         **_costs(view.usage),
     )
 
@@ -73,6 +74,7 @@ def _subtask(step: StepView) -> models.Subtask:
         name=step.path,
         kind=step.kind,
         attempt=step.attempt,
+        reused=step.reused,
         created_at=step.created_at,
         updated_at=step.updated_at,
         **_costs(step.usage),
@@ -98,6 +100,22 @@ def _workflow_state(state: WorkflowStateView) -> models.WorkflowState:
         tenant_id=state.tenant,
         created_at=state.created_at,
         updated_at=state.updated_at,
+    )
+
+
+def reuse(quote: Reuse) -> models.Reuse:
+    """What is reused, and what runs again."""
+    return models.Reuse(
+        source=quote.source,
+        reused=list(quote.reused),
+        edited=list(quote.edited),
+        again=list(quote.again),
+        undecided=list(quote.undecided),
+        saved=models.Saved(
+            input_tokens=quote.saved.input_tokens,
+            output_tokens=quote.saved.output_tokens,
+            total_cost=dollars(quote.saved.cost),
+        ),
     )
 
 

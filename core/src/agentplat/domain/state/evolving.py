@@ -16,6 +16,7 @@ from agentplat.domain.events import (
     CancelRequested,
     DeadlinePassed,
     Event,
+    HistoryReused,
     RetryScheduled,
     SignalReceived,
     StepCancelled,
@@ -23,6 +24,8 @@ from agentplat.domain.events import (
     StepFailed,
     StepGivenUp,
     StepRefused,
+    StepReopened,
+    StepReused,
     StepSkipped,
     StepStarted,
     StepSucceeded,
@@ -77,6 +80,46 @@ def _receive(state: State, event: SignalReceived, at: datetime | None) -> News: 
 
 def _finish(state: State, event: TaskFinished, at: datetime | None) -> News:  # noqa: ARG001
     return {"finished": event}
+
+
+# --- what a retry or a fork begins with
+
+
+def _continue(state: State, event: HistoryReused, at: datetime | None) -> News:  # noqa: ARG001
+    return {}
+
+
+def _reuse(state: State, event: StepReused, at: datetime | None) -> News:
+    if event.path in state.executions:
+        return {}
+    over = Execution(
+        path=event.path,
+        id=event.execution_id,
+        phase=Phase(event.status),
+        attempt=event.attempt,
+        try_number=event.try_number,
+        input=event.input,
+        output=event.output,
+        failure=event.failure,
+        reused=True,
+        started_at=at,
+        updated_at=at,
+    )
+    return put(state, over)
+
+
+def _reopen(state: State, event: StepReopened, at: datetime | None) -> News:
+    if event.path in state.executions:
+        return {}
+    again = Execution(
+        path=event.path,
+        id=event.execution_id,
+        phase=Phase.INTERRUPTED,  # as after a crash: what has an input and no outcome is started by the next owner
+        input=event.input,
+        started_at=at,
+        updated_at=at,
+    )
+    return put(state, again)
 
 
 # --- blocks
@@ -228,6 +271,9 @@ _EVOLVE: Mapping[type[Event], Callable[[State, Any, datetime | None], News]] = {
     DeadlinePassed: _stop,
     SignalReceived: _receive,
     TaskFinished: _finish,
+    HistoryReused: _continue,
+    StepReused: _reuse,
+    StepReopened: _reopen,
     BlockStarted: _open_block,
     BlockExpanded: _expand,
     StepGivenUp: _give_up,

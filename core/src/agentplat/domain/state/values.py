@@ -61,6 +61,7 @@ class Execution:
     delay: float | None = None  # seconds from `updated_at` on, while it backs off or waits
     answered: bool = False  # the signal came; its payload is `output`
     fired: bool = False  # the delay has passed
+    reused: bool = False  # its outcome is another task's
     started_at: datetime | None = None
     updated_at: datetime | None = None
 

@@ -8,28 +8,29 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from uuid_utils.compat import uuid7
-
 from agentplat.contracts.interface import (
     Accepted,
     CostSummary,
     Description,
     JournalView,
+    Rerun,
+    Reuse,
     Submission,
     TaskChange,
     TaskFilter,
     TaskView,
 )
 from agentplat.contracts.limits import Limit, LimitRow
-from agentplat.contracts.store import InboxItem, NewTask, Store, TaskRow
-from agentplat.domain.errors import ConflictError, InputRejected, NotFound
+from agentplat.contracts.store import Store, TaskRow
+from agentplat.domain.errors import InputRejected, NotFound
 from agentplat.domain.events import encode
 from agentplat.domain.ids import TaskId
-from agentplat.domain.json import JsonObject, JsonValue, unstorable
+from agentplat.domain.json import JsonObject, JsonValue
 from agentplat.domain.state import State
 from agentplat.domain.task import TaskState
 from agentplat.engine.catalog import Catalog
 from agentplat.engine.client import steering
+from agentplat.engine.client.again import Planned, planned
 from agentplat.engine.client.describe import describe_agents, describe_tools, describe_workflows
 from agentplat.engine.client.identity import ANONYMOUS, HashUser
 from agentplat.engine.client.limits import refuse_nonsense
@@ -45,6 +46,7 @@ _FEED_BREATH = 0.02  # and at least so many between two looks that were hinted a
 _FEED_OVERLAP = timedelta(seconds=5)
 """How far each look goes back: commits may become visible in another order than their times."""
 _FEED_PAGE = 500
+_AS_IT_WAS = Rerun()
 _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -132,37 +134,25 @@ class LocalClient:
         )
         return await self.task(task_id)
 
-    async def retry(self, task_id: UUID) -> TaskView:
-        row = await self._store.task(TaskId(task_id))
-        if not row.status.is_terminal:
-            raise ConflictError(
-                f"Task {task_id} is {row.status.value}. Only a task that has ended can be retried; cancel it first."
-            )
-        again = NewTask(
-            id=TaskId(uuid7()),
-            tenant=row.tenant,
-            type=row.type,
-            input=row.input,
-            trace_id=row.trace_id,
-            user_hash=row.user_hash,
-            definition=row.definition,
-            retry_of=row.id,
-            queue=row.queue,
-            concurrency_key=row.concurrency_key,
-            priority=row.priority,
-            actor=row.user_hash or "anonymous",
-        )
-        [submitted] = await self._store.submit([again])
+    async def retry(self, task_id: UUID, wanted: Rerun = _AS_IT_WAS) -> TaskView:
+        return await self._again(await self._planned(task_id, wanted, fork=False))
+
+    async def fork(self, task_id: UUID, wanted: Rerun) -> TaskView:
+        return await self._again(await self._planned(task_id, wanted, fork=True))
+
+    async def quote(self, task_id: UUID, wanted: Rerun, *, fork: bool) -> Reuse:
+        return (await self._planned(task_id, wanted, fork=fork)).reuse
+
+    async def _planned(self, task_id: UUID, wanted: Rerun, *, fork: bool) -> Planned:
+        source = await self._store.task(TaskId(task_id))
+        return await planned(source, wanted, fork=fork, store=self._store, door=self._door(), known=self._definitions)
+
+    async def _again(self, plan: Planned) -> TaskView:
+        [submitted] = await self._store.submit([plan.task], [plan.definition] if plan.definition else [])
         return await self.task(submitted.task_id)
 
-    async def signal(self, task_id: UUID, name: str, payload: JsonValue, key: str) -> None:
-        fault = value_fault(payload, "/payload") or unstorable(name, "/name") or unstorable(key, "/key")
-        if fault is not None:
-            raise InputRejected("The signal", [fault])
-        item = InboxItem(
-            id=uuid7(), task_id=TaskId(task_id), kind="signal", key=f"signal:{key}", name=name, payload=payload
-        )
-        await self._store.tell(item)
+    async def signal(self, task_id: UUID, name: str, payload: JsonValue, key: str) -> bool:
+        return await steering.signal(TaskId(task_id), name, payload, key, store=self._store)
 
     async def administer(
         self, task_id: UUID, *, status: TaskState, output: JsonObject | None = None, error: str | None = None

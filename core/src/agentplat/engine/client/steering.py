@@ -1,4 +1,4 @@
-"""Ending a task from outside: cancel, poison, and the administrator's hand.
+"""What others do to a task: signal, cancel, poison, and the administrator's hand.
 
 Whoever is not the owner either tells the owner through the inbox, or takes a row that nobody owns: the write then
 carries the fence that was read, and is refused when somebody was quicker.
@@ -11,14 +11,15 @@ from functools import reduce
 from uuid_utils.compat import uuid7
 
 from agentplat.contracts.store import Committed, End, InboxItem, Lost, Store, TaskRow, Write
-from agentplat.domain.errors import ConflictError, IllegalTransition
+from agentplat.domain.errors import ConflictError, IllegalTransition, InputRejected
 from agentplat.domain.events import CancelRequested, Event, TaskClaimed, TaskFinished
 from agentplat.domain.failure import Failure, FailureCode
 from agentplat.domain.ids import TaskId
-from agentplat.domain.json import JsonObject, JsonValue
+from agentplat.domain.json import JsonObject, JsonValue, unstorable
 from agentplat.domain.state import State, evolve
 from agentplat.domain.task import Lease, TaskState, TaskTrigger, transition
 from agentplat.engine.catalog import Catalog
+from agentplat.engine.client.submission import value_fault
 from agentplat.engine.definitions import Definitions
 from agentplat.engine.history import fold, plan
 from agentplat.engine.rules import CatalogRules
@@ -31,6 +32,24 @@ _TRIGGERS = {
     TaskState.ERROR: TaskTrigger.FAILED,
     TaskState.CANCELLED: TaskTrigger.CANCELLED,
 }
+
+
+async def signal(task_id: TaskId, name: str, payload: JsonValue, key: str, *, store: Store) -> bool:
+    """Put a signal into the task's inbox; False when one of this key came before.
+
+    NotFound for an unknown id, ConflictError for a task that has ended.
+    """
+    wrong = [
+        (pointer, "is empty" if not text else "is longer than 255 characters")
+        for pointer, text in (("/name", name), ("/key", key))
+        if not 1 <= len(text) <= 255
+    ]
+    faults = (unstorable(name, "/name"), unstorable(key, "/key"), value_fault(payload, "/payload"))
+    wrong += [fault for fault in faults if fault is not None]
+    if wrong:
+        raise InputRejected("The signal", wrong)
+    item = InboxItem(id=uuid7(), task_id=task_id, kind="signal", key=f"signal:{key}", name=name, payload=payload)
+    return await store.tell(item)
 
 
 async def cancel(task_id: TaskId, reason: str, *, store: Store, definitions: Definitions, catalog: Catalog) -> None:

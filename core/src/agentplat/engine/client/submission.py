@@ -44,17 +44,23 @@ class Door:
         if wrong:
             raise InputRejected("The submission", wrong)
         caller = recognise(submission, self._hash_user)
-        workflow, definition = self._pin(submission.type)
-        if workflow.input_schema is not None:
-            caller = replace(caller, input=with_defaults(workflow.input_schema, caller.input))
-            wrong = faults(workflow.input_schema, caller.input)
-        else:
-            wrong = _misfits(self._catalog, submission.type, caller.input)
-        if wrong:
-            raise InputRejected(f"The input of {submission.type}", [(f"/input{at}", reason) for at, reason in wrong])
+        workflow, definition = self.pin(submission.type)
+        caller = replace(caller, input=self.checked_input(submission.type, workflow, caller.input))
         return _new_task(submission, caller, definition.hash if definition else None), definition
 
-    def _pin(self, type: str) -> tuple[Workflow, Definition | None]:
+    def checked_input(self, type: str, workflow: Workflow, given: JsonObject) -> JsonObject:
+        """The input with its defaults. InputRejected when the workflow, agent or tool does not take it."""
+        if workflow.input_schema is not None:
+            given = with_defaults(workflow.input_schema, given)
+            wrong = faults(workflow.input_schema, given)
+        else:
+            wrong = _misfits(self._catalog, type, given)
+        if wrong:
+            raise InputRejected(f"The input of {type}", [(f"/input{at}", reason) for at, reason in wrong])
+        return given
+
+    def pin(self, type: str) -> tuple[Workflow, Definition | None]:
+        """What a new task of that type is worked on by. Raises UnknownName, WorkflowInvalid."""
         if type not in self._pinned:
             self._pinned[type] = self._definitions.pin(self._catalog, type)
         return self._pinned[type]

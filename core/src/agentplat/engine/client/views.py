@@ -50,6 +50,7 @@ def task_view(row: TaskRow, state: State | None = None) -> TaskView:
         cancel_requested=row.cancel_requested,
         reason=row.reason,
         retry_of=row.retry_of,
+        forked_from=row.forked_from,
         steps=tuple(step_view(row.id, shown, e, row.created_at) for e in executions) if shown else (),
         workflow_state=_workflow_state(row, shown) if shown else None,
     )
@@ -77,6 +78,7 @@ def accepted_row(new: NewTask, at: datetime) -> TaskRow:
         concurrency_key=new.concurrency_key,
         priority=new.priority,
         retry_of=new.retry_of,
+        forked_from=new.forked_from,
         fence=0,
         worker_id=None,
         last_seq=1,
@@ -101,6 +103,7 @@ def step_view(task_id: TaskId, state: State, execution: Execution, at: datetime)
         usage=execution.usage,
         created_at=execution.started_at or at,
         updated_at=execution.updated_at or at,
+        reused=execution.reused,
     )
 
 

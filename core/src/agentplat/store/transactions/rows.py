@@ -39,6 +39,7 @@ def task_row(row: AnyRow) -> TaskRow:
         concurrency_key=placement.get("concurrency_key"),
         priority=placement.get("priority", 0),
         retry_of=None if row.retry_of is None else TaskId(row.retry_of),
+        forked_from=None if row.forked_from is None else TaskId(row.forked_from),
         fence=row.fence,
         worker_id=None if row.worker_id is None else WorkerId(row.worker_id),
         last_seq=row.last_seq,

@@ -84,20 +84,20 @@ def _inserted(new: Sequence[NewTask], at: datetime | None) -> Iterable[Bound]:
     rows = [_task_row(task, text) for task, text in zip(new, inputs, strict=True)]
     yield from for_each("insert_tasks", _TASK, rows, at=at)
     yield from for_each("enter_queue", _PENDING, [_queue_row(task) for task in new], at=at)
-    events = [_event_row(task, text) for task, text in zip(new, inputs, strict=True)]
+    events = [row for task, text in zip(new, inputs, strict=True) for row in _event_rows(task, text)]
     yield from for_each("append_journal", "task_id seq tenant_id fence kind content", events, at=at)
     acts = [(task.tenant, task.actor, "task_submitted", task.id, f'{{"type":{dumps(task.type)}}}') for task in new]
     yield from for_each("audit_tasks", "tenant_id actor action task_id content", acts, at=at)
 
 
-_TASK = "task_id tenant_id type input definition user_hash trace_id parent_span retry_of placement"
+_TASK = "task_id tenant_id type input definition user_hash trace_id parent_span retry_of forked_from placement"
 _PENDING = "task_id tenant_id queue concurrency_key priority delay run_at"
 _NOWHERE_ELSE = {"queue": "default", "concurrency_key": None, "priority": 0}
 _SUBMITTED, _ = encode(TaskSubmitted(type="", input={}))
 
 
 def _task_row(task: NewTask, text: str) -> tuple[Any, ...]:
-    about = (task.definition, task.user_hash, task.trace_id, task.parent_span, task.retry_of)
+    about = (task.definition, task.user_hash, task.trace_id, task.parent_span, task.retry_of, task.forked_from)
     return task.id, task.tenant, task.type, text, *about, _placement(task)
 
 
@@ -112,6 +112,9 @@ def _queue_row(task: NewTask) -> tuple[Any, ...]:
     return task.id, task.tenant, task.queue, task.concurrency_key or "", task.priority, task.delay, task.run_at
 
 
-def _event_row(task: NewTask, text: str) -> tuple[Any, ...]:
-    """The event as `encode` and `dumps` would write it, around the text of the input, which is there already."""
-    return task.id, 1, task.tenant, 0, _SUBMITTED, f'{{"type":{dumps(task.type)},"input":{text}}}'
+def _event_rows(task: NewTask, text: str) -> Iterable[tuple[Any, ...]]:
+    """The first event as `encode` and `dumps` would write it, around the text of the input, which is there already."""
+    yield task.id, 1, task.tenant, 0, _SUBMITTED, f'{{"type":{dumps(task.type)},"input":{text}}}'
+    for seq, event in enumerate(task.history, 2):
+        kind, content = encode(event)
+        yield task.id, seq, task.tenant, 0, kind, dumps(content)

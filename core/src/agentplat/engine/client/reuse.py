@@ -1,0 +1,350 @@
+"""What a retry or a fork takes over from the journal of its source: pure, from a state to the events to begin with.
+
+The new task's journal begins with them, so that its state, too, is nothing but a fold. What finished is one event with
+its outcome; what has to run again is one event with its input; everything in between was the source's own business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from uuid_utils.compat import uuid7
+
+from agentplat.domain.errors import ConflictError, InputRejected
+from agentplat.domain.events import (
+    BlockCancelled,
+    BlockFailed,
+    BlockFinished,
+    BlockStarted,
+    BlockStopping,
+    Event,
+    Recorded,
+    SignalReceived,
+    StepGivenUp,
+    StepReopened,
+    StepReused,
+    WaitStarted,
+)
+from agentplat.domain.ids import ExecutionId, StepPath
+from agentplat.domain.json import JsonObject, JsonValue
+from agentplat.domain.state import BlockState, Execution, Phase, State
+from agentplat.domain.usage import NO_USAGE, Usage
+from agentplat.domain.workflow import AgentCall, Block, SignalWait, Step, TimerWait, ToolCall, Workflow
+
+_STANDING = (Phase.SUCCEEDED, Phase.SKIPPED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Edits:
+    """What the new task does differently: from which execution on, with which input, with which outputs."""
+
+    start: StepPath | None = None
+    input: JsonObject | None = None  # of `start`
+    outputs: Mapping[StepPath, JsonValue] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reused:
+    """The events that come after the new task's first one, and what they mean for each execution of the source."""
+
+    events: Sequence[Event] = ()
+    reused: Sequence[StepPath] = ()  # their outcome stands
+    edited: Sequence[StepPath] = ()  # their output is the one that was given
+    again: Sequence[StepPath] = ()  # they run once more
+    undecided: Sequence[StepPath] = ()  # whether they run once more follows from what comes before them
+    saved: Usage = NO_USAGE  # what the reused ones had used
+
+
+def reused(source: State, journal: Sequence[Recorded], edits: Edits, newest: Workflow | None = None) -> Reused:
+    """What is taken over from `source`, whose journal that is.
+
+    With `newest` the new task is worked on by that version: ConflictError when a step whose outcome is to be reused is
+    another one there. InputRejected when the edits do not fit the source.
+    """
+    _refuse_misfits(source, edits)
+    order = _Order(source, journal, edits)
+    _refuse_undecided(edits, order.undecided)
+    fates = _Fates(source, edits, order, newest)
+    if newest is not None:
+        _refuse_changed(source, newest, fates)
+    kept = fates.of("kept")
+    return Reused(
+        events=list(_events(source, journal, order, fates)),
+        reused=kept,
+        edited=list(edits.outputs),
+        again=fates.of("again"),
+        undecided=fates.of("undecided"),
+        saved=Usage.total(source.executions[path].usage for path in kept),
+    )
+
+
+class _Order:
+    """When each execution and block of the source began and was over, and what was begun in the knowledge of a cut."""
+
+    def __init__(self, source: State, journal: Sequence[Recorded], edits: Edits) -> None:
+        self.started: dict[StepPath, int] = {}
+        self.ended: dict[StepPath, int] = {}
+        self.cuts = [*edits.outputs, *([edits.start] if edits.start is not None else [])]
+        for recorded in journal:
+            path = getattr(recorded.event, "path", None)
+            if isinstance(path, StepPath):
+                self.started.setdefault(path, recorded.seq)
+                self.ended[path] = recorded.seq
+        for path in [path for path in self.ended if _child(source, path).phase.is_open]:
+            del self.ended[path]
+        self.given_up = {recorded.event.path for recorded in journal if isinstance(recorded.event, StepGivenUp)}
+        self.undecided = {path for path in self.started if any(self._follows(path, cut) for cut in self.cuts)}
+
+    def known_until(self, block: StepPath) -> int | None:
+        """The number of the event up to which no strategy of `block` can have known of a cut; None: of all events."""
+        below = [StepPath(cut[: len(block) + 1]) for cut in self.cuts if _is_below(cut, block)]
+        return min((self.ended[path] for path in below if path in self.ended), default=None)
+
+    def _follows(self, path: StepPath, cut: StepPath) -> bool:
+        """Whether `path` was begun by a strategy that may have known how `cut` ended.
+
+        A block's strategy sees the outcomes of its own children only. So what counts is, where the two paths part,
+        whether the one child began after the other was over.
+        """
+        depth = 0
+        while depth < min(len(path), len(cut)) and path[depth] == cut[depth]:
+            depth += 1
+        if depth in (len(path), len(cut)):
+            return False
+        child, other = StepPath(path[: depth + 1]), StepPath(cut[: depth + 1])
+        return other in self.ended and self.started[child] > self.ended[other]
+
+
+class _Fates:
+    """What becomes of each execution and block."""
+
+    def __init__(self, source: State, edits: Edits, order: _Order, newest: Workflow | None) -> None:
+        self.source = source
+        self.edits = edits
+        # A retry tries again what a strategy went on without; a fork goes on from elsewhere, with what was known then.
+        self._given_up = order.given_up if order.cuts else set()
+        self._undecided = set(order.undecided)
+        around = {path.parent for path in (*order.undecided, *order.cuts)}
+        self._reopened = {StepPath(path[:depth]) for path in around for depth in range(len(path) + 1)}
+        theirs = State(workflow=newest) if newest is not None else source
+        for path in [path for path in source.executions if self.fate(path) == "again"]:
+            if not self._can_be_reopened(path, theirs):
+                _refuse_gap(source, path, self._undecided)
+                self._undecided.add(path)
+
+    def of(self, fate: str) -> list[StepPath]:
+        """The executions of that fate."""
+        return [path for path in self.source.executions if self.fate(path) == fate]
+
+    def fate(self, path: StepPath) -> str:
+        """`kept`, `edited`, `again`, `undecided`, or `hidden` below a block whose output is given."""
+        if any(_is_below(path, edited) for edited in self.edits.outputs):
+            return "hidden"
+        start = self.edits.start
+        if path in self._undecided or (start in self.source.blocks and start is not None and _is_below(path, start)):
+            return "undecided"
+        if path in self.edits.outputs:
+            return "edited"
+        if path == start or path in self._reopened:
+            return "again"
+        return "kept" if self._stands(path) else "again"
+
+    def _stands(self, path: StepPath) -> bool:
+        """Whether it is over for good: it succeeded, or something around it did, in spite of it."""
+        if _child(self.source, path).phase in _STANDING or path in self._given_up:
+            return True
+        around = (StepPath(path[:depth]) for depth in reversed(range(len(path))))
+        for block in around:
+            if block in self._reopened:
+                return False
+            if self.source.blocks[block].phase is Phase.SUCCEEDED:
+                return True
+        return False
+
+    def _can_be_reopened(self, path: StepPath, theirs: State) -> bool:
+        """Whether its input is known, and still what its step would be given.
+
+        A step that was skipped, or refused before it began, has none.
+        """
+        if path == self.edits.start and self.edits.input is not None:
+            return True
+        execution = self.source.executions[path]
+        has_begun = execution.attempt > 0 or execution.phase is Phase.INTERRUPTED
+        return has_begun and _node(theirs, path) == self.source.node(path)
+
+
+def _refuse_gap(source: State, path: StepPath, undecided: Collection[StepPath]) -> None:
+    """An execution is numbered by how many there were before, so none can be left out in the middle."""
+    block = source.blocks[path.parent]
+    later = [child for child in block.children if child.step == path.step and child.number > path.number]
+    if any(child not in undecided for child in later):
+        raise ConflictError(
+            f"{str(path)!r} has no input that it could run again with, and {len(later)} later executions of that step "
+            f"are to be reused. Begin earlier: `from` {str(path.parent)!r} runs its whole block again."
+        )
+
+
+def _events(source: State, journal: Sequence[Recorded], order: _Order, fates: _Fates) -> Iterator[Event]:
+    signals = {signal.key for signal in source.signals}
+    for recorded in journal:
+        event = recorded.event
+        path = getattr(event, "path", None)
+        if isinstance(event, SignalReceived):
+            if event.key in signals:
+                yield event
+        elif not isinstance(path, StepPath):
+            continue
+        elif path in source.blocks:
+            yield from _of_block(recorded, path, order, fates)
+        elif path in source.executions:
+            fate, execution = fates.fate(path), source.executions[path]
+            if fate == "again" and recorded.seq == order.started[path]:
+                yield _reopened(source, execution, fates.edits)
+            elif fate in ("kept", "edited") and recorded.seq == order.ended.get(path, order.started[path]):
+                yield _reused(execution, fate, fates.edits)
+                if fate == "kept" and isinstance(event, StepGivenUp):
+                    yield event
+
+
+def _of_block(recorded: Recorded, path: StepPath, order: _Order, fates: _Fates) -> Iterator[Event]:
+    event, fate, edits = recorded.event, fates.fate(path), fates.edits
+    if fate == "kept":
+        yield event
+    elif fate == "edited" and isinstance(event, BlockStarted):
+        yield event
+        yield BlockFinished(path=path, output=edits.outputs[path])
+    elif fate == "again" and not isinstance(event, BlockFinished | BlockFailed | BlockStopping | BlockCancelled):
+        until = order.known_until(path)
+        if isinstance(event, BlockStarted) and path == edits.start and edits.input is not None:
+            yield BlockStarted(path=path, input=edits.input)
+        elif isinstance(event, BlockStarted) or (path != edits.start and (until is None or recorded.seq <= until)):
+            yield event
+
+
+def _reused(execution: Execution, fate: str, edits: Edits) -> StepReused:
+    is_edited = fate == "edited"
+    return StepReused(
+        path=execution.path,
+        execution_id=execution.id,
+        status="succeeded" if is_edited else execution.phase.value,
+        attempt=execution.attempt,
+        try_number=execution.try_number,
+        input=execution.input,
+        output=edits.outputs[execution.path] if is_edited else execution.output,
+        failure=None if is_edited else execution.failure,
+    )
+
+
+def _reopened(source: State, execution: Execution, edits: Edits) -> Event:
+    path, new_id = execution.path, ExecutionId(uuid7())
+    step = source.node(path)
+    if isinstance(step, Step) and isinstance(step.body, AgentCall | ToolCall):
+        is_edited = path == edits.start and edits.input is not None
+        return StepReopened(path=path, execution_id=new_id, input=edits.input if is_edited else execution.input)
+    # As its document says: what was left of the delay was the source's, and of one that was reused no more is known.
+    body = step.body if isinstance(step, Step) else None
+    signal = body.signal if isinstance(body, SignalWait) else None
+    delay = body.duration if isinstance(body, TimerWait) else body.timeout if isinstance(body, SignalWait) else None
+    seconds = None if delay is None else delay.total_seconds()
+    return WaitStarted(path=path, execution_id=new_id, signal=signal, delay=seconds)
+
+
+# --- what does not fit
+
+
+def _refuse_misfits(source: State, edits: Edits) -> None:
+    known = {*source.executions, *source.blocks} - {StepPath()}
+    wrong = [
+        (pointer, f"names {str(path)!r}, which the task has not begun. It has begun: {_listed(known)}")
+        for pointer, path in _named(edits)
+        if path not in known
+    ]
+    for path in edits.outputs:
+        if edits.start is not None and (
+            path == edits.start or _is_below(edits.start, path) or _is_below(path, edits.start)
+        ):
+            wrong += [(_pointer(path), f"is part of what runs again: from {str(edits.start)!r} on")]
+    if edits.input is not None and edits.start is not None and edits.start in known:
+        step = source.node(edits.start)
+        if isinstance(step, Step) and not isinstance(step.body, AgentCall | ToolCall):
+            wrong.append(("/input", f"is for an agent, a tool or a block; {str(edits.start)!r} waits, and takes none"))
+    if wrong:
+        raise InputRejected("What is to be done differently", wrong)
+
+
+def _refuse_undecided(edits: Edits, undecided: Collection[StepPath]) -> None:
+    wrong = [
+        (_pointer(path), f"is of {str(path)!r}, which is decided anew, since it began after something that is edited")
+        for path in edits.outputs
+        if path in undecided
+    ]
+    if edits.start in undecided and edits.input is not None:
+        reason = f"is of {str(edits.start)!r}, whose input follows from an edited output. Leave one of the two out"
+        wrong.append(("/input", reason))
+    if wrong:
+        raise InputRejected("What is to be done differently", wrong)
+
+
+def _refuse_changed(source: State, newest: Workflow, fates: _Fates) -> None:
+    """ConflictError, with every step of which the newest version says something else than the outcome came from."""
+    theirs = State(workflow=newest)
+    changed = []
+    for path in (*source.blocks, *source.executions):
+        fate, before, after = fates.fate(path), source.node(path), _node(theirs, path)
+        if fate in ("undecided", "hidden"):
+            continue
+        if isinstance(before, Block) and fate == "again":
+            same = isinstance(after, Block) and after.strategy == before.strategy
+        elif fate == "edited":
+            same = after is not None
+        else:
+            same = before == after
+        if not same or not _stands_where_it_stood(source, theirs, path):
+            changed.append(str(path) or "the strategy of the workflow")
+    if changed:
+        raise ConflictError(
+            f"The newest version of workflow {newest.name!r} changes what is to be reused: {', '.join(changed)}. Keep "
+            "the task's own version, or begin earlier: `from` names the step from which on all runs again."
+        )
+
+
+def _stands_where_it_stood(source: State, theirs: State, path: StepPath) -> bool:
+    """Whether the step has its place among its siblings: a strategy may go by the order."""
+    if not path:
+        return True
+    ours, other = source.node(path.parent), _node(theirs, path.parent)
+    if not isinstance(ours, Block) or not isinstance(other, Block) or path.step not in other.names:
+        return False
+    return ours.names.index(path.step) == other.names.index(path.step)
+
+
+def _child(state: State, path: StepPath) -> Execution | BlockState:
+    return state.executions.get(path) or state.blocks[path]
+
+
+def _node(state: State, path: StepPath) -> Step | Block | None:
+    try:
+        return state.node(path)
+    except KeyError:
+        return None
+
+
+def _named(edits: Edits) -> Iterator[tuple[str, StepPath]]:
+    if edits.start is not None:
+        yield "/from", edits.start
+    for path in edits.outputs:
+        yield _pointer(path), path
+
+
+def _pointer(path: StepPath) -> str:
+    return "/outputs/" + str(path).replace("~", "~0").replace("/", "~1")
+
+
+def _is_below(path: StepPath, around: StepPath) -> bool:
+    return len(path) > len(around) and path[: len(around)] == around
+
+
+def _listed(paths: Collection[StepPath]) -> str:
+    names = sorted(map(str, paths))
+    return ", ".join(names[:20]) + (f" and {len(names) - 20} more" if len(names) > 20 else "") if names else "nothing"
