@@ -13,11 +13,15 @@ import sys
 async def serve(port: int) -> None:
     """For ever."""
     waiting: list[asyncio.StreamWriter] = []
+    answers = asyncio.Event()
 
     async def connected(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         waiting.append(writer)
+        if answers.is_set():  # for its client the connection was there before this server took it
+            answer()
 
     def answer() -> None:
+        answers.set()
         for writer in waiting:
             writer.write(b".")
         waiting.clear()
