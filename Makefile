@@ -52,8 +52,9 @@ chaos: setup ## Break workers, wires and databases, often (RUNS=20 FAULTS=300 RE
 		$(BIN)/pytest tests/chaos --timeout 3600 $(ARGS)
 
 faults: setup ## Kill, stop and continue worker processes ten thousand times, at random and at every point (PROCESSES=5000 on each database, SEED=)
-	AGENTPLAT_CHAOS_PROCESSES=$(or $(PROCESSES),5000) $(if $(SEED),AGENTPLAT_CHAOS_SEED=$(SEED)) \
-		$(BIN)/pytest tests/chaos/test_process_faults.py --timeout 7200 $(ARGS)
+	@export AGENTPLAT_CHAOS_PROCESSES=$(or $(PROCESSES),5000) $(if $(SEED),AGENTPLAT_CHAOS_SEED=$(SEED)); \
+	run() { $(BIN)/pytest tests/chaos/test_process_faults.py --timeout 7200 -k "$$1" $(ARGS); }; \
+	run sqlite & run postgresql; ended=$$?; wait $$! && exit $$ended  # at once: each waits half of its time
 
 bench: setup ## Measure everything beside its peers, and renew the page of results: hours (REPS=, WORKLOADS=, PEERS=)
 	$(BIN)/python benchmarks/run.py --reps $(or $(REPS),5) --workloads "$(WORKLOADS)" --peers "$(PEERS)" \

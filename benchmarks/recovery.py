@@ -199,6 +199,7 @@ async def killed(keepers: Keepers, client: LocalClient, trials: int) -> list[flo
     """A worker dies alone; the others are busy, so that only its replacement can go on."""
     team = [keepers.start() for _ in range(3)]
     tasks = [await working(keepers, client) for _ in team]
+    await asyncio.sleep(10.0)  # until each has a spare
     taken: list[float] = []
     while len(taken) < trials:
         await asyncio.sleep(6.0)  # one death at a time, of a worker that has worked for a while

@@ -1,8 +1,9 @@
 """agentplat as a user has it: `agentplat worker`, a keeper and its worker process, on PostgreSQL or SQLite.
 
-Everything is at its default but the log level, which is `warning`: an entry in a log per step is a choice, and no peer
-writes one. Concurrency is the default of 100 where the workload does not need more. Journal, audit, fence, ledger and
-the check of inputs and outputs are on; there is no switch for any of them.
+Everything is at its default but two things. The log level is `warning`: an entry in a log per step is a choice, and no
+peer writes one. And no spare is started: that would be seconds of a processor in the middle of what is measured.
+Concurrency is the default of 100 where the workload does not need more. Journal, audit, fence, ledger and the check of
+inputs and outputs are on; there is no switch for any of them.
 """
 
 from __future__ import annotations
@@ -83,6 +84,7 @@ class Agentplat(QueuePeer):
             "AGENTPLAT_PROJECT": str(self._folder),
             "AGENTPLAT_IDENTITY__KEY": "of the benchmark",
             "AGENTPLAT_LOG__LEVEL": "warning",
+            "AGENTPLAT_WORKER__SPARE": "false",
         }
         subprocess.run([*COMMAND, "db", "upgrade"], check=True, capture_output=True)
         self._sql = Sql(name) if name else None

@@ -7,17 +7,19 @@ import json
 import os
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, TypeVar
 from uuid import UUID, uuid4
 
 from agentplat.domain.errors import StoreUnavailable
 from agentplat.store.renewal import Renewal
 
-from .processes import send
+from .processes import counting, send
 
+T = TypeVar("T")
 LEASE = 1.5
 _RENEW = 0.3
 
@@ -42,6 +44,7 @@ class Nursery:
     folder: Path
     process: asyncio.subprocess.Process
     renewal: Renewal
+    count: Callable[[UUID], int]
     alive: dict[int, Fledgling] = field(default_factory=dict)
     _asked: dict[str, asyncio.Future[Fledgling]] = field(default_factory=dict)
     _at_database: asyncio.Lock = field(default_factory=asyncio.Lock)  # one connection, as a keeper has
@@ -56,6 +59,11 @@ class Nursery:
         """How many stale writes were refused, as the workers' logs say."""
         return (self.folder / "workers.log").read_text(errors="replace").count('"event": "lease_lost"')
 
+    def used(self) -> float:
+        """Seconds of a processor that the zygote and its dead workers used."""
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
+
     async def fork(self, point: str = "", at: int = 1) -> Fledgling:
         worker_id = uuid4()
         order = {"worker": str(worker_id), "point": point, "at": at, "deaths": str(self.folder / "deaths")}
@@ -67,18 +75,29 @@ class Nursery:
 
     async def expire(self, fledgling: Fledgling) -> None:
         """What its keeper does when the process has ended."""
-        async with self._at_database:
-            await asyncio.to_thread(self.renewal.expire, fledgling.id)
+        await self._by_thread(self.renewal.expire, fledgling.id)
+
+    async def owned(self, fledgling: Fledgling) -> int:
+        """How many tasks it owns, or owned when it died, and nobody has taken them from it yet."""
+        return await self._by_thread(self.count, fledgling.id)
 
     async def renew(self, fledgling: Fledgling) -> None:
-        async with self._at_database:
-            try:
-                found = await asyncio.to_thread(self.renewal.renew, fledgling.id, LEASE)
-            except StoreUnavailable:
-                return
+        try:
+            found = await self._by_thread(self.renewal.renew, fledgling.id, LEASE)
+        except StoreUnavailable:
+            return
         fledgling.was_seen = fledgling.was_seen or found
         if fledgling.was_seen and not found and fledgling.is_renewed:
             fledgling.send(9)  # its row is gone: a keeper ends it
+
+    async def _by_thread(self, call: Callable[..., T], *given: Any) -> T:
+        """To its end, when this is cancelled too: a connection that another thread closes meanwhile is a crash."""
+        async with self._at_database:
+            thread = asyncio.create_task(asyncio.to_thread(call, *given))
+            try:
+                return await asyncio.shield(thread)
+            finally:
+                await asyncio.wait([thread])
 
     async def renew_all(self) -> None:
         while True:
@@ -111,7 +130,7 @@ async def nursery(folder: Path, database_url: str, marks: Path) -> AsyncIterator
         "AGENTPLAT_WORKER__LEASE_SECONDS": str(LEASE),
         "AGENTPLAT_WORKER__RENEW_SECONDS": str(_RENEW),
         "AGENTPLAT_WORKER__POLL_SECONDS": "0.1",
-        "AGENTPLAT_WORKER__CONCURRENCY": "8",
+        "AGENTPLAT_WORKER__CONCURRENCY": "4",
         "MARKS": str(marks),
         "PYTHONPATH": str(Path(__file__).parents[2]),
     }
@@ -123,8 +142,8 @@ async def nursery(folder: Path, database_url: str, marks: Path) -> AsyncIterator
         stdout=asyncio.subprocess.PIPE,
         start_new_session=True,
     )
-    with Renewal(database_url) as renewal:
-        found = Nursery(folder, process, renewal)
+    with Renewal(database_url) as renewal, counting(database_url) as count:
+        found = Nursery(folder, process, renewal, count)
         beside = [asyncio.create_task(found.listen()), asyncio.create_task(found.renew_all())]
         try:
             yield found

@@ -12,11 +12,14 @@ import sys
 import time
 import urllib.request
 from collections import Counter
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from uuid import UUID
+
+import psycopg
 
 STEPS = [f"s{n}" for n in range(1, 11)]
 
@@ -182,6 +185,25 @@ def is_writable(file: str) -> bool:
             return False
         connection.execute("ROLLBACK")
     return True
+
+
+@contextmanager
+def counting(database_url: str) -> Iterator[Callable[[UUID], int]]:
+    """Says how many tasks a worker owns. For one thread at a time."""
+    file = database_url.removeprefix("sqlite:///")
+    if file == database_url:
+        with psycopg.connect(database_url, autocommit=True) as session:
+            asked = "SELECT count(*) FROM agentplat.queue WHERE worker_id = %s"
+            yield lambda worker_id: one(session.execute(asked, [worker_id]).fetchone())
+        return
+    with closing(sqlite3.connect(file, timeout=10, isolation_level=None, check_same_thread=False)) as connection:
+        asked = "SELECT count(*) FROM queue WHERE worker_id = ?"
+        yield lambda worker_id: one(connection.execute(asked, [worker_id.hex]).fetchone())
+
+
+def one(row: tuple[Any, ...] | None) -> int:
+    assert row is not None
+    return int(row[0])
 
 
 def free_port() -> int:

@@ -5,6 +5,7 @@ import os
 import random
 import signal
 import socket
+import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
@@ -14,7 +15,7 @@ from agentplat.contracts.interface import JournalView, Submission
 from agentplat.domain.task import TaskState
 from agentplat.engine.client.local import LocalClient
 
-from .processes import STEPS, Workers, children, send, stop, wait_for
+from .processes import STEPS, Keeper, Workers, children, send, stop, wait_for
 
 RUNS = int(os.environ.get("AGENTPLAT_CHAOS_RUNS", "5"))
 SEED = int(os.environ.get("AGENTPLAT_CHAOS_SEED", str(random.SystemRandom().randrange(10**6))))
@@ -134,7 +135,7 @@ async def test_a_stopped_worker_loses_its_lease_and_its_stale_write_is_refused(
     stop(stale, workers.database_url)
     second = workers.start()
     await _until_claimed_again(client, task_id)
-    assert children(first.process.pid) == [stale], "the stale worker is still there"
+    assert children(first.process.pid)[0] == stale, "the stale worker is still there"
 
     send(stale, signal.SIGCONT)
     refused = wait_for(lambda: first.events("lease_lost"))
@@ -145,6 +146,55 @@ async def test_a_stopped_worker_loses_its_lease_and_its_stale_write_is_refused(
     assert await ended(client, task_id) is TaskState.DONE
     check_journal(list(await client.journal(task_id)))
     assert second.events("lease_lost") == []
+
+
+async def test_a_spare_takes_over_at_once_from_a_worker_that_dies(workers: Workers, client: LocalClient) -> None:
+    keeper = workers.start()
+    task_id = await submit(client, pause=1.0)
+    spare = await _spare(keeper)
+    keeper.kill_worker()
+    killed = time.monotonic()
+
+    await until_succeeded(client, task_id, 1 + succeeded(await client.journal(task_id)).total())
+    took = time.monotonic() - killed
+    assert keeper.worker == spare
+    assert [event["restart_in"] for event in keeper.events("worker_died")] == [0.0]
+    assert took < 4.0, "a step of a second, and no start of a process"
+
+
+async def test_a_spare_that_was_started_with_other_files_takes_nothing_over(
+    workers: Workers, client: LocalClient
+) -> None:
+    keeper = workers.start()
+    task_id = await submit(client, pause=1.0)
+    spare = await _spare(keeper)
+    (workers.folder / "agents" / "new.py").write_text("")
+    keeper.kill_worker()
+
+    assert await ended(client, task_id) is TaskState.DONE
+    check_journal(list(await client.journal(task_id)))
+    assert keeper.worker != spare
+    assert "changed since this spare was started" in keeper.log.read_text()
+
+
+async def _spare(keeper: Keeper) -> int:
+    """The process id of the one that stands by, when it has started and waits."""
+
+    async def waits() -> bool:
+        for _ in range(20):
+            found = children(keeper.process.pid)
+            if len(found) < 2 or not _is_asleep(found[1]):
+                return False
+            await asyncio.sleep(0.05)
+        return True
+
+    await until(waits)
+    return children(keeper.process.pid)[1]
+
+
+def _is_asleep(pid: int) -> bool:
+    threads = Path(f"/proc/{pid}/task").glob("*/stat")
+    return all(thread.read_text().rpartition(")")[2].split()[0] == "S" for thread in threads)
 
 
 async def test_sigterm_hands_back_what_is_left_and_ends_cleanly(workers: Workers, client: LocalClient) -> None:

@@ -34,8 +34,9 @@ from .zygote import Point
 
 FAULTS = int(os.environ.get("AGENTPLAT_CHAOS_PROCESSES", "300"))  # on each database
 SEED = int(os.environ.get("AGENTPLAT_CHAOS_SEED", str(random.SystemRandom().randrange(10**6))))
-_AT_ONCE = 6  # workers
-_TASKS = 24  # open at once
+_AT_ONCE = 12  # workers
+_TASKS = 36  # open at once
+_PATIENCE = 100  # looks at a worker that owns nothing yet
 _KILL, _IN_RENEWAL, _STOP = "killed", "killed_in_renewal", "stopped"
 _DRAINS = (Point.IN_DRAIN, Point.AFTER_DRAIN)
 KINDS = (*Point, *(_KILL, _IN_RENEWAL) * 2, _STOP)
@@ -43,13 +44,14 @@ KINDS = (*Point, *(_KILL, _IN_RENEWAL) * 2, _STOP)
 
 @dataclass
 class Trouble:
-    """Lets workers live, each until its fault; counts what struck."""
+    """Lets workers live, each until its fault; counts what struck: a worker that owned nothing does not count."""
 
     nursery: Nursery
     workers: Workers
     chance: random.Random
     faults: int
     struck: Counter[str] = field(default_factory=Counter)
+    idle: int = 0  # died, and owned nothing
     codes: Counter[int] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
@@ -76,29 +78,42 @@ class Trouble:
         fledgling.send(signal.SIGKILL)  # it had nothing to do for so long; not counted
 
     async def _end(self, fledgling: Fledgling, kind: str) -> None:
-        await self._lives(fledgling, self.chance.uniform(0.1, 1.0))
+        await self._lives(fledgling, self.chance.uniform(0.1, 0.7))
+        for _ in range(_PATIENCE):
+            if fledgling.ended.done() or await self.nursery.owned(fledgling):
+                break
+            await self._lives(fledgling, 0.05)
         if fledgling.ended.done():
             return
         match kind:
             case "killed_in_renewal":
                 renewing = asyncio.create_task(self.nursery.renew(fledgling))
                 await asyncio.sleep(self.chance.uniform(0.0, 0.002))
-                fledgling.send(signal.SIGKILL)
+                owned = await self._kill(fledgling)
                 await renewing
             case "stopped":
-                await self._stop(fledgling)
+                owned = await self._stop(fledgling)
             case _:
-                fledgling.send(signal.SIGKILL)
-        self.struck[kind] += 1
+                owned = await self._kill(fledgling)
+        self.struck[kind] += owned > 0
+        self.idle += owned == 0
 
-    async def _stop(self, fledgling: Fledgling) -> None:
+    async def _kill(self, fledgling: Fledgling) -> int:
+        """How many tasks it owned."""
+        fledgling.send(signal.SIGKILL)
+        await fledgling.ended
+        return await self.nursery.owned(fledgling)
+
+    async def _stop(self, fledgling: Fledgling) -> int:
         """As when a machine is paused: it sleeps past its lease, wakes, and believes that it still owns its tasks."""
         fledgling.is_renewed = False
         await asyncio.to_thread(stop, fledgling.pid, self.workers.database_url)
+        owned = await self.nursery.owned(fledgling)
         await asyncio.sleep(LEASE * self.chance.uniform(1.1, 1.6))
         fledgling.send(signal.SIGCONT)
         await self._lives(fledgling, 0.5)
         fledgling.send(signal.SIGKILL)
+        return owned
 
     @staticmethod
     async def _lives(fledgling: Fledgling, seconds: float) -> None:
@@ -138,6 +153,7 @@ async def test_no_death_of_a_process_loses_or_doubles_anything(
     workers: Workers, client: LocalClient, capsys: pytest.CaptureFixture[str]
 ) -> None:
     began = time.monotonic()
+    used = time.process_time()
     observer = open_store(workers.database_url)
 
     async def submit(key: str) -> UUID:
@@ -152,6 +168,7 @@ async def test_no_death_of_a_process_loses_or_doubles_anything(
             await asyncio.gather(*[trouble.run() for _ in range(_AT_ONCE)])
             traffic.stop()
         seconds = time.monotonic() - began
+        used = time.process_time() - used + found.used()
         for _ in range(2):
             await found.fork()
         await until_done(observer)
@@ -163,7 +180,8 @@ async def test_no_death_of_a_process_loses_or_doubles_anything(
 
     told(
         capsys,
-        f"process faults, seed {SEED}: {struck.total()} in {seconds:.0f} s: {counted(struck)}; {totals.tasks} tasks,"
+        f"process faults, seed {SEED}: {struck.total()} in {seconds:.0f} s: {counted(struck)}; {trouble.idle} others"
+        f" owned nothing; {used / struck.total():.2f} CPU s each, and the database's; {totals.tasks} tasks,"
         f" {totals.claims} claims, {refused} stale writes refused, {totals.poisoned} poisoned",
     )
     assert set(struck) == set(KINDS), f"seed {SEED}: {struck}"

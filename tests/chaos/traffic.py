@@ -48,10 +48,9 @@ class Traffic:
     async def flow(self) -> None:
         """Submit until `stop`. Several may flow at once."""
         while not self._stopped:
-            if await _opened(self.observer, self.at_once) < self.at_once:
+            for _ in range(self.at_once - await _opened(self.observer, self.at_once)):
                 await self._submit(f"key {next(self._numbers)}")
-            else:
-                await asyncio.sleep(0.02)
+            await asyncio.sleep(0.05)
 
     async def offer(self) -> bool:
         """Whether one more task, however many are open, is accepted at the first try. If not, `repeat` it later."""

@@ -16,16 +16,17 @@ import sys
 from collections.abc import Sequence
 from enum import StrEnum
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from agentplat.contracts.store import Claim, Store, Write, WriteResult
 from agentplat.domain.ids import WorkerId
 from agentplat.plugins.host import load_plugins
-from agentplat.runtime.app import open_platform
+from agentplat.runtime.app import Platform, open_platform
 from agentplat.runtime.lifeline import Lifeline, die_with_parent
 from agentplat.runtime.logs import configure_logs
 from agentplat.runtime.settings import Settings, load_settings
 from agentplat.runtime.worker_main import work
+from agentplat.store.connect import open_store
 
 
 class Point(StrEnum):
@@ -86,13 +87,22 @@ class Doomed:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-async def _live(settings: Settings, order: dict[str, Any], lifeline: Lifeline) -> None:
+async def _rehearse(settings: Settings) -> None:
+    """So that everything is imported, and what is compiled at first use is compiled."""
     async with open_platform(settings) as platform:
-        platform.store = Doomed(platform.store, order["point"], order["at"], order["deaths"])
-        await work(platform, WorkerId(UUID(order["worker"])), lifeline)
+        await platform.store.claim(WorkerId(uuid4()), 1)
+        await platform.store.sweep()
 
 
-def _fork(settings: Settings, order: dict[str, Any]) -> int:
+async def _live(platform: Platform, order: dict[str, Any], lifeline: Lifeline) -> None:
+    """What `open_platform` does of which no other process may have a part, and then what every worker does."""
+    await platform.store.open()
+    platform.store = Doomed(platform.store, order["point"], order["at"], order["deaths"])
+    await work(platform, WorkerId(UUID(order["worker"])), lifeline)
+    await platform.store.close()
+
+
+def _fork(platform: Platform, order: dict[str, Any]) -> int:
     pid = os.fork()
     if pid:
         return pid
@@ -104,8 +114,8 @@ def _fork(settings: Settings, order: dict[str, Any]) -> int:
         nothing = os.open(os.devnull, os.O_RDONLY)
         for fd, stands_for in ((nothing, 0), (log, 1), (log, 2)):
             os.dup2(fd, stands_for)
-        configure_logs(settings.log)
-        asyncio.run(_live(settings, order, Lifeline()))
+        configure_logs(platform.settings.log)
+        asyncio.run(_live(platform, order, Lifeline()))
         code = 0
     finally:
         # Past everything that would be ended for the parent too: what is registered to be done at exit, open files.
@@ -120,7 +130,9 @@ def _say(**answer: object) -> None:
 def main() -> None:
     """Fork on order, and tell of every end, until the input ends."""
     settings = load_settings()
-    load_plugins(settings.selection)
+    asyncio.run(_rehearse(settings))
+    platform = Platform(settings, load_plugins(settings.selection), open_store(settings.database_url))
+    assert platform.plugins.records  # read from many files; workers say it when they register
     gc.freeze()
     pending = b""
     while True:
@@ -131,7 +143,7 @@ def main() -> None:
             *lines, pending = (pending + piece).split(b"\n")
             for line in lines:
                 order = json.loads(line)
-                _say(worker=order["worker"], pid=_fork(settings, order))
+                _say(worker=order["worker"], pid=_fork(platform, order))
         try:
             while (ended := os.waitpid(-1, os.WNOHANG))[0]:
                 _say(ended=ended[0], code=os.waitstatus_to_exitcode(ended[1]))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from importlib import import_module
 from typing import Any
@@ -44,6 +44,11 @@ class Platform:
         """The generation that is current now."""
         return self._project.registries
 
+    @property
+    def is_current(self) -> bool:
+        """Whether the project's files are as they were read."""
+        return written_files(self.settings.project) == self._written
+
     def reload(self) -> None:
         """Read the project's folder again. What is broken keeps out; tasks that run keep what they began with."""
         self._written = written_files(self.settings.project)  # before they are read: what changes meanwhile is seen
@@ -53,7 +58,7 @@ class Platform:
         """Reload whenever a file of the project changes, for ever; `told` gets a line for each thing to know."""
         while True:
             await asyncio.sleep(_LOOK)
-            if written_files(self.settings.project) != self._written:
+            if not self.is_current:
                 self.reload()
                 told("The project's files changed and were read again.", *self.faults)
 
@@ -98,8 +103,14 @@ def _target(path: str) -> Any:
     return getattr(import_module(module), name)
 
 
+async def _at_once(platform: Platform) -> None:
+    del platform
+
+
 @asynccontextmanager
-async def open_platform(settings: Settings) -> AsyncIterator[Platform]:
+async def open_platform(
+    settings: Settings, *, before_opening: Callable[[Platform], Awaitable[None]] = _at_once
+) -> AsyncIterator[Platform]:
     """A platform with an open store. SQLite is migrated on the way; PostgreSQL must be current (SchemaOutdated)."""
     plugins = load_plugins(settings.selection)
     for record in plugins.records:
@@ -117,6 +128,7 @@ async def open_platform(settings: Settings) -> AsyncIterator[Platform]:
         settings.sqlite_file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         # In a thread: Alembic's environment runs an event loop of its own.
         await asyncio.to_thread(platform.migrate)
+    await before_opening(platform)
     await store.open()
     try:
         yield platform

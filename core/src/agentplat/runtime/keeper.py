@@ -1,11 +1,13 @@
 """The keeper: a small parent that renews its worker's lease, and ends a worker that must not go on.
 
 It loads no plugin, so nothing that an agent does can starve it. Renewal stops when the worker is dead or stopped; when
-it cannot be confirmed in time, the worker's process group is killed before the lease runs out.
+it cannot be confirmed in time, the worker's process group is killed before the lease runs out. Beside a worker that
+has worked for a while stands a spare: a process that has started, and waits to be needed.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import select
@@ -25,6 +27,7 @@ from agentplat.runtime.lifeline import Lifeline
 logger = logging.getLogger("agentplat.keeper")
 
 _LOOK = 0.25  # seconds between two looks at the worker
+_RETRY = 0.5  # until the next try, when the database did not answer
 _FIRST_RESTART, _LONGEST_RESTART = 0.2, 10.0
 WRONG_SETTINGS = 2  # the exit code of a worker that no restart would help
 
@@ -45,7 +48,8 @@ class KeeperOptions:
     lease_seconds: float = 15.0
     renew_seconds: float = 4.0
     drain_seconds: float = 25.0
-    steady_seconds: float = 5.0  # a worker that came to work and lived this long is replaced without a pause
+    steady_seconds: float = 5.0  # a worker that has worked so long gets a spare, and is replaced without a pause
+    spare: bool = True
     starts: int | None = None  # give up after so many workers in a row that never came to work; None: never
 
     @property
@@ -72,22 +76,30 @@ class Keeper:
         self._connect = connect
         self._options = options
         self._stopping = False
-        self._child: subprocess.Popen[bytes] | None = None
-        self._lifeline = Lifeline()
+        self._child: _Child | None = None
+        self._spare: _Child | None = None
         self._renewal: Renewal | None = None
+        self._dead: tuple[UUID, UUID | None] | None = None  # a worker whose tasks are not handed back yet, and blame
         self._came_to_work = False
 
     def stop(self, signum: int = signal.SIGTERM, frame: FrameType | None = None) -> None:
         """Let the worker drain, then end. Fit for `signal.signal`."""
         del signum, frame
         self._stopping = True
-        if self._child is not None and self._child.poll() is None:
-            self._child.send_signal(signal.SIGTERM)
+        if self._child is not None:
+            self._child.stop()
 
     def is_stopping(self) -> bool:
         return self._stopping
 
     def serve(self) -> int:
+        try:
+            return self._serve()
+        finally:
+            if self._spare is not None:
+                self._spare.end()
+
+    def _serve(self) -> int:
         pause = _FIRST_RESTART
         useless = 0
         while not self.is_stopping():
@@ -106,37 +118,36 @@ class Keeper:
         return 0
 
     def _keep_one(self) -> int:
-        """Start one worker, keep it until it ends, and hand back what it owned. Returns its exit code."""
-        worker_id = uuid4()
-        self._lifeline = Lifeline()
-        alive, held = os.pipe()
-        command = [*self._command, str(worker_id), str(self._lifeline.fd), str(alive)]
-        self._child = subprocess.Popen(
-            command, pass_fds=(self._lifeline.fd, alive), start_new_session=True, stdin=subprocess.DEVNULL
-        )
-        os.close(alive)
+        """Let one worker begin, keep it until it ends, and hand back what it owned. Returns its exit code."""
+        child = self._child = self._spare_that_lives() or _Child(self._command)
+        child.begin()
         blame: UUID | None = None
         try:
             if self._stopping:
-                self._child.send_signal(signal.SIGTERM)
-            blame = self._watch(worker_id, self._child)
+                child.stop()
+            blame = self._watch(child)
         finally:
-            self._kill()
-            code = self._child.wait()
-            os.close(held)
-            self._came_to_work = self._lifeline.is_registered
-            self._lifeline.close()
+            code = child.end()
+            self._came_to_work = child.came_to_work
         if self._came_to_work and code != 0:
-            self._expire(worker_id, blame)
+            self._dead = child.id, blame
+            self._hand_back()
         return code
 
-    def _watch(self, worker_id: UUID, child: subprocess.Popen[bytes]) -> UUID | None:
+    def _spare_that_lives(self) -> _Child | None:
+        spare, self._spare = self._spare, None
+        if spare is not None and not spare.is_alive():
+            spare.end()
+            return None
+        return spare
+
+    def _watch(self, child: _Child) -> UUID | None:
         """Return when the worker has ended or must end; with the task whose step ran too long, if that is why."""
-        confirmed: float | None = None
-        next_renewal = 0.0
+        came: float | None = None
+        confirmed = next_renewal = next_try = 0.0
         stop_by: float | None = None
         with _Exit(child.pid) as ended:
-            while child.poll() is None:
+            while child.is_alive():
                 ended.wait(_LOOK)
                 now = time.monotonic()
                 if self._stopping and stop_by is None:
@@ -144,27 +155,29 @@ class Keeper:
                 if stop_by is not None and now > stop_by:
                     logger.error("worker_would_not_drain")
                     return None
-                overdue = self._lifeline.overdue(now)
+                overdue = child.lifeline.overdue(now)
                 if overdue is not None:
                     logger.error("step_outlived_its_deadline", extra={"task_id": str(overdue)})
                     return overdue
-                if not self._lifeline.is_registered:
-                    continue
-                confirmed = now if confirmed is None else confirmed
-                # A worker that drains takes its row away itself.
-                if stop_by is None and now >= next_renewal and not _is_stopped(child.pid):
-                    renewed = self._renew(worker_id)
+                if self._dead is not None and now >= next_try:
+                    self._hand_back()
+                    next_try = time.monotonic() + _RETRY
+                if stop_by is not None or not child.lifeline.is_registered:
+                    continue  # a worker that drains takes its row away itself
+                if came is None:
+                    came = confirmed = now
+                if now >= next_renewal and not _is_stopped(child.pid):
+                    renewed = self._renew(child.id)
                     if renewed is False:
                         logger.error("worker_row_is_gone")
                         return None
                     confirmed = now if renewed else confirmed
-                    next_renewal = now + (self._options.renew_seconds if renewed else 0.5)
-                if (
-                    stop_by is None
-                    and time.monotonic() > confirmed + self._options.lease_seconds - self._options.margin
-                ):
+                    next_renewal = now + (self._options.renew_seconds if renewed else _RETRY)
+                if time.monotonic() > confirmed + self._options.lease_seconds - self._options.margin:
                     logger.error("lease_not_confirmed_in_time")
                     return None
+                if self._options.spare and self._spare is None and now > came + self._options.steady_seconds:
+                    self._spare = _Child(self._command)
         return None
 
     def _renew(self, worker_id: UUID) -> bool | None:
@@ -178,22 +191,60 @@ class Keeper:
             self._renewal = None
             return None
 
-    def _expire(self, worker_id: UUID, blame: UUID | None) -> None:
-        """Hand back at once what the dead worker owned; if that fails, the end of its lease does."""
+    def _hand_back(self) -> None:
+        """Return at once what a worker owned that is known to be dead. If that fails, it is tried again."""
+        assert self._dead is not None
         try:
-            renewal = self._renewal or self._connect()
-            renewal.expire(worker_id, blame)
+            if self._renewal is None:
+                self._renewal = self._connect()
+            self._renewal.expire(*self._dead)
+            self._dead = None
         except Exception as error:  # noqa: BLE001  # as above
             logger.warning("worker_not_expired", extra={"reason": type(error).__name__})
             self._renewal = None
 
-    def _kill(self) -> None:
-        """The whole group: tools that the worker started must not outlive it."""
-        assert self._child is not None
-        try:
-            os.killpg(self._child.pid, signal.SIGKILL)
-        except (ProcessLookupError, PermissionError):
-            return
+
+class _Child:
+    """A worker process, which waits until it is told to begin. It dies with this process."""
+
+    def __init__(self, command: Sequence[str]) -> None:
+        self.id = uuid4()
+        self.lifeline = Lifeline()
+        self.came_to_work = False  # is known at its end
+        alive, self._held = os.pipe()
+        self._process = subprocess.Popen(
+            [*command, str(self.id), str(self.lifeline.fd), str(alive)],
+            pass_fds=(self.lifeline.fd, alive),
+            start_new_session=True,
+            stdin=subprocess.DEVNULL,
+        )
+        os.close(alive)
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def is_alive(self) -> bool:
+        return self._process.poll() is None
+
+    def begin(self) -> None:
+        with contextlib.suppress(BrokenPipeError):
+            os.write(self._held, b"1")
+
+    def stop(self) -> None:
+        """Let it drain."""
+        if self.is_alive():
+            self._process.send_signal(signal.SIGTERM)
+
+    def end(self) -> int:
+        """Kill it, and all of its group: tools that it started must not outlive it. Returns its exit code."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, signal.SIGKILL)
+        code = self._process.wait()
+        self.came_to_work = self.lifeline.is_registered
+        os.close(self._held)
+        self.lifeline.close()
+        return code
 
 
 class _Exit:

@@ -1,7 +1,8 @@
 """What a worker process and its keeper share: a few bytes of memory, and a pipe that breaks when the keeper dies.
 
 The memory says whether the worker is registered, and the earliest moment at which one of its steps has run too long.
-It is memory and not a message, because a worker whose event loop is blocked sends nothing.
+It is memory and not a message, because a worker whose event loop is blocked sends nothing. The pipe also brings the
+word to begin.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import struct
 import sys
 import tempfile
 import threading
+from collections.abc import Callable
 from uuid import UUID
 
 _LAYOUT = struct.Struct("<Bd16s")
@@ -90,11 +92,15 @@ def die_with_parent() -> None:
         os._exit(1)
 
 
-def die_with_pipe(fd: int) -> None:
-    """End this process when the other end of the pipe `fd` is closed: the portable form, which needs the GIL."""
+def die_with_pipe(fd: int, begin: Callable[[], None] = lambda: None) -> None:
+    """Call `begin` when the pipe `fd` brings a byte, and end this process when its other end is closed.
+
+    The portable form of dying with the parent, which needs the GIL.
+    """
 
     def watch() -> None:
-        os.read(fd, 1)
+        while os.read(fd, 1):
+            begin()
         os._exit(1)
 
     threading.Thread(target=watch, name="lifeline", daemon=True).start()

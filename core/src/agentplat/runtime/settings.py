@@ -96,6 +96,9 @@ class WorkerSettings(Section):
         None, ge=1, le=65535, description="Where a worker serves its metrics, on 127.0.0.1. Default: nowhere."
     )
     drain_seconds: float = Field(25, ge=0, description="How long running steps may take to end after SIGTERM.")
+    spare: bool = Field(
+        True, description="Whether a second process stands by, to take over at once from a worker that dies."
+    )
 
 
 class IsolationSettings(Section):

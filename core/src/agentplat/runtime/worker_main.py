@@ -1,4 +1,8 @@
-"""The worker proper, as the keeper starts it: `python -m agentplat.runtime.worker_main <id> <memory fd> <pipe fd>`."""
+"""The worker proper, as the keeper starts it: `python -m agentplat.runtime.worker_main <id> <memory fd> <pipe fd>`.
+
+A spare is the same process: it loads everything, and then waits for the word to begin, without a connection to the
+database.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,7 @@ import asyncio
 import gc
 import signal
 import sys
+import threading
 from collections.abc import Callable
 from uuid import UUID
 
@@ -64,9 +69,21 @@ async def work(platform: Platform, worker_id: WorkerId, lifeline: Lifeline) -> N
         await asyncio.gather(*beside, return_exceptions=True)
 
 
-async def _main(worker_id: UUID, lifeline: Lifeline) -> None:
+class _Outdated(Exception):
+    """What this spare was started with is not what a worker would start with now."""
+
+
+async def _main(worker_id: UUID, lifeline: Lifeline, needed: threading.Event) -> None:
     settings = load_settings()
-    async with open_platform(settings) as platform:
+
+    async def until_needed(platform: Platform) -> None:
+        if needed.is_set():
+            return
+        await asyncio.to_thread(needed.wait)
+        if not platform.is_current or load_settings() != settings:
+            raise _Outdated
+
+    async with open_platform(settings, before_opening=until_needed) as platform:
         # What is loaded now stays. Looking through all of it again and again for garbage, of which a step leaves
         # little, took a tenth of a busy worker's time.
         gc.freeze()
@@ -90,13 +107,17 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 def main(arguments: list[str]) -> int:
     """0 after a drain, WRONG_SETTINGS when another start would not help, 1 otherwise."""
     worker_id, memory, alive = arguments
+    needed = threading.Event()
     die_with_parent()
-    die_with_pipe(int(alive))
+    die_with_pipe(int(alive), needed.set)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the keeper decides
     try:
         configure_logs(load_settings().log)
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            runner.run(_main(UUID(worker_id), Lifeline(int(memory))))
+            runner.run(_main(UUID(worker_id), Lifeline(int(memory)), needed))
+    except _Outdated:
+        print("agentplat worker: settings or files have changed since this spare was started", file=sys.stderr)  # noqa: T201
+        return 1
     except AgentplatError as error:
         print(f"agentplat worker: {error.detail}", file=sys.stderr)  # noqa: T201
         return WRONG_SETTINGS if isinstance(error, UsageError | SchemaOutdated) else 1

@@ -11,7 +11,6 @@ from collections.abc import Awaitable, Callable, Iterable
 
 from agentplat.contracts.store import Hint
 
-CHANNEL = "agentplat"
 _DEBOUNCE = 0.01  # seconds between two messages of one process
 _LAST_WORDS = 1.0  # seconds for what is still to be sent at the end
 

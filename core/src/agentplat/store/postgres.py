@@ -25,8 +25,9 @@ from agentplat.contracts.store import Hint
 from agentplat.domain.errors import StoreUnavailable
 from agentplat.store.address import Address, Dialect
 from agentplat.store.database import Database, Verdict
-from agentplat.store.hints import CHANNEL, Hints, parsed
+from agentplat.store.hints import Hints, parsed
 from agentplat.store.script import Answers, Bound, Guarded, Round, Script, bound, columns_of, parameters, with_places
+from agentplat.store.statements import CHANNEL
 
 T = TypeVar("T")
 _STILL_THERE = 30.0  # seconds of silence after which a listening connection is asked whether it lives

@@ -18,9 +18,10 @@ from types import TracebackType
 from typing import Any, Protocol, Self, cast
 from uuid import UUID
 
+from agentplat.contracts.store import Hint
 from agentplat.domain.errors import StoreUnavailable
 from agentplat.store.address import Address, Dialect
-from agentplat.store.statements import statement
+from agentplat.store.statements import CHANNEL, statement
 
 _SQLITE_TIMEOUT = 2.0
 _PATIENCE = 3.0  # seconds for a whole transaction on PostgreSQL
@@ -69,12 +70,18 @@ class Renewal:
             return run("renew_worker", worker_id=worker_id, lease_seconds=lease_seconds) == 1
 
     def expire(self, worker_id: UUID, blame: UUID | None = None) -> None:
-        """Return what a worker that is known to be dead owned; the task `blame` counts a crash."""
+        """Return what a worker that is known to be dead owned, and tell the others; the task `blame` counts a crash.
+
+        May be repeated: once the worker's row is gone, nothing changes any more.
+        """
         with self._transaction() as run:
             run("lock_worker", worker_id=worker_id)
             run("lock_owned", worker_id=worker_id)
             run("return_owned", worker_id=worker_id, dead=True, blame=blame)
             run("remove_worker", worker_id=worker_id)
+        if self._address.dialect == "postgresql":  # an SQLite file shows by itself that somebody wrote
+            with self._transaction() as run:
+                run("notify", channel=CHANNEL, message=f"{Hint.SUSPECT},{Hint.WORK}")
 
     def close(self) -> None:
         """Close the connection, if there is one."""

@@ -16,6 +16,9 @@ from agentplat.store.address import Dialect
 SQLITE_CLOCK = "(CAST(ROUND((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER) * 1000)"
 """Microseconds since 1970, in whole milliseconds, which is what the floor, SQLite 3.40, can tell."""
 
+CHANNEL = "agentplat"
+"""Where PostgreSQL carries hints: the channel of `notify.sql`."""
+
 _FOLDER = Path(__file__).parent / "sql"
 
 

@@ -66,6 +66,7 @@ def worker(
             lease_seconds=settings.worker.lease_seconds,
             renew_seconds=settings.worker.renew_seconds,
             drain_seconds=settings.worker.drain_seconds,
+            spare=settings.worker.spare and not is_owned,
             starts=_KEEPS_FAILING if is_owned else None,
         ),
     )
