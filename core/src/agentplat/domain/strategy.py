@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal, TypeAlias
 
@@ -96,6 +96,7 @@ class Fail:
 
 
 Decision: TypeAlias = Start | Wait | Expand | Finish | Fail
+Most: TypeAlias = Sequence[tuple[Collection[str], int]]
 
 
 def checked(decision: object, block: Block) -> Decision:
@@ -147,3 +148,11 @@ class Strategy:
     def decide(self, block: BlockView) -> Decision:
         """What to do next. Pure: no I/O, no clock, no randomness, no state."""
         raise NotImplementedError(f"{type(self).__name__} does not implement decide")
+
+    def most_executions(self, block: BlockView) -> Most | None:
+        """How often steps are executed at most: groups of steps, and how many executions each has, all steps together.
+
+        Asked before anything runs: nothing of `block` is settled, and its options may still be templates. A step is
+        in one group at most; one that is in none is never executed. None: known only when it runs, as of a plan.
+        """
+        return [((step,), block.max_iterations) for step in block.steps]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import ast
 import importlib.util
 import sys
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
 from typing import Any, ClassVar
@@ -13,8 +14,9 @@ from typing import Any, ClassVar
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
+from agentplat.domain.interpreter import MAX_EXECUTIONS
 from agentplat.domain.json import JsonValue, unstorable
-from agentplat.domain.strategy import BlockView, Decision, Fail, Finish, Settled, Start, Strategy, Wait
+from agentplat.domain.strategy import BlockView, Decision, Fail, Finish, Most, Settled, Start, Strategy, Wait
 from agentplat_testkit.contracts.plugins import PluginContract, imported_by
 
 IMPURE = frozenset(
@@ -46,10 +48,6 @@ class StrategyContract(PluginContract):
     offers: ClassVar[str] = "strategies"
     min_steps: ClassVar[int] = 1
     block_options: ClassVar[Mapping[str, JsonValue]] = {}
-
-    def most_executions(self, steps: int, max_iterations: int) -> int:
-        """How many executions a block may need before its strategy has to end it."""
-        return steps * max_iterations + steps
 
     def made(self) -> Strategy:
         return self.registries().strategy(self.name)
@@ -97,6 +95,7 @@ class StrategyContract(PluginContract):
         settled: list[Settled] = []
         open_: list[str] = []
         started: dict[str, int] = {}
+        most = self.most_executions(strategies, view)
         while True:
             now = _with(view, tuple(settled), tuple(open_))
             decision = self.decided(strategies, now)
@@ -106,13 +105,35 @@ class StrategyContract(PluginContract):
             if isinstance(decision, Start):
                 self.check_start(decision, view)
                 open_.extend(decision.steps)
+                self.check_most(most, [*(each.step for each in settled), *open_])
             assert open_, f"{self.name!r} waits, and nothing is under way"
-            most = self.most_executions(len(view.steps), view.max_iterations)
-            assert len(settled) + len(open_) <= most, f"{self.name!r} goes on after {most} executions"
             for _ in range(1 if strategies[0].consult_always else len(open_)):
                 step = open_.pop(draws.draw(st.integers(0, len(open_) - 1)))
                 started[step] = started.get(step, 0) + 1
                 settled.append(_outcome(step, started[step], draws))
+
+    def most_executions(self, strategies: tuple[Strategy, Strategy], view: BlockView) -> Most | None:
+        """What the strategy says of its executions: twice the same, of steps that there are, each said once."""
+        first, second = strategies[0].most_executions(view), strategies[1].most_executions(deepcopy(view))
+        if first is None:
+            assert second is None
+            return None
+        named = [step for steps, _ in first for step in steps]
+        assert [*map(_sorted, first)] == [*map(_sorted, second or ())], f"the same view gave {first} and {second}"
+        assert len(named) == len(set(named)), f"most_executions of {self.name!r} says a step twice: {named}"
+        assert set(named) <= set(view.steps), f"most_executions of {self.name!r} says unknown steps: {named}"
+        return first
+
+    def check_most(self, most: Most | None, executed: Sequence[str]) -> None:
+        """Fail where more was started than the strategy says; where it says nothing, than an engine would bear."""
+        if most is None:
+            assert len(executed) <= MAX_EXECUTIONS, f"{self.name!r} goes on after {MAX_EXECUTIONS} executions"
+            return
+        bounds = {step: n for n, (steps, _) in enumerate(most) for step in steps}
+        counts = Counter(bounds.get(step) for step in executed)
+        assert None not in counts, f"{self.name!r} starts a step that most_executions leaves out: {executed}"
+        for n, (steps, allowed) in enumerate(most):
+            assert counts[n] <= allowed, f"{self.name!r} executes {sorted(steps)} {counts[n]} times, and says {allowed}"
 
     def decided(self, strategies: tuple[Strategy, Strategy], view: BlockView) -> Decision:
         """The decision; twice the same, and the view unchanged."""
@@ -128,6 +149,10 @@ class StrategyContract(PluginContract):
         unknown = set(decision.steps) - set(view.steps)
         assert not unknown, f"{self.name!r} starts {unknown}, which the block does not have"
         assert unstorable(decision.input) is None, unstorable(decision.input)
+
+
+def _sorted(group: tuple[Collection[str], int]) -> tuple[list[str], int]:
+    return sorted(group[0]), group[1]
 
 
 def _approved(output: JsonValue) -> bool:
