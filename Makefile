@@ -27,7 +27,7 @@ endif
 BIN := .venv/bin
 bootstrap := $(filter .uv/%,$(UV))
 
-.PHONY: help setup demo test chaos faults bench bench-short recovery pooled model mutations test-pythons format format-check lint types layers architecture public-api docs docs-write \
+.PHONY: help setup demo test chaos faults bench bench-short recovery pooled model histories mutations test-pythons format format-check lint types layers architecture public-api docs docs-write \
 	wheels validate build constraints clean
 
 help: ## List these commands
@@ -73,6 +73,10 @@ pooled: setup ## Run the tests of store and engine behind a pooler of connection
 model: setup ## Play 1,000 histories of several workers against a model, on each database (HISTORIES=, SEED=, SHRINK=1)
 	AGENTPLAT_MODEL_HISTORIES=$(or $(HISTORIES),1000) AGENTPLAT_MODEL_SEED=$(or $(SEED),$(shell date +%s)) \
 		$(if $(SHRINK),AGENTPLAT_MODEL_SHRINK=1) $(BIN)/pytest core/tests/store/test_model.py core/tests/store/test_crowd.py $(ARGS)
+
+histories: setup ## Play random histories of random nested workflows of all strategies (COUNT=1000000, SEED=)
+	AGENTPLAT_HISTORIES=$(or $(COUNT),1000000) $(if $(SEED),AGENTPLAT_HISTORIES_SEED=$(SEED)) \
+		$(BIN)/pytest tests/histories/test_histories.py -n $(WORKERS) --dist worksteal -rA $(ARGS)
 
 mutations: setup ## Put each of many bugs into a copy of the core, and see the suite catch it
 	AGENTPLAT_BUGS=all $(BIN)/pytest tests/protocol $(ARGS)

@@ -166,8 +166,8 @@ async def test_a_tool_that_declares_no_effect_is_named() -> None:
     ("name", "says"),
     [
         ("fickle", "the same view gave"),
-        ("endless", "times, and says"),
-        ("secretive", "most_executions leaves out"),
+        ("endless", "goes on after"),
+        ("secretive", "1 times, and says 0"),
         ("stranger", "which the block does not have"),
         ("vandal", "changes what it is shown"),
         ("waiter", "nothing is under way"),

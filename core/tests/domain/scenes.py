@@ -14,8 +14,8 @@ from agentplat.domain.strategy import Strategy
 from agentplat.domain.usage import NO_USAGE, Usage
 from agentplat.domain.workflow import AgentCall, Block, Body, Step, Workflow
 
+from .histories import Simulation
 from .rules import FakeRules
-from .simulation import Simulation
 
 SLOW = Failure(code=FailureCode.TIMEOUT, message="slow", retryable=True)
 WRONG = Failure(code=FailureCode.REFUSED, message="wrong")

@@ -1,13 +1,13 @@
-"""The laws of the interpreter over random workflows and random luck. The laws themselves are in `laws.py`."""
+"""The laws of the interpreter over random workflows and random luck. The laws themselves are in the testkit."""
 
+from agentplat_testkit.simulation.entries import law
 from hypothesis import given
 
 from agentplat.domain.events import CancelRequested, DeadlinePassed, SignalReceived, StepStarted, TaskClaimed
 from agentplat.domain.workflow import Workflow
 
-from .laws import law
+from .histories import Simulation
 from .profiles import tried
-from .simulation import Simulation
 from .workflows import tapes, workflows
 
 

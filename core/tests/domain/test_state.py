@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from agentplat_testkit.simulation.world import START
 
 from agentplat.domain.events import (
     BlockCancelled,
@@ -31,7 +32,6 @@ from agentplat.domain.usage import Usage
 from agentplat.domain.workflow import SignalWait, Step, TimerWait, single
 
 from .scenes import SLOW, WRONG, Scene, block, step
-from .simulation import START
 
 A, B = StepPath.parse("a"), StepPath.parse("b")
 ONE = block("sequential", step("a"))

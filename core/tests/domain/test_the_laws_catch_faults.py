@@ -1,14 +1,15 @@
 """A suite of laws that a broken interpreter passes is worth nothing: here each of many faults is caught by them."""
 
 import pytest
+from agentplat_testkit.simulation.entries import LawBroken
+from agentplat_testkit.simulation.world import REAL, Core
 from hypothesis import given, seed
 
 from agentplat.domain.workflow import Workflow
 
 from .faults import FAULTS, Fault, faulty
-from .laws import LawBroken
+from .histories import Simulation
 from .profiles import searched
-from .simulation import REAL, Core, Simulation
 from .workflows import Kinds, tapes, workflows
 
 

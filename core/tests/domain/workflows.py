@@ -5,10 +5,10 @@ To build workflows from bytes costs a tenth of drawing every choice, so ten time
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import timedelta
-from typing import Literal, TypeVar
+from typing import Literal
 
+from agentplat_testkit.simulation.tape import Tape
 from hypothesis import strategies as st
 
 from agentplat.domain.json import JsonValue
@@ -38,27 +38,6 @@ INPUTS: tuple[JsonValue, ...] = (*[None] * 30, *TEMPLATES[:4] * 3, {"topic": "be
 WHENS = (*[None] * 30, *CONDITIONS[:4] * 2, *CONDITIONS)
 CROWDED = ("parallel", "window", "eager_lottery", "lottery", "forgiving")
 Kinds = Literal["any", "waits", "crowds"]
-T = TypeVar("T")
-
-
-class Tape:
-    """Luck, written down beforehand. Nought, which is also what an empty tape gives, is the best of it."""
-
-    def __init__(self, content: bytes) -> None:
-        self.content = content
-        self.place = 0
-
-    def next(self) -> int:
-        value = self.content[self.place] if self.place < len(self.content) else 0
-        self.place += 1
-        return value
-
-    def pick(self, choices: Sequence[T]) -> T:
-        return choices[self.next() % len(choices)]
-
-    @property
-    def is_used_up(self) -> bool:
-        return self.place >= len(self.content)
 
 
 def tapes(longest: int = 100) -> st.SearchStrategy[bytes]:

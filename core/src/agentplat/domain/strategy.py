@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal, TypeAlias
 
@@ -96,7 +96,6 @@ class Fail:
 
 
 Decision: TypeAlias = Start | Wait | Expand | Finish | Fail
-Most: TypeAlias = Sequence[tuple[Collection[str], int]]
 
 
 def checked(decision: object, block: Block) -> Decision:
@@ -149,10 +148,15 @@ class Strategy:
         """What to do next. Pure: no I/O, no clock, no randomness, no state."""
         raise NotImplementedError(f"{type(self).__name__} does not implement decide")
 
-    def most_executions(self, block: BlockView) -> Most | None:
-        """How often steps are executed at most: groups of steps, and how many executions each has, all steps together.
+    def most_executions(self, block: BlockView) -> int | None:
+        """How many executions a block has at most; None: known only when it runs, as of a plan.
 
-        Asked before anything runs: nothing of `block` is settled, and its options may still be templates. A step is
-        in one group at most; one that is in none is never executed. None: known only when it runs, as of a plan.
+        Asked before anything runs: nothing is settled, and options may still be templates.
         """
-        return [((step,), block.max_iterations) for step in block.steps]
+        each = [self.most_of(step, block) for step in block.steps]
+        known = [most for most in each if most is not None]
+        return sum(known) if len(known) == len(each) else None
+
+    def most_of(self, step: str, block: BlockView) -> int | None:  # noqa: ARG002 - for those who override
+        """How many of them are of this step at most, as far as that can be told."""
+        return block.max_iterations

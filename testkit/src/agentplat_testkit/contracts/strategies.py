@@ -5,19 +5,20 @@ from __future__ import annotations
 import ast
 import importlib.util
 import sys
-from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
-from copy import deepcopy
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from agentplat.domain.interpreter import MAX_EXECUTIONS
-from agentplat.domain.json import JsonValue, unstorable
-from agentplat.domain.strategy import BlockView, Decision, Fail, Finish, Most, Settled, Start, Strategy, Wait
+from agentplat.domain.json import JsonValue
+from agentplat.domain.strategy import BlockView, Decision, Strategy
 from agentplat_testkit.contracts.plugins import PluginContract, imported_by
+from agentplat_testkit.simulation.blocks import BlockPlay
+from agentplat_testkit.simulation.samples import Sample
+from agentplat_testkit.simulation.search import Search
+from agentplat_testkit.simulation.tape import Tape
 
 IMPURE = frozenset(
     {
@@ -29,25 +30,43 @@ IMPURE = frozenset(
 )
 """Modules by which a clock, chance or the outside would come in."""
 
-_texts = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=5)
-OUTPUTS: st.SearchStrategy[JsonValue] = st.one_of(
-    st.none(),
-    st.integers(),
-    _texts,
-    st.lists(st.integers(), max_size=2),
-    st.fixed_dictionaries({"approved": st.booleans()}, optional={"feedback": _texts, "quality_score": st.floats(0, 1)}),
+OUTPUTS: tuple[JsonValue, ...] = (
+    {"approved": False},
+    {"approved": True},
+    "text",
+    None,
+    3,
+    0.5,
+    [],
+    [1, {"a": None}],
+    {"approved": False, "feedback": "more", "quality_score": 0.25},
+    {"result": "text"},
 )
-INPUTS: st.SearchStrategy[JsonValue] = st.one_of(
-    st.none(), _texts, st.fixed_dictionaries({}, optional={"topic": _texts})
-)
+INPUTS: tuple[JsonValue, ...] = ({"topic": "bees"}, None, {}, "text", [1])
 
 
 class StrategyContract(PluginContract):
-    """Plays the strategy through random blocks. Say `min_steps` and `block_options` where it needs them."""
+    """Plays the strategy through random blocks. Say `min_steps` and `block_options` where it needs them.
+
+    `variants` are options to draw from, `step_variants` those of single steps; with `has_needs` steps need others.
+    Override `output_of` where the strategy reads what steps say.
+    """
 
     offers: ClassVar[str] = "strategies"
     min_steps: ClassVar[int] = 1
     block_options: ClassVar[Mapping[str, JsonValue]] = {}
+    variants: ClassVar[Sequence[Mapping[str, JsonValue]]] = ({},)
+    step_variants: ClassVar[Sequence[Mapping[str, JsonValue]]] = ({},)
+    has_needs: ClassVar[bool] = False
+    histories: ClassVar[int] = 100  # of whole tasks
+
+    def most_executions(self, steps: int, max_iterations: int) -> int:
+        """How many executions a block may need before its strategy has to end it, if it does not say so itself."""
+        return steps * max_iterations + steps
+
+    def output_of(self, step: str, view: BlockView, tape: Tape) -> JsonValue:  # noqa: ARG002 - for those who override
+        """What a step says that succeeds."""
+        return tape.pick(OUTPUTS)
 
     def made(self) -> Strategy:
         return self.registries().strategy(self.name)
@@ -71,122 +90,62 @@ class StrategyContract(PluginContract):
                 assert not impure, f"{name} imports {', '.join(impure)}; a strategy has no clock, chance or outside"
 
     def test_it_decides_alike_ends_within_its_bounds_and_starts_only_what_it_has(self) -> None:
-        strategies = (self.made(), self.made())
-
         # The property is a function of its own, because Hypothesis does not want one method in several classes.
-        @settings(deadline=None, max_examples=100, phases=set(Phase) - {Phase.explain})
-        @given(st.data())
-        def play(draws: st.DataObject) -> None:
-            steps = tuple(f"step_{n}" for n in range(draws.draw(st.integers(self.min_steps, self.min_steps + 3))))
-            view = BlockView(
-                steps=steps,
-                input=draws.draw(INPUTS),
-                settled=(),
-                max_iterations=draws.draw(st.integers(1, 4)),
-                options=self.block_options,
-                converged=_approved,
-            )
-            self.play(strategies, view, draws)
+        @settings(deadline=None, max_examples=400, phases=set(Phase) - {Phase.explain})
+        @given(st.binary(max_size=120))
+        def play(content: bytes) -> None:
+            self.play(Tape(content))
 
         play()
 
-    def play(self, strategies: tuple[Strategy, Strategy], view: BlockView, draws: st.DataObject) -> None:
-        """One block, to its end; two instances of the strategy are asked."""
-        settled: list[Settled] = []
-        open_: list[str] = []
-        started: dict[str, int] = {}
-        most = self.most_executions(strategies, view)
-        while True:
-            now = _with(view, tuple(settled), tuple(open_))
-            decision = self.decided(strategies, now)
-            if isinstance(decision, Finish | Fail):
-                assert unstorable(decision.output if isinstance(decision, Finish) else decision.message) is None
-                return
-            if isinstance(decision, Start):
-                self.check_start(decision, view)
-                open_.extend(decision.steps)
-                self.check_most(most, [*(each.step for each in settled), *open_])
-            assert open_, f"{self.name!r} waits, and nothing is under way"
-            for _ in range(1 if strategies[0].consult_always else len(open_)):
-                step = open_.pop(draws.draw(st.integers(0, len(open_) - 1)))
-                started[step] = started.get(step, 0) + 1
-                settled.append(_outcome(step, started[step], draws))
+    def test_the_options_that_it_is_tried_with_are_those_that_it_offers(self) -> None:
+        spec = self.spec()
+        for schema, said in ((spec.options, self.variants), (spec.step_options, self.step_variants)):
+            for options in said:
+                known = set(options) if schema is None else set(schema["properties"])
+                assert set(options) <= known, f"{self.name!r} offers no option {sorted(set(options) - known)}"
 
-    def most_executions(self, strategies: tuple[Strategy, Strategy], view: BlockView) -> Most | None:
-        """What the strategy says of its executions: twice the same, of steps that there are, each said once."""
-        first, second = strategies[0].most_executions(view), strategies[1].most_executions(deepcopy(view))
-        if first is None:
-            assert second is None
-            return None
-        named = [step for steps, _ in first for step in steps]
-        assert [*map(_sorted, first)] == [*map(_sorted, second or ())], f"the same view gave {first} and {second}"
-        assert len(named) == len(set(named)), f"most_executions of {self.name!r} says a step twice: {named}"
-        assert set(named) <= set(view.steps), f"most_executions of {self.name!r} says unknown steps: {named}"
-        return first
+    def test_histories_of_tasks_with_nested_blocks_of_it_keep_the_laws(self) -> None:
+        found = Search([self.sample()], {self.name: self.made()}).run(self.histories, seed=2026)
+        broken = found.broken
+        assert broken is None, f"{broken.law}\n{broken.trace}"
 
-    def check_most(self, most: Most | None, executed: Sequence[str]) -> None:
-        """Fail where more was started than the strategy says; where it says nothing, than an engine would bear."""
+    def sample(self) -> Sample:
+        """How whole workflows of the strategy are drawn."""
+        return Sample(
+            strategy=self.name,
+            output_of=self.output_of,
+            min_steps=self.min_steps,
+            variants=[{**self.block_options, **options} for options in self.variants],
+            step_variants=self.step_variants,
+            has_needs=self.has_needs,
+        )
+
+    def play(self, tape: Tape) -> Decision | None:
+        """One random block, to its end."""
+        view = self.drawn(tape)
+        most = self.made().most_executions(view)
         if most is None:
-            assert len(executed) <= MAX_EXECUTIONS, f"{self.name!r} goes on after {MAX_EXECUTIONS} executions"
-            return
-        bounds = {step: n for n, (steps, _) in enumerate(most) for step in steps}
-        counts = Counter(bounds.get(step) for step in executed)
-        assert None not in counts, f"{self.name!r} starts a step that most_executions leaves out: {executed}"
-        for n, (steps, allowed) in enumerate(most):
-            assert counts[n] <= allowed, f"{self.name!r} executes {sorted(steps)} {counts[n]} times, and says {allowed}"
+            most = self.most_executions(len(view.steps), view.max_iterations)
+        return BlockPlay(self.made, view, tape, output_of=self.output_of, most=most).run()
 
-    def decided(self, strategies: tuple[Strategy, Strategy], view: BlockView) -> Decision:
-        """The decision; twice the same, and the view unchanged."""
-        before = deepcopy((view.input, view.settled, dict(view.options)))
-        first, second = strategies[0].decide(view), strategies[1].decide(deepcopy(view))
-        assert _content(first) == _content(second), f"the same view gave {first} and {second}"
-        assert (view.input, view.settled, dict(view.options)) == before, f"{self.name!r} changes what it is shown"
-        assert isinstance(first, Start | Wait | Finish | Fail), f"decide gave {first!r}"
-        return first
-
-    def check_start(self, decision: Start, view: BlockView) -> None:
-        assert decision.steps, f"{self.name!r} starts no step at all"
-        unknown = set(decision.steps) - set(view.steps)
-        assert not unknown, f"{self.name!r} starts {unknown}, which the block does not have"
-        assert unstorable(decision.input) is None, unstorable(decision.input)
-
-
-def _sorted(group: tuple[Collection[str], int]) -> tuple[list[str], int]:
-    return sorted(group[0]), group[1]
+    def drawn(self, tape: Tape) -> BlockView:
+        """A block before its first decision."""
+        steps = tuple(f"step_{number}" for number in range(self.min_steps + tape.next() % 4))
+        return BlockView(
+            steps=steps,
+            input=tape.pick(INPUTS),
+            settled=(),
+            max_iterations=1 + tape.next() % 4,
+            options={**self.block_options, **tape.pick(self.variants)},
+            converged=_approved,
+            needs=self.sample().needs(steps, tape),
+            step_options={step: options for step in steps if (options := tape.pick(self.step_variants))},
+        )
 
 
 def _approved(output: JsonValue) -> bool:
     return isinstance(output, Mapping) and output.get("approved") is True
-
-
-def _outcome(step: str, number: int, draws: st.DataObject) -> Settled:
-    if draws.draw(st.integers(0, 9)) == 0:
-        return Settled(step=step, number=number, status="skipped")
-    return Settled(step=step, number=number, status="succeeded", output=draws.draw(OUTPUTS))
-
-
-def _with(view: BlockView, settled: tuple[Settled, ...], open_: tuple[str, ...]) -> BlockView:
-    return BlockView(
-        steps=view.steps,
-        input=view.input,
-        settled=settled,
-        open=open_,
-        max_iterations=view.max_iterations,
-        options=view.options,
-        converged=view.converged,
-    )
-
-
-def _content(decision: Decision) -> tuple[Any, ...]:
-    match decision:
-        case Start():
-            return ("start", decision.steps, decision.input)
-        case Finish():
-            return ("finish", decision.output)
-        case Fail():
-            return ("fail", decision.failure)
-        case _:
-            return ("wait",)
 
 
 def _imports_of(module: str) -> set[str]:

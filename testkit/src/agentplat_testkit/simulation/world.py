@@ -34,51 +34,32 @@ from agentplat.domain.commands import (
     StopBlock,
 )
 from agentplat.domain.events import (
-    BlockCancelled,
     BlockExpanded,
-    BlockFailed,
-    BlockFinished,
-    BlockStarted,
-    BlockStopping,
     CancelRequested,
-    DeadlinePassed,
     Event,
     RetryScheduled,
-    SignalReceived,
-    StepCancelled,
     StepCancelRequested,
-    StepFailed,
     StepGivenUp,
     StepRefused,
     StepSkipped,
     StepStarted,
-    StepSucceeded,
     TaskClaimed,
     TaskFinished,
     TaskSubmitted,
-    TimerFired,
     WaitStarted,
     decode,
     encode,
 )
-from agentplat.domain.failure import Failure, FailureCode
-from agentplat.domain.ids import ExecutionId, StepPath
-from agentplat.domain.json import JsonValue
+from agentplat.domain.ids import ExecutionId
 from agentplat.domain.usage import Usage
-from agentplat.domain.workflow import Block, SignalWait, Workflow, leaves
-
-from .laws import OPEN, LawBook, LawBroken, StepEntry, law, most_children
-from .rules import FakeRules
-from .workflows import SIGNALS, Tape
+from agentplat.domain.workflow import SignalWait, Workflow, leaves
+from agentplat_testkit.simulation.entries import OPEN, ROOT, LawBroken, law
+from agentplat_testkit.simulation.laws import LawBook
+from agentplat_testkit.simulation.luck import Luck
+from agentplat_testkit.simulation.reactions import event_of_block, settled
+from agentplat_testkit.simulation.tape import Tape
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
-FAILURES = (
-    Failure(code=FailureCode.TIMEOUT, message="slow", retryable=True),
-    Failure(code=FailureCode.RATE_LIMITED, message="busy", retryable=True, retry_after=2.5),
-    Failure(code=FailureCode.REFUSED, message="no", details={"why": ["policy", None]}),
-    Failure(code=FailureCode.AGENT_FAILED, message="bug"),
-)
-OUTPUTS: tuple[JsonValue, ...] = ({"score": 1}, {"score": 5}, None, [1, {"a": None}], "text", 0)
 
 
 @dataclass(frozen=True)
@@ -93,41 +74,41 @@ class Core:
 REAL = Core(lambda workflow: state.State(workflow=workflow), state.evolve, interpreter.decide)
 
 
-class Simulation:
-    """One task from its submission on. `run` lives it to its end; `replay` reads it again from what was kept."""
+class Simulation(Luck):
+    """One task from its submission on. `run` lives it to its end; `replay` reads it again from what was kept.
+
+    Subclasses say what bodies give and how they fail.
+    """
 
     def __init__(
         self,
         workflow: Workflow,
         tape: bytes = b"",
         *,
+        rules: interpreter.Rules,
         core: Core = REAL,
         storms: bytes = b"",
-        rules: FakeRules | None = None,
+        laws: type[LawBook] = LawBook,
     ) -> None:
+        super().__init__(tape)
         self.core = core
         self.workflow = workflow
-        self.rules = rules or FakeRules()
-        self.tape = Tape(tape)
+        self.rules = rules
         self.storms = Tape(storms)  # crashes besides those of the tape
-        # Outcomes are four events for each of at most five tries; what else happens makes all begin again at worst.
-        mood = self.tape.next()  # what there is more of in this history
-        self.crashes = 230 if mood & 3 == 1 else 210
-        self.haste = 150 if mood & 16 else 225
-        self.yields, self.good, self.bad = (40, 110, 210) if mood & 4 else (110, 190, 240)
-        self.most = (20 + len(tape) + len(storms)) * most_executions(workflow.root) + 60
-        self.laws = LawBook(workflow, self.rules)
+        self.laws = laws(workflow, rules)
+        self.most = (20 + len(tape) + len(storms)) * self.laws.most_executions(workflow.root) + 60
         self.state = core.new(workflow)
         self.journal: list[Event] = []
         self.rests: dict[int, state.State] = {}  # where `decide` had no more to say: length of the journal, and state
         self.asked: dict[int, tuple[Command, ...]] = {}  # what it said, by the length of the journal
-        self.has_signals = any(isinstance(step.body, SignalWait) for step in leaves(workflow.root))
+        awaited = (step.body.signal for step in leaves(workflow.root) if isinstance(step.body, SignalWait))
+        self.signals = tuple(dict.fromkeys((*self.signals, *awaited)))
         self.length = 0  # of the journal, when the task finished
 
     @property
     def is_over(self) -> bool:
         """Whether all is settled but, perhaps, the saying of it."""
-        root = self.laws.blocks.get(StepPath())
+        root = self.laws.blocks.get(ROOT)
         return root is not None and root.phase not in OPEN
 
     # --- The life of a task -------------------------------------------------------------------------------------
@@ -163,7 +144,7 @@ class Simulation:
 
     def fork(self, length: int, tape: bytes = b"") -> Simulation:
         """The same task after the first `length` events, with other luck to come."""
-        other = Simulation(self.workflow, tape, core=self.core)
+        other = type(self)(self.workflow, tape, rules=self.rules, core=self.core, laws=type(self.laws))
         other.most += self.most
         for place, event in enumerate(self.journal[:length]):
             if place in self.asked:
@@ -212,7 +193,7 @@ class Simulation:
         fresh = ExecutionId(UUID(int=len(self.journal) + 1))
         match command:
             case StartBlock() | FinishBlock() | FailBlock() | StopBlock() | CancelBlock():
-                return _event_of_block(command)
+                return event_of_block(command)
             case StartStep():
                 return StepStarted(
                     path=command.path,
@@ -235,7 +216,7 @@ class Simulation:
             case SettleStep():
                 bodies = [entry.path for entry in self.laws.open_steps("running", "cancelling")]
                 law(command.path not in bodies, "only its body gives the outcome of a step that has one")
-                return _settled(command)
+                return settled(command)
             case ExpandBlock():
                 return BlockExpanded(path=command.path, steps=command.steps)
             case GiveUp():
@@ -246,100 +227,6 @@ class Simulation:
                 return TaskFinished(status=command.status, output=command.output, failure=command.failure)
             case _:
                 assert_never(command)
-
-    # --- What happens -------------------------------------------------------------------------------------------
-
-    def happen(self) -> None:
-        """One thing, as the tape says; the first good one that is possible when it is used up."""
-        draw = self.tape.next()
-        if draw < 100 or self.tape.is_used_up:
-            self.go_on()
-        elif draw < 155:
-            self.let_pass()
-        elif draw < 180:
-            for _ in range(1 + self.tape.next() % 3):
-                self.signal(SIGNALS[draw % 2])
-        elif draw < 195:
-            self.race()
-        elif draw < self.crashes:
-            self.record(TaskClaimed(fence=len(self.journal), worker="another"))
-        elif draw < 246:
-            self.repeat()
-        else:
-            stops = (CancelRequested(reason="someone asked"), DeadlinePassed())
-            self.record(stops[draw % 2])
-            if self.tape.next() % 4 == 3:
-                self.record(stops[1 - draw % 2])
-
-    def go_on(self) -> None:
-        bodies = self.laws.open_steps("running", "cancelling")
-        if bodies:
-            self.end(self.tape.pick(bodies))
-        elif not self.let_pass():
-            waiting = [entry.signal for entry in self.laws.open_steps("waiting") if entry.answer is None]
-            # Nothing may be left when several things happen at once, before the owner has looked.
-            if waiting and waiting[0] is not None:
-                self.signal(waiting[0])
-
-    def end(self, entry: StepEntry) -> None:
-        """A body ends, one way or another. One that was asked to end may win the race with another outcome."""
-        draw, path, attempt = self.tape.next(), entry.path, entry.attempt
-        usage = Usage(model="fake:one", input_tokens=draw, output_tokens=1, cost=None if draw % 16 == 15 else draw)
-        if entry.phase == "cancelling" and draw < self.yields:
-            self.record(StepCancelled(path=path, attempt=attempt, usage=usage))
-        elif entry.phase == "cancelling" and draw < 160:
-            self.record(StepFailed(path=path, attempt=attempt, failure=FAILURES[draw % len(FAILURES)], usage=usage))
-        elif draw < self.good:
-            self.record(StepSucceeded(path=path, attempt=attempt, output=OUTPUTS[draw % len(OUTPUTS)], usage=usage))
-        elif draw < 254:
-            failure = FAILURES[draw % 2 if draw < self.bad else 2 + draw % 2]
-            self.record(StepFailed(path=path, attempt=attempt, failure=failure, usage=usage))
-        else:
-            self.record(StepCancelled(path=path, attempt=attempt, usage=usage))
-
-    def let_pass(self) -> bool:
-        """Time, until one of the timers fires. False when there is none."""
-        timers = [entry.path for entry in self.laws.open_steps("backing_off", "waiting") if entry.delay is not None]
-        if timers:
-            self.record(TimerFired(path=self.tape.pick(timers)))
-        return bool(timers)
-
-    def race(self) -> None:
-        """A signal and its timeout, or two signals, at once."""
-        waiting = [entry for entry in self.laws.open_steps("waiting") if entry.signal is not None]
-        if not waiting:
-            return
-        wait = self.tape.pick(waiting)
-        timer, order = TimerFired(path=wait.path), self.tape.next() % 3
-        if order == 0:
-            self.record(timer)
-        self.signal(str(wait.signal))
-        if order == 1:
-            self.record(timer)
-        if order == 2:
-            self.signal(str(wait.signal))
-
-    def signal(self, name: str) -> None:
-        number = len(self.journal)
-        self.record(SignalReceived(name=name, payload={"number": number}, key=f"{name}-{number}"))
-
-    def repeat(self) -> None:
-        """Something is reported late, or again, or of what never was."""
-        reports = [event for event in self.journal if isinstance(event, StepSucceeded | StepFailed | StepCancelled)]
-        stale = self.tape.pick(reports) if reports else None
-        waits = [entry for entry in self.laws.open_steps("waiting") if entry.delay is None]
-        past = self.laws.open_steps("running", "backing_off", "interrupted")
-        match self.tape.next() % 5:
-            case 0 | 1 if stale is not None:
-                self.record(stale)
-            case 2 if stale is not None:
-                self.record(TimerFired(path=stale.path))
-            case 3 if waits:
-                self.record(TimerFired(path=waits[0].path))
-            case 3 if past:
-                self.record(StepSucceeded(path=past[0].path, attempt=past[0].attempt - 1, output="stale"))
-            case _:
-                self.record(StepSucceeded(path=StepPath((("nobody", 7),)), attempt=1, output="from nowhere"))
 
     # --- What has to hold besides the laws ----------------------------------------------------------------------
 
@@ -386,33 +273,3 @@ class Simulation:
                 law(again == self.rests[length], "a replayed journal gives the same state")
             if length in self.asked:
                 law(self.core.decide(again, self.rules) == self.asked[length], "the same history, the same commands")
-
-
-def most_executions(block: Block) -> int:
-    """The most steps and blocks that can begin at `block` and below."""
-    return 1 + most_children(block) * max(most_executions(s) if isinstance(s, Block) else 1 for s in block.steps)
-
-
-def _event_of_block(command: StartBlock | FinishBlock | FailBlock | StopBlock | CancelBlock) -> Event:
-    match command:
-        case StartBlock():
-            return BlockStarted(path=command.path, input=command.input)
-        case FinishBlock():
-            return BlockFinished(path=command.path, output=command.output)
-        case FailBlock():
-            return BlockFailed(path=command.path, failure=command.failure)
-        case StopBlock():
-            return BlockStopping(path=command.path)
-        case CancelBlock():
-            return BlockCancelled(path=command.path)
-        case _:
-            assert_never(command)
-
-
-def _settled(command: SettleStep) -> Event:
-    if command.cancelled:
-        return StepCancelled(path=command.path, attempt=command.attempt, usage=command.usage)
-    if command.failure is not None:
-        failure = command.failure
-        return StepFailed(path=command.path, attempt=command.attempt, failure=failure, usage=command.usage)
-    return StepSucceeded(path=command.path, attempt=command.attempt, output=command.output, usage=command.usage)

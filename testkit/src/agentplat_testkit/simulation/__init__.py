@@ -1,0 +1,4 @@
+"""A simulator of tasks, and the laws that every history of one has to keep.
+
+`world.Simulation` lives one task of a workflow to its end on a tape of luck; `laws.LawBook` watches over it.
+"""

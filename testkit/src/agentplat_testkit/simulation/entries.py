@@ -1,0 +1,65 @@
+"""What the laws remember of each step and block."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from agentplat.domain.failure import Failure
+from agentplat.domain.ids import ExecutionId, StepPath
+from agentplat.domain.json import JsonValue
+from agentplat.domain.workflow import AgentCall, Block, Step, ToolCall
+
+ROOT = StepPath()
+OPEN = ("running", "cancelling", "interrupted", "backing_off", "waiting")
+
+
+class LawBroken(AssertionError):
+    pass
+
+
+def law(holds: object, text: str) -> None:
+    """Nothing; LawBroken with the text of the law if it does not hold."""
+    if not holds:
+        raise LawBroken(text)
+
+
+@dataclass
+class StepEntry:
+    path: StepPath
+    step: Step | Block
+    id: ExecutionId
+    phase: str
+    attempt: int = 0
+    tries: int = 1
+    input: JsonValue = None
+    output: JsonValue = None
+    failure: Failure | None = None
+    signal: str | None = None
+    delay: float | None = None
+    since: datetime | None = None
+    answer: tuple[JsonValue] | None = None
+    fired: bool = False
+
+    @property
+    def may_retry(self) -> bool:
+        """Whether its last failure will be tried again if nothing stops."""
+        if self.phase != "failed" or self.failure is None or not isinstance(self.step, Step) or self.attempt == 0:
+            return False
+        runs = isinstance(self.step.body, AgentCall | ToolCall)
+        return runs and self.tries < self.step.retry.max_attempts and self.step.retry.takes(self.failure)
+
+
+@dataclass
+class BlockEntry:
+    path: StepPath
+    block: Block
+    input: JsonValue
+    phase: str = "running"
+    children: list[StepPath] = field(default_factory=list)
+    settled: list[StepPath] = field(default_factory=list)
+    seen: int = 0  # how many of them there were when it was last decided
+    output: JsonValue = None
+    failure: Failure | None = None
+    doom: Failure | None = None  # the first child that failed for good
+    expansions: int = 0
