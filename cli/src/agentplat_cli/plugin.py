@@ -27,5 +27,5 @@ def agentplat_commands() -> list[CommandSpec]:
             target="agentplat_cli.run:run",
         ),
         CommandSpec(name="tasks", help="List, show, cancel and retry tasks.", target="agentplat_cli.tasks:app"),
-        CommandSpec(name="workflows", help="List, validate and draw workflows.", target="agentplat_cli.workflows:app"),
+        CommandSpec(name="workflows", help="List and validate workflows.", target="agentplat_cli.workflows:app"),
     ]

@@ -2,8 +2,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from agentplat_analysis.mermaid import mermaid
+
 from agentplat.domain.workflow import Block, Step, ToolCall, Workflow, single
-from agentplat.language.graph import mermaid
 
 if TYPE_CHECKING:
     from .conftest import Compiler

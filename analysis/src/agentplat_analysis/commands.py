@@ -1,0 +1,41 @@
+"""`agentplat workflows bounds`, `graph` and `schema`."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import typer
+
+from agentplat.runtime.cli.options import Json
+
+Named = Annotated[str, typer.Argument(metavar="WORKFLOW", help="A workflow's name, or a file.")]
+
+
+def bounds(workflow: Named, json_lines: Json = False) -> None:
+    """The worst case of a workflow: step executions, model and tool calls, tokens, money and time.
+
+    Says which loop dominates each of them, and what has no bound and why. Steps count as executed one after another.
+    """
+    from agentplat.runtime.settings import load_settings
+    from agentplat_analysis.bounds import bounds_of
+    from agentplat_analysis.knowledge import Installation
+    from agentplat_analysis.reading import installed, read
+    from agentplat_analysis.report import as_json, as_text
+
+    settings, registries = load_settings(), installed()
+    written = read(registries, workflow)
+    found = bounds_of(written.workflow, Installation(registries, settings.model, settings.prices))
+    if json_lines:
+        typer.echo(json.dumps(as_json(found, written), ensure_ascii=False))
+        return
+    for line in as_text(found, written):
+        typer.echo(line)
+
+
+def graph(workflow: Named) -> None:
+    """The workflow as a Mermaid diagram."""
+    from agentplat_analysis.mermaid import mermaid
+    from agentplat_analysis.reading import installed, read
+
+    typer.echo(mermaid(read(installed(), workflow).workflow), nl=False)
