@@ -4,13 +4,33 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from agentplat_analysis.amounts import Amounts, Quantity, dearest
 from agentplat_analysis.bounds import Bounds, Calls, bounds_of
 
-from agentplat import BlockView, Decision, Finish, Strategy
+from agentplat import BlockView, Decision, Finish, JsonObject, JsonValue, Strategy
+from agentplat.domain.retry import RetryPolicy
+from agentplat.domain.workflow import (
+    CATCH,
+    COMPENSATE,
+    FINALLY,
+    FOREACH,
+    ITEM,
+    Approval,
+    Block,
+    Body,
+    Catch,
+    ForEach,
+    SignalWait,
+    Step,
+    ToolCall,
+    UntilWait,
+    Workflow,
+)
 
 if TYPE_CHECKING:
     from .conftest import Compiler
@@ -193,6 +213,78 @@ def test_money_is_known_unknown_or_none(compiler: Compiler) -> None:
     assert found(compiler, asks, Known({"acme:big": 0.0})).cost == 0
     unknown = found(compiler, asks, Known({}))
     assert (unknown.cost, unknown.unpriced) == (None, ("acme:big",))
+
+
+def one(seconds: int, name: str = "a", compensate: Block | None = None) -> Step:
+    policy = RetryPolicy(max_attempts=1)
+    return Step(name=name, body=ToolCall("t"), timeout=timedelta(seconds=seconds), retry=policy, compensate=compensate)
+
+
+def block(*steps: Step | Block, name: str = "b", **rest: Any) -> Block:
+    return Block(name=name, strategy="sequential", steps=steps, **rest)
+
+
+def each(items: JsonValue, most: int, step: Step) -> Block:
+    foreach = ForEach(items=items, max_parallel=most)
+    return Block(name="each", strategy=FOREACH, steps=(replace(step, name=ITEM),), foreach=foreach)
+
+
+def test_items_of_a_list_are_counted_and_go_side_by_side() -> None:
+    bounds = bounds_of(Workflow(name="w", root=block(each([1, 2, 3, 4, 5], 2, one(10)))), Known())
+    assert (bounds.most["executions"], bounds.most["seconds"]) == (5, 30)
+    assert (bounds.dominating["executions"].path, bounds.dominating["executions"].kind) == (
+        ("each",),
+        "foreach, at most 5 items",
+    )
+
+
+@pytest.mark.parametrize(
+    ("items", "most"),
+    [
+        ("${{ input.urls }}", 7),
+        ("${{ input.deep.urls }}", 3),
+        ("${{ input.words }}", 10_000),
+        ("${{ input.urls | sort }}", 10_000),
+        ("${{ steps.a.output }}", 10_000),
+    ],
+)
+def test_items_that_the_input_says_are_bounded_by_its_schema_else_by_the_engine(items: str, most: int) -> None:
+    schema: JsonObject = {
+        "type": "object",
+        "properties": {
+            "urls": {"type": "array", "maxItems": 7},
+            "words": {"type": "array"},
+            "deep": {"type": "object", "properties": {"urls": {"type": "array", "maxItems": 3}}},
+        },
+    }
+    bounds = bounds_of(Workflow(name="w", root=block(each(items, 2, one(1))), input_schema=schema), Known())
+    assert bounds.most["executions"] == most
+    assert [cause.path for cause in bounds.causes] == ([("each",)] if most == 10_000 else [])
+
+
+def test_what_follows_a_failure_and_what_comes_at_the_end_count_too() -> None:
+    root = block(
+        one(100, compensate=block(one(7), name=COMPENSATE)),
+        name="",
+        timeout=timedelta(seconds=90),
+        catch=(
+            Catch(on=frozenset({"permanent"}), block=block(one(1), one(2, "c"), name=f"{CATCH}1")),
+            Catch(on=frozenset({"timeout"}), block=block(one(4), name=f"{CATCH}2")),
+        ),
+        final=block(one(5), name=FINALLY),
+    )
+    bounds = bounds_of(Workflow(name="w", root=root), Known())
+    assert bounds.most["executions"] == 2 + 2 + 1
+    assert bounds.most["seconds"] == 90 + 5
+    unlimited = bounds_of(Workflow(name="w", root=replace(root, timeout=None)), Known())
+    assert unlimited.most["seconds"] == 107 + 4 + 5
+
+
+@pytest.mark.parametrize("body", [Approval(message="?"), UntilWait("${{ input.at }}"), SignalWait("go")])
+def test_what_may_wait_for_ever_says_so(body: Body) -> None:
+    bounds = bounds_of(Workflow(name="w", root=block(Step(name="a", body=body))), Known())
+    assert math.isinf(bounds.most["seconds"])
+    assert [(cause.quantities, cause.path) for cause in bounds.causes] == [(("seconds",), ("a",))]
 
 
 def test_nothing_of_something_infinite_is_nothing() -> None:

@@ -5,14 +5,34 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from functools import partial
 from typing import Protocol
 
 from agentplat.domain.interpreter import MAX_EXECUTIONS
+from agentplat.domain.interpreter.starting import MAX_ITEMS
+from agentplat.domain.json import JsonObject, JsonValue
 from agentplat.domain.retry import RetryPolicy
 from agentplat.domain.strategy import BlockView, Strategy
-from agentplat.domain.workflow import SINGLE, AgentCall, Block, SignalWait, Step, TimerWait, ToolCall, Workflow
-from agentplat_analysis.amounts import QUANTITIES, Amounts, Quantity, dearest, is_bounded
+from agentplat.domain.workflow import (
+    COMPENSATE,
+    FINALLY,
+    ITEM,
+    SINGLE,
+    AgentCall,
+    Approval,
+    Block,
+    Emit,
+    ForEach,
+    SignalWait,
+    Step,
+    TimerWait,
+    ToolCall,
+    UntilWait,
+    Workflow,
+)
+from agentplat.language.syntax import Expression, PathPart, split
+from agentplat_analysis.amounts import QUANTITIES, Amounts, Quantity, dearest, is_bounded, largest
 
 StepNames = tuple[str, ...]
 
@@ -69,7 +89,7 @@ def bounds_of(workflow: Workflow, known: Knowledge) -> Bounds:
 
     Not counted are repetitions after a crash, pauses that a service asks for, and the wait for a free worker.
     """
-    tally = _Tally(known)
+    tally = _Tally(known, workflow.input_schema)
     most = tally.block(workflow.root, ())
     if most["model_calls"]:
         most = most.with_values(tokens=math.inf)
@@ -102,8 +122,9 @@ def _cost(most: Amounts, models: set[str], known: Knowledge) -> tuple[float | No
 
 
 class _Tally:
-    def __init__(self, known: Knowledge) -> None:
+    def __init__(self, known: Knowledge, input_schema: JsonObject | None) -> None:
         self.known = known
+        self.input_schema = input_schema
         self.loops: list[Loop] = []
         self.causes: list[Cause] = []
         self.models: set[str] = set()
@@ -112,9 +133,19 @@ class _Tally:
         self.causes.append(Cause(quantities, path, reason))
 
     def node(self, node: Step | Block, path: StepNames) -> Amounts:
-        return self.block(node, path) if isinstance(node, Block) else self.step(node, path)
+        most = self.block(node, path) if isinstance(node, Block) else self.step(node, path)
+        return most + self.block(node.compensate, (*path, COMPENSATE)) if node.compensate is not None else most
 
     def block(self, block: Block, path: StepNames) -> Amounts:
+        most = self._items(block, block.foreach, path) if block.foreach is not None else self._steps(block, path)
+        caught = [self.block(clause.block, (*path, clause.block.name)) for clause in block.catch]
+        most += largest(caught)  # a failure is caught once
+        if block.timeout is not None:
+            most = most.with_values(seconds=min(most["seconds"], block.timeout.total_seconds()))
+        return most + self.block(block.final, (*path, FINALLY)) if block.final is not None else most
+
+    def _steps(self, block: Block, path: StepNames) -> Amounts:
+        """What the strategy executes."""
         first_loop = len(self.loops)
         parts = {step.name: self.node(step, (*path, step.name)) for step in block.steps}
         counts, together = self._counts(block)
@@ -128,15 +159,33 @@ class _Tally:
                 executions=MAX_EXECUTIONS, model_calls=math.inf, tool_calls=math.inf, seconds=math.inf
             )
         if together > sum(1 for count in counts.values() if count):
-            saved = Amounts({each: _less(most[each], once[each]) for each in QUANTITIES})
-            self.loops.append(Loop(path, f"{block.strategy}, at most {together:g} executions", saved))
+            self._add_loop(path, f"{block.strategy}, at most {together:g} executions", most, once)
         return most
+
+    def _items(self, block: Block, foreach: ForEach, path: StepNames) -> Amounts:
+        """What is done for all items; as many at a time as may be."""
+        first_loop = len(self.loops)
+        item = self.node(block.steps[0], (*path, ITEM))
+        count = _items_of(foreach.items, self.input_schema)
+        if not is_bounded(count):
+            reason = f"no schema of the input says how many items `{foreach.items}` has (`maxItems`)"
+            self.unbounded(path, f"{reason}; the engine takes {MAX_ITEMS} at most", "executions")
+            count = MAX_ITEMS
+        most = item.times(count)
+        most = most.with_values(seconds=item["seconds"] * math.ceil(count / foreach.max_parallel))
+        self._repeat_loops(first_loop, path, {ITEM: count})
+        if count > 1:
+            self._add_loop(path, f"foreach, at most {count:g} items", most, item)
+        return most
+
+    def _add_loop(self, path: StepNames, kind: str, most: Amounts, once: Amounts) -> None:
+        self.loops.append(Loop(path, kind, Amounts({each: _less(most[each], once[each]) for each in QUANTITIES})))
 
     def _repeat_loops(self, first: int, path: StepNames, counts: Mapping[str, float]) -> None:
         """A loop inside of what is repeated takes as much each time."""
         for place in range(first, len(self.loops)):
             loop = self.loops[place]
-            self.loops[place] = Loop(loop.path, loop.kind, loop.saved.times(counts[loop.path[len(path)]]))
+            self.loops[place] = Loop(loop.path, loop.kind, loop.saved.times(counts.get(loop.path[len(path)], 1)))
 
     def _counts(self, block: Block) -> tuple[dict[str, float], float | None]:
         """How often each step of the block is executed at most, and all of them together if that is known."""
@@ -154,19 +203,27 @@ class _Tally:
     def step(self, step: Step, path: StepNames) -> Amounts:
         attempts = step.retry.max_attempts
         match step.body:
-            case AgentCall(agent):
-                return self._agent(agent, path).times(attempts).with_values(executions=1, seconds=_seconds(step))
+            case AgentCall(agent, model):
+                return self._agent(agent, model, path).times(attempts).with_values(executions=1, seconds=_seconds(step))
             case ToolCall():
                 return Amounts({"executions": 1, "tool_calls": attempts, "seconds": _seconds(step)})
             case TimerWait(duration):
                 return Amounts({"executions": 1, "seconds": duration.total_seconds()})
             case SignalWait(signal, timeout):
-                if timeout is None:
-                    self.unbounded(path, f"it waits for the signal `{signal}` without a timeout", "seconds")
-                seconds = math.inf if timeout is None else timeout.total_seconds()
-                return Amounts({"executions": 1, "seconds": seconds})
+                return self._waits(path, f"it waits for the signal `{signal}` without a timeout", timeout)
+            case Approval():
+                return self._waits(path, "it waits for an approval without a timeout", step.body.timeout)
+            case UntilWait(until):
+                return self._waits(path, f"it waits until `{until}`, which is known only when it runs", None)
+            case Emit():
+                return Amounts({"executions": 1})
 
-    def _agent(self, agent: str, path: StepNames) -> Amounts:
+    def _waits(self, path: StepNames, reason: str, timeout: timedelta | None) -> Amounts:
+        if timeout is None:
+            self.unbounded(path, reason, "seconds")
+        return Amounts({"executions": 1, "seconds": math.inf if timeout is None else timeout.total_seconds()})
+
+    def _agent(self, agent: str, model: str | None, path: StepNames) -> Amounts:
         calls = self.known.calls(agent)
         found: dict[Quantity, float] = {}
         for quantity, said in (("model_calls", calls.model_calls), ("tool_calls", calls.tool_calls)):
@@ -176,8 +233,29 @@ class _Tally:
                 reason = f"agent `{agent}` does not say how many {quantity.replace('_', ' ')} it makes: `{attribute}`"
                 self.unbounded(path, reason, quantity)  # type: ignore[arg-type]
         if found["model_calls"]:
-            self.models.add(calls.model)
+            self.models.add(model or calls.model)
         return Amounts(found)
+
+
+def _items_of(items: JsonValue, input_schema: JsonObject | None) -> float:
+    """How many items there are at most: those of a list, or what the input's schema says."""
+    if isinstance(items, list | tuple):
+        return len(items)
+    path = _path_of(items) if isinstance(items, str) else None
+    schema: JsonValue = input_schema
+    if path is None or path[0] != "input":
+        return math.inf
+    for name in path[1:]:
+        properties = schema.get("properties") if isinstance(schema, Mapping) else None
+        schema = properties.get(name) if isinstance(properties, Mapping) and isinstance(name, str) else None
+    most = schema.get("maxItems") if isinstance(schema, Mapping) else None
+    return most if isinstance(most, int) and not isinstance(most, bool) else math.inf
+
+
+def _path_of(text: str) -> tuple[PathPart, ...] | None:
+    """The path that a lone expression is."""
+    pieces = split(text)
+    return pieces[0].path if len(pieces) == 1 and isinstance(pieces[0], Expression) else None
 
 
 def _asked(ask: Callable[[], int | None]) -> int | None:

@@ -33,9 +33,14 @@ def bounds(workflow: Named, json_lines: Json = False) -> None:
         typer.echo(line)
 
 
-def graph(workflow: Named) -> None:
-    """The workflow as a Mermaid diagram."""
+def graph(
+    workflow: Named,
+    as_svg: Annotated[bool, typer.Option("--svg", help="A picture (SVG), in place of a Mermaid diagram.")] = False,
+) -> None:
+    """The workflow as a Mermaid diagram, or as a picture."""
     from agentplat_analysis.mermaid import mermaid
     from agentplat_analysis.reading import installed, read
+    from agentplat_analysis.svg import svg
 
-    typer.echo(mermaid(read(installed(), workflow).workflow), nl=False)
+    drawn = svg if as_svg else mermaid
+    typer.echo(drawn(read(installed(), workflow).workflow), nl=False)

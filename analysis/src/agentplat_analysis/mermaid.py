@@ -1,85 +1,60 @@
-"""A workflow as a picture: the text of a Mermaid flowchart."""
+"""A workflow as the text of a Mermaid flowchart."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from agentplat.domain.workflow import SINGLE, AgentCall, Block, SignalWait, Step, TimerWait, ToolCall, Workflow
+from agentplat.domain.workflow import Workflow
+from agentplat_analysis.drawing import Edge, Group, Kind, Node, Shape, draw
 
-IN_ORDER = frozenset({SINGLE, "sequential", "iterative_refinement"})
-"""Strategies whose steps follow each other as the document has them; of others only the strategy knows the order."""
+LONGEST = 80
+_SHAPES: dict[Shape, tuple[str, str]] = {
+    "agent": ("[", "]"),
+    "tool": ("[[", "]]"),
+    "wait": ("{{", "}}"),
+    "approval": ("{", "}"),
+    "event": (">", "]"),
+    "start": ("([", "])"),
+    "end": ("([", "])"),
+    "entry": ("(( ", "))"),
+}
+_ARROWS: dict[Kind, str] = {"next": "-->", "again": "-.->", "failure": "-.->", "undo": "-.->", "always": "==>"}
 
 
 def mermaid(workflow: Workflow) -> str:
     """The flowchart, ending with a line break."""
-    lines = ["flowchart TD", f"  start([{_label(workflow.name)}])"]
-    lines += _block(workflow.root, "s", "start", "  ")
-    lines.append("  finish([done])")
-    lines += [f"  {last} --> finish" for last in _last(workflow.root, "s")]
-    return "\n".join(lines) + "\n"
+    return "\n".join(["flowchart TD", *_members(draw(workflow), "  ")]) + "\n"
 
 
-def _block(block: Block, prefix: str, before: str, indent: str) -> Iterator[str]:
-    """The nodes and edges of a block that is entered from the node `before`."""
-    ordered = block.strategy in IN_ORDER
-    previous = [before]
-    for number, step in enumerate(block.steps, 1):
-        node = f"{prefix}{number}"
-        yield from _step(step, node, indent)
-        condition = f"|{_label('when ' + step.when)}|" if step.when is not None else ""
-        for source in previous:
-            yield f"{indent}{source} -->{condition} {node}"
-        if ordered:
-            previous = _ends(step, node)
-    if ordered and block.max_iterations > 1:
-        goal = block.until or block.convergence_check
-        again = f"again, at most {block.max_iterations} times" + (f", until {goal}" if goal else "")
-        for source in previous:
-            yield f"{indent}{source} -.->|{_label(again)}| {prefix}1"
+def _members(group: Group, indent: str) -> Iterator[str]:
+    for member in group.members:
+        if isinstance(member, Node):
+            yield f"{indent}{member.id}{_shape(member)}"
+            continue
+        yield f"{indent}subgraph {member.id} [{_label(member.label)}]"
+        yield from _members(member, indent + "  ")
+        yield f"{indent}end"
+    for edge in group.edges:
+        yield f"{indent}{edge.source} {_ARROWS[edge.kind]}{_on(edge)} {edge.target}"
 
 
-def _step(step: Step | Block, node: str, indent: str) -> Iterator[str]:
-    if isinstance(step, Step):
-        yield f"{indent}{node}{_shape(step)}"
-        return
-    yield f"{indent}subgraph {node}_block [{_label(f'{step.name}: {step.strategy}')}]"
-    yield f"{indent}  {node}(( ))"
-    yield from _block(step, f"{node}_", node, indent + "  ")
-    yield f"{indent}end"
+def _shape(node: Node) -> str:
+    left, right = _SHAPES[node.shape]
+    return f"{left}{_label(*node.lines) if node.lines else ''}{right}"
 
 
-def _shape(step: Step) -> str:
-    match step.body:
-        case AgentCall(agent):
-            return f"[{_label(step.name, agent)}]"
-        case ToolCall(tool):
-            return f"[[{_label(step.name, tool)}]]"
-        case TimerWait(duration):
-            return f"{{{{{_label(step.name, f'wait {duration}')}}}}}"
-        case SignalWait(signal):
-            return f"{{{{{_label(step.name, f'signal {signal}')}}}}}"
+def _on(edge: Edge) -> str:
+    label = edge.label or ("undo" if edge.kind == "undo" else "")
+    return f"|{_label(label)}|" if label else ""
 
 
-def _ends(step: Step | Block, node: str) -> list[str]:
-    """The nodes from which the way leads on."""
-    return _last(step, f"{node}_") if isinstance(step, Block) else [node]
-
-
-def _last(block: Block, prefix: str) -> list[str]:
-    numbered = list(enumerate(block.steps, 1))
-    if block.strategy in IN_ORDER:
-        numbered = numbered[-1:]
-    return [end for number, step in numbered for end in _ends(step, f"{prefix}{number}")]
-
-
-def _label(text: str, second: str = "") -> str:
-    """A quoted label; `second` on a line of its own unless it says the same."""
-    lines = [text] if second in ("", text) else [text, second]
+def _label(*lines: str) -> str:
+    """A quoted label; no text of a document ends it early."""
     return '"' + "<br/>".join(_escaped(line) for line in lines) + '"'
 
 
 def _escaped(text: str) -> str:
-    shortened = text if len(text) <= 80 else f"{text[:77]}..."
+    shortened = text if len(text) <= LONGEST else f"{text[: LONGEST - 3]}..."
     return "".join(
         char if char.isalnum() or char in " _-.,:$()[]=+/!'" else f"#{ord(char)};"
         for char in shortened.replace("\n", " ")

@@ -8,6 +8,7 @@ from agentplat.domain.json import JsonObject, JsonValue
 from agentplat_analysis.amounts import QUANTITIES, Quantity, is_bounded
 from agentplat_analysis.bounds import Bounds, Cause, Loop
 from agentplat_analysis.reading import Written
+from agentplat_analysis.words import duration, number
 
 _WORDS: dict[Quantity, str] = {
     "executions": "step executions",
@@ -18,7 +19,6 @@ _WORDS: dict[Quantity, str] = {
 }
 LOOP = ("foreach", "max_iterations", "strategy", "coordination_type")
 """The keys that make a loop of a step; the first that is there is where it stands."""
-_UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"))
 
 
 def as_text(bounds: Bounds, written: Written) -> Iterator[str]:
@@ -45,7 +45,7 @@ def as_json(bounds: Bounds, written: Written) -> JsonObject:
     for quantity in QUANTITIES:
         most, loop = bounds.most[quantity], bounds.dominating.get(quantity)
         found[quantity] = {
-            "most": _number(most) if is_bounded(most) else None,
+            "most": number(most) if is_bounded(most) else None,
             "dominated_by": _loop(loop, written) if loop else None,
             "causes": [_cause(cause, written) for cause in bounds.causes if quantity in cause.quantities],
         }
@@ -77,22 +77,7 @@ def _money(bounds: Bounds) -> str:
 def _amount(quantity: Quantity, amount: float) -> str:
     if not is_bounded(amount):
         return "unbounded"
-    return _duration(amount) if quantity == "seconds" else f"{_number(amount):,}"
-
-
-def _number(amount: float) -> int | float:
-    return int(amount) if amount == int(amount) else round(amount, 3)
-
-
-def _duration(seconds: float) -> str:
-    parts = []
-    for size, unit in _UNITS:
-        count, seconds = divmod(seconds, size)
-        if count:
-            parts.append(f"{int(count)} {unit}")
-    if seconds or not parts:
-        parts.append(f"{_number(seconds)} s")
-    return " ".join(parts)
+    return duration(amount) if quantity == "seconds" else f"{number(amount):,}"
 
 
 def _plain(line: str) -> str:
