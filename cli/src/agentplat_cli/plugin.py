@@ -13,7 +13,7 @@ def agentplat_commands() -> list[CommandSpec]:
     return [
         CommandSpec(
             name="demo",
-            help="Show what agentplat does, over your documents; needs no key.",
+            help="Show what agentplat does, over your documents; no key.",
             target="agentplat_cli.demo:demo",
         ),
         CommandSpec(

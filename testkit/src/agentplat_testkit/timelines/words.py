@@ -18,6 +18,7 @@ from agentplat.domain.events import (
     StepCancelled,
     StepCancelRequested,
     StepFailed,
+    StepGivenUp,
     StepRefused,
     StepSkipped,
     StepStarted,
@@ -88,6 +89,14 @@ def _of_step(event: Event) -> str | None:
             return f"{event.path} could not start: {event.failure.message}"
         case StepSkipped():
             return f"{event.path} skipped: {event.reason}"
+        case StepGivenUp():
+            return None  # what it failed by was said when it failed
+        case _:
+            return _of_waiting(event)
+
+
+def _of_waiting(event: Event) -> str:
+    match event:
         case StepCancelRequested():
             return f"{event.path} is asked to end"
         case StepCancelled():

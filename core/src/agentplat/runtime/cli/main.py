@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _HERE = "agentplat.runtime.cli"
 CORE_COMMANDS = {
     "api": ("Serve the installed interfaces.", f"{_HERE}.serve:api"),
-    "dev": ("API and worker by one command; reloads the project's files.", f"{_HERE}.serve:dev"),
+    "dev": ("API and worker by one command; reloads project files.", f"{_HERE}.serve:dev"),
     "plugins": ("Show what is installed, in which state, and why.", f"{_HERE}.plugins:plugins"),
     "worker": ("Work on tasks: a keeper and its worker process.", f"{_HERE}.serve:worker"),
 }
