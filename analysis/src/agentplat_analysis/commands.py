@@ -44,3 +44,15 @@ def graph(
 
     drawn = svg if as_svg else mermaid
     typer.echo(drawn(read(installed(), workflow).workflow), nl=False)
+
+
+def schema() -> None:
+    """The JSON Schema of workflow files, with the agents, tools, strategies and checks that are installed.
+
+    Editors that know the YAML language server take it: `# yaml-language-server: $schema=workflow.schema.json`.
+    """
+    from agentplat_analysis.reading import installed
+    from agentplat_analysis.schema.document import schema_of
+    from agentplat_analysis.schema.installed import offers_of
+
+    typer.echo(json.dumps(schema_of(offers_of(installed())), indent=2, ensure_ascii=False))

@@ -9,7 +9,7 @@ API_LEVEL = 1
 
 @hookimpl
 def agentplat_commands() -> list[CommandSpec]:
-    """The commands `workflows bounds` and `workflows graph`."""
+    """The commands `workflows bounds`, `workflows graph` and `workflows schema`."""
     return [
         CommandSpec(
             name="workflows_bounds",
@@ -20,5 +20,10 @@ def agentplat_commands() -> list[CommandSpec]:
             name="workflows_graph",
             help="A workflow as a Mermaid diagram, or as a picture.",
             target="agentplat_analysis.commands:graph",
+        ),
+        CommandSpec(
+            name="workflows_schema",
+            help="The JSON Schema of workflow files, for editors.",
+            target="agentplat_analysis.commands:schema",
         ),
     ]
