@@ -96,7 +96,7 @@ lint: setup ## Check the code's style and known mistakes
 	$(BIN)/ruff check
 
 types: setup ## Check the types, strictly
-	$(BIN)/mypy core cli doctor testkit migrations workflows templates tests benchmarks plugins/*/src
+	$(BIN)/mypy core cli analysis doctor testkit migrations workflows templates tests benchmarks plugins/*/src
 	@for tests in plugins/*/tests; do \
 		if [ -d "$$tests" ]; then \
 			echo "mypy $$tests"; \

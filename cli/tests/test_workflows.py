@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from agentplat_cli.workflows import app
 
-from agentplat import UnknownName, UsageError
+from agentplat import UsageError
 
 GOOD = "name: mine\ndescription: My own\nsteps:\n  - {name: one, agent: summarizer}\n"
 BAD = "name: bad\nsteps:\n  - {name: one, agent: nobody}\n  - {name: one, agnt: research}\n"
@@ -59,13 +59,3 @@ def test_every_fault_is_told_with_its_place(capsys: pytest.CaptureFixture[str]) 
 def test_a_file_that_is_not_there_is_a_wrong_use() -> None:
     with pytest.raises(UsageError, match=r"nowhere\.yaml cannot be read: No such file"):
         called("validate", "nowhere.yaml")
-
-
-def test_a_workflow_is_drawn_by_its_name_or_its_file(capsys: pytest.CaptureFixture[str]) -> None:
-    assert called("graph", "mine") == 0
-    by_name = capsys.readouterr().out
-    assert called("graph", "workflows/mine.yaml") == 0
-    assert capsys.readouterr().out == by_name
-    assert by_name.startswith("flowchart TD")
-    with pytest.raises(UnknownName, match="Workflow 'nobody' not found"):
-        called("graph", "nobody")

@@ -13,7 +13,7 @@ def agentplat_commands() -> list[CommandSpec]:
     return [
         CommandSpec(
             name="demo",
-            help="Show what agentplat does, over your documents; needs no key.",
+            help="Show what agentplat does, over your documents; no key.",
             target="agentplat_cli.demo:demo",
         ),
         CommandSpec(
@@ -31,5 +31,5 @@ def agentplat_commands() -> list[CommandSpec]:
             help="List, show, signal, cancel, retry and fork tasks.",
             target="agentplat_cli.tasks:app",
         ),
-        CommandSpec(name="workflows", help="List, validate and draw workflows.", target="agentplat_cli.workflows:app"),
+        CommandSpec(name="workflows", help="List and validate workflows.", target="agentplat_cli.workflows:app"),
     ]

@@ -1,4 +1,4 @@
-"""`agentplat workflows`: list, validate, graph."""
+"""`agentplat workflows`: list, validate."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from agentplat.runtime.cli.options import Json, command_group
 if TYPE_CHECKING:
     from agentplat.plugins.registry import Registries
 
-app = command_group("List, validate and draw workflows.")
+app = command_group("List and validate workflows.")
 
 _NO_STORE: Any = None
 """Workflows are read from files here; no database is asked."""
@@ -61,18 +61,6 @@ def validate(
             for line in diagnostics or (f"{file}: valid",):
                 printer.say(plain(line))
     raise typer.Exit(1 if faulty else 0)
-
-
-@app.command()
-def graph(workflow: Annotated[str, typer.Argument(help="A workflow's name, or a file.")]) -> None:
-    """The workflow as a Mermaid diagram."""
-    from agentplat.language.graph import mermaid
-
-    registries = _registries()
-    file = Path(workflow)
-    if not file.is_file():
-        file = Path(registries.workflows.spec(workflow).file)
-    typer.echo(mermaid(_compiled(registries, file)))
 
 
 def _registries() -> Registries:

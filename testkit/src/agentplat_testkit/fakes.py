@@ -80,29 +80,29 @@ def plausible(request: ModelRequest) -> Reply:
     """An answer to anything: one sentence, or the least object that fits the schema that was asked for."""
     if request.output_schema is None:
         return "A short answer that says nothing in particular."
-    answer = _least(request.output_schema, request.output_schema)
+    answer = least(request.output_schema, request.output_schema)
     return answer if isinstance(answer, Mapping) else json.dumps(answer)
 
 
 _LEAST: Mapping[str, JsonValue] = {"boolean": False, "null": None, "string": "text"}
 
 
-def _least(schema: JsonObject, root: JsonObject) -> JsonValue:
+def least(schema: JsonObject, root: JsonObject) -> JsonValue:
     """A small value that fits the schemas that pydantic writes for models."""
     chosen: Any = schema
     if "$ref" in chosen:
         definitions: Any = root["$defs"]
-        return _least(definitions[chosen["$ref"].rpartition("/")[2]], root)
+        return least(definitions[chosen["$ref"].rpartition("/")[2]], root)
     for key in ("const", "default", "enum", "examples", "anyOf", "oneOf", "allOf"):
         if key in chosen:
             value = chosen[key] if key in ("const", "default") else chosen[key][0]
-            return _least(value, root) if key.endswith("Of") else cast("JsonValue", value)
+            return least(value, root) if key.endswith("Of") else cast("JsonValue", value)
     match chosen.get("type"):
         case "object":
             properties = chosen.get("properties", {})
-            return {name: _least(properties.get(name, {}), root) for name in chosen.get("required", ())}
+            return {name: least(properties.get(name, {}), root) for name in chosen.get("required", ())}
         case "array":
-            return [_least(chosen.get("items", {}), root) for _ in range(chosen.get("minItems", 0))]
+            return [least(chosen.get("items", {}), root) for _ in range(chosen.get("minItems", 0))]
         case "integer" | "number":
             return cast("JsonValue", chosen.get("minimum", chosen.get("maximum", 0)))
         case other:

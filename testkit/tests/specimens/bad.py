@@ -30,7 +30,7 @@ def agentplat_tools() -> list[ToolSpec]:
 
 @hookimpl
 def agentplat_strategies() -> list[StrategySpec]:
-    names = ("endless", "stranger", "vandal", "waiter")
+    names = ("endless", "secretive", "stranger", "vandal", "waiter")
     return [
         StrategySpec(name="fickle", description="Bad.", factory="specimens.chance:Fickle"),
         *(

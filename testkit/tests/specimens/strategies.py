@@ -33,6 +33,21 @@ class Endless(Strategy):
         return Start(block.steps[0])
 
 
+class Secretive(Strategy):
+    """Says that it executes nothing, and does."""
+
+    name = "secretive"
+
+    def decide(self, block: BlockView) -> Decision:
+        return Finish(output=None) if block.settled else Start(block.steps[0])
+
+    def most_of(self, step: str, block: BlockView) -> int:
+        return 0
+
+    def most_executions(self, block: BlockView) -> int:
+        return len(block.steps)
+
+
 class Stranger(Strategy):
     name = "stranger"
 

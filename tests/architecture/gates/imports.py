@@ -154,6 +154,7 @@ def named_plugins(root: Path) -> list[str]:
     names = [f"agentplat-{name}" for name in folders] + [f"agentplat_{name.replace('-', '_')}" for name in folders]
     names += [
         "agentplat_cli",
+        "agentplat_analysis",
         "agentplat_doctor",
         "agentplat_migrations",
         "agentplat_templates",

@@ -32,7 +32,7 @@ def names_of(folder: Path) -> tuple[str, str, str | None]:
     """The distribution, import and entry point name that follow from a folder."""
     name = folder.name
     import_name = "agentplat" if name == "core" else f"agentplat_{name.replace('-', '_')}"
-    entry_point = None if name in {"core", "testkit"} else name
+    entry_point = None if name == "core" else name
     return f"agentplat-{name}", import_name, entry_point
 
 

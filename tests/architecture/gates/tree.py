@@ -8,7 +8,7 @@ from pathlib import Path
 
 REPOSITORY = Path(__file__).parents[3]
 CORE = Path("core/src")
-SINGLE = ("core", "cli", "doctor", "testkit", "migrations", "workflows", "templates")
+SINGLE = ("core", "cli", "analysis", "doctor", "testkit", "migrations", "workflows", "templates")
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,8 @@ def commands() -> str:
     """Every command with its arguments and options."""
     offered = {spec.name: spec.target for spec in load_plugins().registries.commands}
     known = {**offered, **{name: target for name, (_, target) in CORE_COMMANDS.items()}}
-    return "\n\n".join("\n\n".join(_command(name, _loaded(target))) for name, target in sorted(known.items()))
+    spoken = sorted((name.replace("_", " "), target) for name, target in known.items())
+    return "\n\n".join("\n\n".join(_command(name, _loaded(target))) for name, target in spoken)
 
 
 def _loaded(target: str) -> Any:

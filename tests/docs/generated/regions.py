@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from . import benchmarks, commands, doctor, errors, hooks, http, language, settings, states, telemetry
+from . import benchmarks, commands, doctor, errors, hooks, http, language, settings, states, strategies, telemetry
 
 RENDERERS: Mapping[str, Callable[[], str]] = {
     "settings": settings.settings,
@@ -31,6 +31,7 @@ RENDERERS: Mapping[str, Callable[[], str]] = {
     "worker-words": states.worker_words,
     "journal-events": states.journal_events,
     "benchmarks": benchmarks.benchmarks,
+    **strategies.options(),
 }
 _REGION = re.compile(r"(<!-- generated: (?P<name>[\w-]+) -->\n).*?(<!-- /generated -->)", re.DOTALL)
 

@@ -109,6 +109,8 @@ class Agent(Generic[InputT, OutputT]):
     name: str
     tools: tuple[str, ...] = ()
     isolated: bool = False  # run `execute` in a process of its own, under the limits of `[isolation]`
+    most_model_calls: int | None = None  # of one `execute`; what is said here is what `workflows bounds` counts with
+    most_tool_calls: int | None = None
 
     async def execute(self, input: InputT, ctx: AgentContext) -> OutputT:
         """The work."""

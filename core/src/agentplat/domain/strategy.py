@@ -147,3 +147,16 @@ class Strategy:
     def decide(self, block: BlockView) -> Decision:
         """What to do next. Pure: no I/O, no clock, no randomness, no state."""
         raise NotImplementedError(f"{type(self).__name__} does not implement decide")
+
+    def most_executions(self, block: BlockView) -> int | None:
+        """How many executions a block has at most; None: known only when it runs, as of a plan.
+
+        Asked before anything runs: nothing is settled, and options may still be templates.
+        """
+        each = [self.most_of(step, block) for step in block.steps]
+        known = [most for most in each if most is not None]
+        return sum(known) if len(known) == len(each) else None
+
+    def most_of(self, step: str, block: BlockView) -> int | None:  # noqa: ARG002 - for those who override
+        """How many of them are of this step at most, as far as that can be told."""
+        return block.max_iterations

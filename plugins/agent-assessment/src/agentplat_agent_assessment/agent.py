@@ -34,6 +34,7 @@ class AssessmentAgent(Agent[Input, Output]):
     """
 
     name = "assessment"
+    most_model_calls = 1
 
     async def execute(self, input: Input, ctx: AgentContext) -> Output:
         """The assessment, with what is missing by name."""

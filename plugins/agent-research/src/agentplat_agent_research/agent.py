@@ -29,6 +29,7 @@ class ResearchAgent(Agent[Input, Output]):
 
     name = "research"
     tools = (DOCUMENTS, WEB)
+    most_model_calls = 1
 
     async def execute(self, input: Input, ctx: AgentContext) -> Output:
         """Findings with sources; or plain words when nothing was found."""

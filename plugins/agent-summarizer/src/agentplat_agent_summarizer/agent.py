@@ -21,6 +21,7 @@ class SummarizerAgent(Agent[Input, Output]):
     """Shortens a text to a few sentences and lists its key points."""
 
     name = "summarizer"
+    most_model_calls = 2
 
     async def execute(self, input: Input, ctx: AgentContext) -> Output:
         """The summary. A model that generates is asked once, one that selects is asked for each part."""

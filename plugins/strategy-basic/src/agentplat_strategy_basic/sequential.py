@@ -44,3 +44,6 @@ class Sequential(Strategy):
             return Finish(output=outputs[-1] if outputs else None)
         step = block.steps[len(block.settled)]
         return Start(step, input=input_for_next(block.input, outputs, topic_of(block.input)))
+
+    def most_of(self, step: str, block: BlockView) -> int:  # noqa: ARG002 - as the others
+        return 1

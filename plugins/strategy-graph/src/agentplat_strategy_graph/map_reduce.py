@@ -31,9 +31,9 @@ class MapReduce(Strategy):
             return Wait()
         return _reduce(block, mapping, reducing)
 
-    def most_executions(self, block: BlockView) -> int | None:
-        """Each step runs once; with `batch` it depends on how many results there are."""
-        return None if "batch" in block.options else len(block.steps)
+    def most_of(self, step: str, block: BlockView) -> int | None:
+        """Each step runs once; with `batch` it depends on how many results the last one has to reduce."""
+        return None if "batch" in block.options and step == block.steps[-1] else 1
 
 
 def _reduce(block: BlockView, mapping: Sequence[str], reducing: str) -> Decision:

@@ -41,9 +41,9 @@ class ByNeeds(Strategy):
             return _start(ready, block, needs, ended)
         return Wait() if block.open else _end(block, needs, ended)
 
-    def most_executions(self, block: BlockView) -> int:
+    def most_of(self, step: str, block: BlockView) -> int:  # noqa: ARG002 - as the others
         """Each step runs once at most."""
-        return len(block.steps)
+        return 1
 
 
 def _is_borne(step: str, needs: Mapping[str, tuple[str, ...]], joins: Mapping[str, Join]) -> bool:

@@ -24,9 +24,9 @@ class Parallel(Strategy):
         missing = [step for step in block.steps if step not in ended and step not in block.open]
         return Start(*missing, input=block.input) if missing else Wait()
 
-    def most_executions(self, block: BlockView) -> int:
+    def most_of(self, step: str, block: BlockView) -> int:  # noqa: ARG002 - as the others
         """Each step runs once."""
-        return len(block.steps)
+        return 1
 
 
 def _outcome(block: BlockView, join: Join, *, outstanding: int) -> Decision | None:

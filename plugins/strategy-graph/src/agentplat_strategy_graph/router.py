@@ -32,9 +32,9 @@ class Router(Strategy):
             return Start(asker, input=block.input)
         return _go(block, routes, _field_of(block, answers[-1].output), asked=len(answers))
 
-    def most_executions(self, block: BlockView) -> int:
+    def most_of(self, step: str, block: BlockView) -> int:
         """Each branch runs once at most; the choosing step once, and as often again as it may be asked."""
-        return len(block.steps) + _number(block, "ask_again")
+        return 1 + (_number(block, "ask_again") if step == block.steps[0] else 0)
 
 
 def _routes(block: BlockView) -> dict[str, tuple[str, ...]]:

@@ -41,6 +41,11 @@ class Reactive(Strategy):
         """As many as there are turns."""
         return _turns(block)
 
+    def most_of(self, step: str, block: BlockView) -> int:
+        """A step that waits for nothing runs once."""
+        names, expression = _subscription(block, step)
+        return _turns(block) if names or expression is not None else 1
+
 
 @dataclass(slots=True)
 class _Subscriber:

@@ -28,7 +28,7 @@ class Count:
     """Votes as they are added. Of two answers with as many votes the one that was added first is the better one."""
 
     def __init__(self) -> None:
-        self.cast = 0.0
+        self.cast: float = 0
         self._votes: dict[Key, float] = {}
         self._answers: dict[Key, JsonValue] = {}
 

@@ -40,9 +40,9 @@ class Debate(Strategy):
         given = with_fields(block.input, transcript=_said(speakers, spoken), round=finished + 1, rounds=rounds)
         return Start(speakers[place], input=given)
 
-    def most_executions(self, block: BlockView) -> int:
+    def most_of(self, step: str, block: BlockView) -> int:  # noqa: ARG002 - as the others
         """Each step once in each round."""
-        return len(block.steps) * number(block, "rounds", DEFAULT_ROUNDS, least=1)
+        return number(block, "rounds", DEFAULT_ROUNDS, least=1)
 
 
 def _each_round(block: BlockView) -> bool:

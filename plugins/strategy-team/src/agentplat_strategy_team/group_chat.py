@@ -50,6 +50,12 @@ class GroupChat(Strategy):
             return turns
         return turns * (2 + number(block, "ask_again", 0))
 
+    def most_of(self, step: str, block: BlockView) -> int:
+        """A speaker at most once in each turn; whoever selects as often as it may be asked."""
+        turns = number(block, "max_turns", DEFAULT_TURNS, least=1)
+        is_selecting = text(block, "order", "round_robin") == "selected" and step == block.steps[-1]
+        return turns * (1 + number(block, "ask_again", 0)) if is_selecting else turns
+
 
 def _select(
     block: BlockView, speakers: Sequence[str], said: Sequence[Settled], given: dict[str, JsonValue]

@@ -39,6 +39,10 @@ class Handoff(Strategy):
         """One for each turn."""
         return number(block, "max_turns", DEFAULT_TURNS, least=1)
 
+    def most_of(self, step: str, block: BlockView) -> int:  # noqa: ARG002 - as the others
+        """Once in each turn."""
+        return number(block, "max_turns", DEFAULT_TURNS, least=1)
+
 
 def _choice(last: Settled, field: str) -> JsonValue:
     """Whom the step names; None when it names nobody. A text is what it has to say, and no name."""

@@ -84,6 +84,10 @@ class PlanExecute(Strategy):
         """It depends on the plans."""
         return None
 
+    def most_of(self, step: str, block: BlockView) -> int | None:  # noqa: ARG002 - as the others
+        """It depends on the plans, too."""
+        return None
+
 
 class _Plans:
     """All plans that were written, the newest one last."""

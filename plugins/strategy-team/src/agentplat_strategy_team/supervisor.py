@@ -51,6 +51,10 @@ class Supervisor(Strategy):
         """A worker for each turn of the supervisor."""
         return 2 * number(block, "max_turns", DEFAULT_TURNS, least=1)
 
+    def most_of(self, step: str, block: BlockView) -> int:  # noqa: ARG002 - as the others
+        """Once in each turn."""
+        return number(block, "max_turns", DEFAULT_TURNS, least=1)
+
 
 def _tells(block: BlockView) -> bool:
     return text(block, "on_failure", "fail") == "tell"

@@ -51,9 +51,10 @@ class Vote(Strategy):
             return Wait()
         return _judged(block, voters) if rule == "judge" else _undecided(block, voters, votes)
 
-    def most_executions(self, block: BlockView) -> int:
+    def most_of(self, step: str, block: BlockView) -> int:
         """Each step as often as there are samples; the judge once."""
-        return len(block.steps) * number(block, "samples", 1, least=1)
+        is_judge = text(block, "rule", "majority") == "judge" and step == block.steps[-1]
+        return 1 if is_judge else number(block, "samples", 1, least=1)
 
 
 def _outcome(

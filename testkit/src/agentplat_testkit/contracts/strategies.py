@@ -124,8 +124,7 @@ class StrategyContract(PluginContract):
     def play(self, tape: Tape) -> Decision | None:
         """One random block, to its end."""
         view = self.drawn(tape)
-        bound = getattr(self.made(), "most_executions", None)
-        most = None if bound is None else bound(view)
+        most = self.made().most_executions(view)
         if most is None:
             most = self.most_executions(len(view.steps), view.max_iterations)
         return BlockPlay(self.made, view, tape, output_of=self.output_of, most=most).run()

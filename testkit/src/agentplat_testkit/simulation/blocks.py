@@ -34,6 +34,7 @@ class BlockPlay:
         self.tape = tape
         self.output_of = output_of
         self.most = most
+        self.most_of = {step: self.strategies[0].most_of(step, view) for step in view.steps}
         self.open: list[tuple[str, int]] = []
         self.counts: dict[str, int] = {}  # executions of each step, under way or settled
         self.expansions = 0
@@ -97,6 +98,8 @@ class BlockPlay:
         for step in decision.steps:
             number = self.counts[step] = self.counts.get(step, 0) + 1
             law(sum(self.counts.values()) <= self.most, f"{self.name!r} goes on after {self.most} executions")
+            most = self.most_of.get(step)
+            law(most is None or number <= most, f"{self.name!r} executes {step} {number} times, and says {most}")
             draw = self.tape.next()
             if draw > 250:  # its input cannot be evaluated, and the others that should start with it have to wait
                 self._fails(step, number)

@@ -51,6 +51,10 @@ class Luck:
         """Take note of what happened."""
         raise NotImplementedError
 
+    def share(self) -> float:
+        """How much of a delay that is drawn is waited, from 0 to 1."""
+        return self.tape.next() / 255
+
     def happen(self) -> None:
         """One thing, as the tape says; the first good one that is possible when it is used up."""
         draw = self.tape.next()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from agentplat.domain.errors import StepError
 from agentplat.domain.failure import FailureCode
@@ -75,9 +75,7 @@ class StrategyLaws(LawBook):
     def most_children(self, block: Block) -> int:
         if block.strategy == SINGLE:
             return 1
-        bound: Callable[[BlockView], int | None] | None
-        bound = getattr(self.rules.strategy(block.strategy), "most_executions", None)
-        most = bound(view_of(block)) if bound is not None else None
+        most = self.rules.strategy(block.strategy).most_executions(view_of(block))
         return MAX_EXECUTIONS if most is None else min(most, MAX_EXECUTIONS)
 
     def check_output(self, block: BlockEntry) -> None:

@@ -99,6 +99,7 @@ class Simulation(Luck):
         self.most = (20 + len(tape) + len(storms)) * self.laws.most_executions(workflow.root) + 60
         self.state = core.new(workflow)
         self.journal: list[Event] = []
+        self.moments: list[datetime] = []  # of each event of the journal
         self.rests: dict[int, state.State] = {}  # where `decide` had no more to say: length of the journal, and state
         self.asked: dict[int, tuple[Command, ...]] = {}  # what it said, by the length of the journal
         awaited = (step.body.signal for step in leaves(workflow.root) if isinstance(step.body, SignalWait))
@@ -110,6 +111,11 @@ class Simulation(Luck):
         """Whether all is settled but, perhaps, the saying of it."""
         root = self.laws.blocks.get(ROOT)
         return root is not None and root.phase not in OPEN
+
+    @property
+    def now(self) -> datetime:
+        """When the next event happens."""
+        return START + timedelta(seconds=len(self.journal))
 
     # --- The life of a task -------------------------------------------------------------------------------------
 
@@ -155,12 +161,13 @@ class Simulation(Luck):
     def record(self, event: Event) -> None:
         """Appends one event; the state and the laws follow."""
         law(len(self.journal) < self.most, "a task terminates within its bound")
-        before, at = self.state, START + timedelta(seconds=len(self.journal))
+        before, at = self.state, self.now
         try:
             self.state = self.core.evolve(before, event, at)
         except Exception as error:
             raise LawBroken(f"evolve raised {error!r} at {event}") from error
         self.journal.append(event)
+        self.moments.append(at)
         counts = self.laws.observe(event, at)
         law(self.state.seq == before.seq + 1, "every event has a number")
         if not counts:
@@ -211,7 +218,7 @@ class Simulation(Luck):
                 return StepRefused(path=command.path, execution_id=fresh, failure=command.failure)
             case ScheduleRetry():
                 law(timedelta(0) <= command.least <= command.most, "a delay is drawn from what there is")
-                delay = (command.least + (command.most - command.least) * self.tape.next() / 255).total_seconds()
+                delay = (command.least + (command.most - command.least) * self.share()).total_seconds()
                 return RetryScheduled(path=command.path, try_number=command.try_number, delay=delay)
             case SettleStep():
                 bodies = [entry.path for entry in self.laws.open_steps("running", "cancelling")]
@@ -268,7 +275,7 @@ class Simulation(Luck):
         for length, event in enumerate(self.journal, start=1):
             kind, content = encode(event)
             kept = decode(kind, json.loads(json.dumps(content)))
-            again = self.core.evolve(again, kept, START + timedelta(seconds=length - 1))
+            again = self.core.evolve(again, kept, self.moments[length - 1])
             if length in self.rests:
                 law(again == self.rests[length], "a replayed journal gives the same state")
             if length in self.asked:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _HERE = "agentplat.runtime.cli"
 CORE_COMMANDS = {
     "api": ("Serve the installed interfaces.", f"{_HERE}.serve:api"),
-    "dev": ("API and worker by one command; reloads the project's files.", f"{_HERE}.serve:dev"),
+    "dev": ("API and worker by one command; reloads project files.", f"{_HERE}.serve:dev"),
     "plugins": ("Show what is installed, in which state, and why.", f"{_HERE}.plugins:plugins"),
     "worker": ("Work on tasks: a keeper and its worker process.", f"{_HERE}.serve:worker"),
 }
@@ -63,6 +63,8 @@ def run_command(arguments: Sequence[str]) -> int:
     if name == "--help":
         sys.stdout.write(_overview(commands))
         return 0
+    if rest and f"{name}_{rest[0]}" in commands:  # another distribution's part of a group: `workflows_simulate`
+        name = f"{name}_{rest.pop(0)}"
     if name not in commands:
         raise _unknown(name, commands, plugins)
     return _call(name, commands[name][1], rest)
@@ -78,12 +80,13 @@ def _call(name: str, target: str, arguments: Sequence[str]) -> int:
     if not isinstance(app, typer.Typer):
         function, app = app, command_group()
         app.command()(function)
-    return int(app(args=arguments, prog_name=f"agentplat {name}") or 0)
+    return int(app(args=arguments, prog_name=f"agentplat {name.replace('_', ' ')}") or 0)
 
 
 def _overview(commands: Mapping[str, tuple[str, str]]) -> str:
     width = max(map(len, commands))
-    listed = "".join(f"  {name:{width}}  {help_line}\n" for name, (help_line, _) in sorted(commands.items()))
+    said = {name: name.replace("_", " ", name.partition("_")[0] in commands) for name in commands}
+    listed = "".join(f"  {said[name]:{width}}  {line}\n" for name, (line, _) in sorted(commands.items()))
     return (
         "Usage: agentplat COMMAND [ARGUMENTS]...\n\n"
         "  Durable AI-agent workflows, declared in YAML, on your own machines.\n\n"

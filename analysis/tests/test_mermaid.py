@@ -2,8 +2,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from agentplat_analysis.mermaid import mermaid
+
 from agentplat.domain.workflow import Block, Step, ToolCall, Workflow, single
-from agentplat.language.graph import mermaid
+
+from .everything import EVERYTHING
 
 if TYPE_CHECKING:
     from .conftest import Compiler
@@ -33,23 +36,23 @@ def test_a_workflow_is_drawn_as_a_mermaid_flowchart(compiler: Compiler) -> None:
 flowchart TD
   start(["publish"])
   s1["gather<br/>research"]
-  start --> s1
   subgraph s2_block ["polish: iterative_refinement"]
     s2(( ))
     s2_1["rewrite<br/>writer"]
-    s2 --> s2_1
     s2_2["critique<br/>assessment"]
+    s2 --> s2_1
     s2_1 --> s2_2
     s2_2 -.->|"again, at most 3 times, until assessment_approved"| s2_1
   end
-  s1 -->|"when $#123;#123; steps.gather.output.ok == #34;yes#34; #125;#125;"| s2
   s3[["http_request"]]
-  s2_2 --> s3
-  s4{{"pause<br/>wait 0:01:30"}}
-  s3 --> s4
+  s4{{"pause<br/>wait 1 min 30 s"}}
   s5{{"approval<br/>signal approved"}}
+  finish(["done"])
+  start --> s1
+  s1 -->|"when $#123;#123; steps.gather.output.ok == #34;yes#34; #125;#125;"| s2
+  s2_2 --> s3
+  s3 --> s4
   s4 --> s5
-  finish([done])
   s5 --> finish
 """
     )
@@ -75,3 +78,55 @@ def test_no_text_of_a_workflow_can_break_out_of_its_label() -> None:
     drawn = mermaid(Workflow(name="w", root=Block(name="", strategy="sequential", steps=(step,))))
     assert "<script" not in drawn
     assert all(line.count('"') in (0, 2) for line in drawn.splitlines())
+
+
+WHOLE = """\
+start(["everything"])
+subgraph s1_block ["gather: for each of $#123;#123; input.urls #125;#125;, at most 8 at a time"]
+s1(( ))
+s1_1["research"]
+s1 --> s1_1
+end
+s2[["book"]]
+subgraph s2u_block ["undo book"]
+s2u(( ))
+s2u_1[["unbook"]]
+s2u --> s2u_1
+end
+s3{"sign_off<br/>approval of role:editor within 3 d"}
+s4>"announce<br/>emit published"]
+s5{{"settle<br/>wait 10 min"}}
+s6{{"opening<br/>until $#123;#123; input.at #125;#125;"}}
+s7{{"word<br/>signal go within 1 h"}}
+subgraph sc1_block ["catch permanent"]
+sc1(( ))
+sc1_1["sorry<br/>writer"]
+sc1 --> sc1_1
+end
+subgraph sf_block ["finally"]
+sf(( ))
+sf_1[["notify"]]
+sf --> sf_1
+end
+finish(["done"])
+start --> s1
+start --> s2
+s2 -.->|"undo"| s2u
+s1_1 --> s3
+s2 --> s3
+s3 -->|"when $#123;#123; steps.sign_off.output.approved #125;#125;"| s4
+s4 --> s5
+s4 --> s6
+s4 --> s7
+start -.->|"failure"| sc1
+s5 ==> sf
+s6 ==> sf
+s7 ==> sf
+sc1_1 ==> sf
+sf_1 --> finish
+"""
+
+
+def test_everything_that_the_language_has_is_drawn() -> None:
+    lines = [line.strip() for line in mermaid(EVERYTHING).splitlines()]
+    assert lines[1:] == WHOLE.splitlines()

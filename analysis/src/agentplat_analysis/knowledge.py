@@ -1,0 +1,67 @@
+"""What an installation knows of the agents, strategies and models that a workflow names."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Protocol
+
+from agentplat import AgentplatError
+from agentplat.domain.strategy import Strategy
+from agentplat.engine.steps.llm import MAX_REQUESTS_A_ROUND, MAX_ROUNDS
+from agentplat_analysis.bounds import Calls
+
+if TYPE_CHECKING:
+    from agentplat.contracts.agent import AgentSpec
+    from agentplat.plugins.registry import Registries
+
+
+class Price(Protocol):
+    """Micro-USD per million tokens."""
+
+    @property
+    def input(self) -> int: ...
+
+    @property
+    def output(self) -> int: ...
+
+
+class Installation:
+    """The `Knowledge` of the bounds."""
+
+    def __init__(self, registries: Registries, default_model: str | None, prices: Mapping[str, Price]) -> None:
+        self._registries, self._default, self._prices = registries, default_model, prices
+
+    def strategy(self, name: str) -> Strategy:
+        return self._registries.strategy(name)
+
+    def calls(self, agent: str) -> Calls:
+        spec = self._registries.agents.spec(agent)
+        if spec.prompt is not None:
+            rounds = MAX_ROUNDS if spec.tools else 0
+            return Calls(model_calls=1 + rounds, tool_calls=rounds * MAX_REQUESTS_A_ROUND, model=self._model(spec))
+        try:
+            made: Any = self._registries.agent(agent)
+        except AgentplatError:
+            return Calls(model=self._model(spec))
+        tool_calls = made.most_tool_calls
+        if tool_calls is None and not spec.tools and not made.tools:
+            tool_calls = 0
+        return Calls(model_calls=made.most_model_calls, tool_calls=tool_calls, model=self._model(spec))
+
+    def price(self, model: str) -> float | None:
+        known = self._prices.get(model)
+        if known is not None:
+            return max(known.input, known.output) / 1_000_000
+        try:
+            provider = self._registries.model(model).provider
+        except AgentplatError:
+            return None
+        return None if provider.leaves_machine else 0.0
+
+    def _model(self, spec: AgentSpec) -> str:
+        try:
+            choice = self._registries.model(spec.model) if spec.model else None
+            return str(choice or self._registries.default_model(os.environ, self._default))
+        except AgentplatError:
+            return spec.model or "the default model"

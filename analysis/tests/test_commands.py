@@ -1,0 +1,87 @@
+"""`agentplat workflows bounds` and `graph`, in a folder with a workflow of its own."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from agentplat import UnknownName, WorkflowInvalid
+from agentplat.runtime.cli.main import run_command
+
+MINE = """\
+name: mine
+strategy: iterative_refinement
+max_iterations: 4
+until: ${{ steps.two.output.result }}
+steps:
+  - name: one
+    agent: summarizer
+  - {name: two, tool: calculator}
+  - {name: wait, wait: {signal: go}}
+"""
+
+
+@pytest.fixture(autouse=True)
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "workflows").mkdir()
+    (tmp_path / "workflows" / "mine.yaml").write_text(MINE)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("AGENTPLAT_PROJECT", raising=False)
+    return tmp_path
+
+
+def called(*arguments: str) -> int:
+    with pytest.raises(SystemExit) as ended:
+        run_command(arguments)
+    return int(ended.value.code or 0)
+
+
+def test_bounds_are_said_with_the_loop_that_dominates_and_what_has_none(capsys: pytest.CaptureFixture[str]) -> None:
+    assert called("workflows", "bounds", "mine") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("The worst case of workflow mine (")
+    said = " ".join(lines[1].split())
+    assert said.startswith("step executions 12 dominated by the workflow (iterative_refinement, at most 12 executions;")
+    assert lines[1].endswith("workflows/mine.yaml:3)")
+    assert "  money            $0" in lines  # the offline model costs nothing
+    (wait,) = (line for line in lines if line.startswith("No bound on time: wait ("))
+    assert wait.endswith("mine.yaml:9): it waits for the signal `go` without a timeout.")
+
+
+def test_programs_get_the_same_as_one_object(capsys: pytest.CaptureFixture[str]) -> None:
+    assert called("workflows", "bounds", "workflows/mine.yaml", "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["workflow"], told["file"]) == ("mine", "workflows/mine.yaml")
+    assert told["bounds"]["executions"]["most"] == 12
+    assert told["bounds"]["executions"]["dominated_by"] == {
+        "path": "",
+        "place": "workflows/mine.yaml:3",
+        "kind": "iterative_refinement, at most 12 executions",
+    }
+    assert told["bounds"]["seconds"]["most"] is None
+    assert [cause["place"] for cause in told["bounds"]["seconds"]["causes"]] == ["workflows/mine.yaml:9"]
+    assert told["bounds"]["usd"] == {"most": 0, "unpriced": []}
+
+
+def test_the_stock_workflows_have_bounds(capsys: pytest.CaptureFixture[str]) -> None:
+    for name, executions in (("research_assessment", 6), ("simple_sequential", 2), ("content_review", 2)):
+        assert called("workflows", "bounds", name, "--json") == 0
+        assert json.loads(capsys.readouterr().out)["bounds"]["executions"]["most"] == executions
+
+
+def test_a_workflow_is_drawn_by_its_name_or_its_file(capsys: pytest.CaptureFixture[str]) -> None:
+    assert called("workflows", "graph", "mine") == 0
+    by_name = capsys.readouterr().out
+    assert called("workflows", "graph", "workflows/mine.yaml") == 0
+    assert capsys.readouterr().out == by_name
+    assert by_name.startswith("flowchart TD")
+
+
+def test_an_unknown_or_broken_workflow_is_said_as_everywhere(project: Path) -> None:
+    with pytest.raises(UnknownName, match="Workflow 'nobody' not found"):
+        run_command(["workflows", "bounds", "nobody"])
+    (project / "broken.yaml").write_text("name: broken\nsteps: [{agent: nobody}]\n")
+    with pytest.raises(WorkflowInvalid, match=r"broken\.yaml:2:\d+: unknown_agent"):
+        run_command(["workflows", "graph", "broken.yaml"])

@@ -1,0 +1,1 @@
+"""`agentplat workflows simulate`: tasks on a clock of their own, for people."""

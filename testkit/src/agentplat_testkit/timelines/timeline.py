@@ -1,0 +1,174 @@
+"""One task on a clock of its own: steps take time, timers fire when they are due, and a script says what goes wrong."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import partial
+
+from agentplat.domain.events import (
+    Event,
+    SignalReceived,
+    StepCancelled,
+    StepFailed,
+    StepSucceeded,
+    TaskClaimed,
+    TaskSubmitted,
+    TimerFired,
+)
+from agentplat.domain.failure import Failure, FailureCode
+from agentplat.domain.ids import StepPath
+from agentplat.domain.interpreter import Rules
+from agentplat.domain.json import JsonObject, JsonValue
+from agentplat.domain.workflow import Step, Workflow
+from agentplat_testkit.simulation.entries import StepEntry, law
+from agentplat_testkit.simulation.plays import StrategyPlay
+from agentplat_testkit.simulation.world import START
+
+
+@dataclass(frozen=True, kw_only=True)
+class Script:
+    """What happens. Without a word of it every step succeeds after a second, and every signal comes at once."""
+
+    input: JsonObject = field(default_factory=dict)
+    outputs: Mapping[str, Sequence[JsonValue]] = field(default_factory=dict)  # in turn, by `names_of`
+    failures: Mapping[str, Sequence[FailureCode]] = field(default_factory=dict)  # of the first tries
+    crashes: Sequence[float] = ()  # seconds at which the worker dies
+    seed: int | None = None  # draws how long steps take, and what else goes wrong
+    default: Callable[[StepEntry], JsonValue] | None = None  # the output of a step that the script does not name
+
+
+def names_of(path: StepPath) -> tuple[str, str, str]:
+    """How a script may name an execution: `polish#2/critique`, `polish/critique` or `critique`."""
+    return str(path), "/".join(step for step, _ in path), path.step
+
+
+@dataclass(order=True)
+class _Due:
+    at: float
+    order: int
+    happens: Callable[[], Event | None] = field(compare=False)
+
+
+class Timeline(StrategyPlay):
+    """Lives a task by a script. The journal and `moments` are what a person reads."""
+
+    def __init__(self, workflow: Workflow, script: Script, *, rules: Rules) -> None:
+        super().__init__(workflow, rules=rules)
+        self.script = script
+        self.most = 20_000
+        self.clock = 0.0
+        self.luck = random.Random(script.seed) if script.seed is not None else None
+        self._due: list[_Due] = []
+        self._planned: set[tuple[StepPath, int, int]] = set()
+        self._given: dict[str, int] = {}
+        for at in script.crashes:
+            self._plan(at, self._crash)
+
+    @property
+    def now(self) -> datetime:
+        return START + timedelta(seconds=self.clock)
+
+    def play(self) -> Timeline:
+        """From the submission to the end."""
+        self.record(TaskSubmitted(type=f"workflow:{self.workflow.name}", input=self.script.input))
+        self.record(TaskClaimed(fence=1, worker="worker-1"))
+        self.live_on()
+        self.check_end()
+        return self
+
+    def _live_on(self) -> None:
+        self.settle()
+        while self.laws.finished is None:
+            self._look_ahead()
+            law(self._due, "a task that waits for nothing has finished")
+            due = min(self._due)
+            self._due.remove(due)
+            self.clock = max(self.clock, due.at)
+            event = due.happens()
+            if event is not None:
+                self.record(event)
+                self.settle()
+
+    def _look_ahead(self) -> None:
+        """Plan the end of everything that is open, once for each attempt."""
+        for entry in self.laws.open_steps("running", "cancelling", "backing_off", "waiting"):
+            mark = (entry.path, entry.attempt, entry.tries)
+            stopping = entry.phase == "cancelling"
+            if stopping and mark in self._planned:
+                mark = (entry.path, -entry.attempt, entry.tries)  # it yields, sooner than it would have ended
+            if mark in self._planned:
+                continue
+            self._planned.add(mark)
+            if entry.phase in ("running", "cancelling"):
+                self._plan_end(entry, 0.1 if stopping else self._takes())
+            elif entry.delay is not None:
+                self._plan(self.clock + entry.delay, partial(self._timer, entry.path))
+            if entry.phase == "waiting" and entry.signal is not None:
+                at = self.clock + (self._takes() if self.luck is not None else 1.0)
+                self._plan(at, partial(self._signal, entry.path))
+
+    def _plan_end(self, entry: StepEntry, seconds: float) -> None:
+        path, attempt = entry.path, entry.attempt
+        most = entry.step.timeout.total_seconds() if isinstance(entry.step, Step) else seconds
+        self._plan(self.clock + min(seconds, most), partial(self._ends, path, attempt, late=seconds > most))
+
+    def _plan(self, at: float, happens: Callable[[], Event | None]) -> None:
+        self._due.append(_Due(at, len(self._planned) + len(self._due), happens))
+
+    def share(self) -> float:
+        return 1.0 if self.luck is None else self.luck.random()
+
+    def _takes(self) -> float:
+        """How long a body works, in seconds."""
+        return 1.0 if self.luck is None else round(self.luck.lognormvariate(0.5, 1.0), 1)
+
+    # --- What happens -------------------------------------------------------------------------------------------
+
+    def _ends(self, path: StepPath, attempt: int, *, late: bool) -> Event | None:
+        entry = self.laws.steps.get(path)
+        if entry is None or entry.attempt != attempt or entry.phase not in ("running", "cancelling"):
+            return None  # it ended before, or its worker died
+        if entry.phase == "cancelling":
+            return StepCancelled(path=path, attempt=attempt)
+        code = self._failure(entry)
+        if late:
+            code = FailureCode.TIMEOUT
+        if code is not None:
+            failure = Failure(code=code, message="it was told to fail", retryable=code.usually_retryable)
+            return StepFailed(path=path, attempt=attempt, failure=failure)
+        return StepSucceeded(path=path, attempt=attempt, output=self._output(entry))
+
+    def _timer(self, path: StepPath) -> Event | None:
+        entry = self.laws.steps[path]
+        return TimerFired(path=path) if entry.phase in ("backing_off", "waiting") and entry.answer is None else None
+
+    def _signal(self, path: StepPath) -> Event | None:
+        entry = self.laws.steps[path]
+        if entry.phase != "waiting" or entry.signal is None or entry.answer is not None or entry.fired:
+            return None
+        return SignalReceived(name=entry.signal, payload=self._output(entry), key=f"signal-{len(self.journal)}")
+
+    def _crash(self) -> Event | None:
+        return TaskClaimed(fence=len(self.journal), worker=f"worker-{self.laws.claims + 1}")
+
+    def _failure(self, entry: StepEntry) -> FailureCode | None:
+        for key in names_of(entry.path):
+            codes = self.script.failures.get(key)
+            if codes is not None:
+                return codes[entry.tries - 1] if entry.tries <= len(codes) else None
+        if self.luck is not None and self.luck.random() < 0.1:
+            return self.luck.choice((FailureCode.TIMEOUT, FailureCode.RATE_LIMITED, FailureCode.UNAVAILABLE))
+        return None
+
+    def _output(self, entry: StepEntry) -> JsonValue:
+        for key in names_of(entry.path):
+            outputs = self.script.outputs.get(key)
+            if outputs:
+                place = self._given[key] = self._given.get(key, 0) + 1
+                return outputs[min(place, len(outputs)) - 1]
+        if self.script.default is not None:
+            return self.script.default(entry)
+        return {"result": f"what {entry.path} said"}

@@ -1,0 +1,130 @@
+"""What `agentplat workflows simulate` tells of a workflow that nobody has ever run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agentplat import UsageError
+from agentplat.runtime.cli.main import run_command
+
+REVIEW = """
+name: review
+input: {topic: string}
+strategy: dag
+steps:
+  - {name: gather, agent: finder, retry: {max_attempts: 3, initial: 2s, max: 8s}}
+  - name: settle
+    needs: [gather]
+    strategy: vote
+    samples: 3
+    steps: [{name: judge, agent: critic}]
+  - {name: sign, needs: [gather], wait: {signal: approve, timeout: 1h}}
+  - {name: last, needs: [settle, sign], agent: writer, when: "${{ steps.settle.output.votes > 1 }}"}
+"""
+AGENTS = """
+agents:
+  - {name: finder, prompt: "Find ${{ input.topic }}", output: {found: string}}
+  - {name: critic, prompt: "Judge"}
+  - {name: writer, prompt: "Write", output: {text: string}}
+"""
+Simulate = Callable[..., list[str]]
+
+
+@pytest.fixture
+def simulate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Simulate:
+    """Simulates the workflow `review`; the lines that are printed."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "workflows").mkdir()
+    (tmp_path / "workflows" / "review.yaml").write_text(REVIEW, encoding="utf-8")
+    (tmp_path / "agents.yaml").write_text(AGENTS, encoding="utf-8")
+
+    def simulated(*arguments: str, code: int = 0) -> list[str]:
+        asked = ["workflows", "simulate", "review", "--input", '{"topic": "bees"}', *arguments]
+        with pytest.raises(SystemExit) as ended:
+            run_command(asked)
+        assert ended.value.code == code
+        return capsys.readouterr().out.splitlines()
+
+    return simulated
+
+
+def lines(printed: list[str]) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in printed]
+
+
+def test_the_timeline_says_who_starts_when_and_how_it_ends(simulate: Simulate) -> None:
+    told = simulate()
+    assert any(line.endswith('1.0s  gather done {"found": "text"}') for line in told)
+    assert any("2.0s  settle has enough, and cancels the rest" in line for line in told)
+    assert any("1.0s  sign waits for signal approve, at most 3600.0s" in line for line in told)
+    assert "done after 3.0s: 6 steps, 6 attempts" in told
+
+
+def test_a_failure_on_demand_is_tried_again_after_its_delay(simulate: Simulate) -> None:
+    told = lines(simulate("--fail", "gather=timeout:2", "--json"))
+    retries = [(line["at"], line["delay"]) for line in told if line.get("event") == "retry_scheduled"]
+    assert retries == [(1.0, 2.0), (4.0, 4.0)]
+    assert told[-1]["status"] == "done"
+    assert told[-1]["seconds"] == 11.0
+
+
+def test_a_failure_that_is_not_tried_again_ends_the_task(simulate: Simulate) -> None:
+    end = lines(simulate("--fail", "gather=refused", "--json"))[-1]
+    assert end["status"] == "error"
+    assert end["failure"]["code"] == "refused"
+
+
+def test_outputs_come_from_a_file_one_each_time(simulate: Simulate, tmp_path: Path) -> None:
+    (tmp_path / "said.json").write_text('{"judge": ["yes", "no", "yes"], "last": {"text": "fin"}}', encoding="utf-8")
+    end = lines(simulate("--output", "said.json", "--json"))[-1]
+    assert end["output"] == {"text": "fin"}
+    (tmp_path / "said.json").write_text('{"settle/judge": ["a", "b", "c"]}', encoding="utf-8")
+    end = lines(simulate("--output", "said.json", "--json"))[-1]
+    assert "No answer has more than half" in end["failure"]["message"]
+
+
+def test_a_worker_that_dies_costs_an_attempt_and_nothing_else(simulate: Simulate) -> None:
+    calm, crashed = simulate()[-3:], simulate("--crash", "1.5")
+    assert any("1.5s  the worker is gone, worker-2 goes on" in line for line in crashed)
+    assert crashed[-3:] == calm
+
+
+def test_the_same_seed_is_the_same_luck(simulate: Simulate) -> None:
+    first, again, other = (simulate("--seed", seed, "--json") for seed in ("1", "1", "2"))
+    assert first == again
+    assert first != other
+
+
+def test_many_histories_are_held_to_the_laws(simulate: Simulate) -> None:
+    (line,) = lines(simulate("--histories", "50", "--json"))
+    assert line["histories"] == 50
+    assert line["law"] is None
+    assert sum(line["ends"].values()) == 50
+    assert "50 histories," in simulate("--histories", "50")[0]
+
+
+@pytest.mark.usefixtures("simulate")
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("--fail", "gather"), "say step=code"),
+        (("--fail", "gather=slow"), "with a code of rate_limited"),
+        (("--output", "nowhere.json"), "cannot be read"),
+        (("--input", "[]"), "has to be a JSON object"),
+        (("--input", "{}"), "/topic is missing"),
+        (("--input", "{"), "is no JSON"),
+    ],
+)
+def test_what_cannot_be_simulated_is_said(arguments: tuple[str, ...], says: str) -> None:
+    with pytest.raises(UsageError, match=says):
+        run_command(["workflows", "simulate", "review", "--input", '{"topic": "bees"}', *arguments])
+
+
+def test_the_command_stands_beside_the_others_in_the_overview(capsys: pytest.CaptureFixture[str]) -> None:
+    run_command(["--help"])
+    assert "\n  workflows simulate  Play a workflow with scripted" in capsys.readouterr().out
