@@ -23,6 +23,7 @@ from agentplat import (
     TaskFilter,
     TaskView,
     UnavailableError,
+    Why,
 )
 
 if TYPE_CHECKING:
@@ -45,6 +46,8 @@ class Tasks(Protocol):
     async def tasks(self, filter: TaskFilter) -> Sequence[TaskView]: ...
 
     async def journal(self, task_id: UUID, after: int = 0) -> Sequence[JournalView]: ...
+
+    async def why(self, task_id: UUID) -> Why: ...
 
     async def cancel(self, task_id: UUID) -> TaskView: ...
 

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
         WorkflowSpec,
     )
     from agentplat.contracts.tool import Effect, Tool, ToolContext, ToolSpec
+    from agentplat.contracts.why import Reason, Why
     from agentplat.domain.errors import (
         AgentplatError,
         ConflictError,
@@ -101,6 +102,7 @@ _HOME = {
         "ToolDescription",
         "ToolRequest",
     ),
+    "agentplat.contracts.why": ("Reason", "Why"),
     "agentplat.contracts.tool": ("Effect", "Tool", "ToolContext", "ToolSpec"),
     "agentplat.domain.errors": (
         "AgentplatError",
@@ -171,6 +173,7 @@ __all__ = [
     "NotAllowed",
     "NotFound",
     "Passage",
+    "Reason",
     "Rerun",
     "Reuse",
     "Settled",
@@ -194,6 +197,7 @@ __all__ = [
     "Usage",
     "UsageError",
     "Wait",
+    "Why",
     "WorkflowInvalid",
     "WorkflowSpec",
     "WorkflowStateView",

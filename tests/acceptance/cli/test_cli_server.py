@@ -118,6 +118,12 @@ def test_a_signal_is_sent_once_with_and_without_a_server(remote: bool, folder: F
         task = httpx.post(f"{dev.address()}/tasks", json=body, trust_env=False, timeout=60).json()["id"]
         to = ["--url", dev.address()] if remote else []
 
+        wait_for(lambda: folder.call("tasks", "show", task, *to, "--json").lines[-1]["status"] == "waiting")
+        why = folder.call("why", task, *to)
+        assert (why.code, why.err) == (0, "")
+        assert why.out.startswith("It waits, and holds no worker. Step 'answer' waits for the signal 'go' until ")
+        assert folder.call("why", task, *to, "--json").lines[0]["code"] == "waiting"
+
         said = folder.call("tasks", "signal", task, "go", "--payload", '{"ok": true}', "--key", "käse", *to, "--json")
         assert (said.code, said.lines) == (0, [{"task_id": task, "name": "go", "key": "käse", "created": True}])
         wait_for(lambda: folder.call("tasks", "show", task, *to, "--json").lines[-1]["status"] == "done")

@@ -10,6 +10,7 @@ from typing import Protocol
 from uuid import UUID
 
 from agentplat.contracts.limits import Limit, LimitRow
+from agentplat.contracts.why import Why
 from agentplat.domain.failure import Failure
 from agentplat.domain.json import JsonObject, JsonValue
 from agentplat.domain.task import TaskState
@@ -197,6 +198,9 @@ class Client(Protocol):
         """Newest first."""
 
     async def journal(self, task_id: UUID, after: int = 0) -> Sequence[JournalView]: ...
+
+    async def why(self, task_id: UUID) -> Why:
+        """Why it stands where it stands. NotFound for an unknown id."""
 
     async def cancel(self, task_id: UUID) -> TaskView: ...
 

@@ -196,6 +196,7 @@ class WorkerRow:
     version: str
     capacity: int
     plugins: JsonObject
+    queues: Sequence[str] = ()  # that it serves; empty: an older version, which did not say
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -256,6 +257,20 @@ class TaskRow:
     fence: int | None  # of the queue row; None when terminal
     worker_id: WorkerId | None
     last_seq: int  # of the journal; 0 when it was not kept
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """Where a task stands in the queue, and who might take it. Of a task that is over: the clock and the workers."""
+
+    now: datetime
+    run_at: datetime | None = None  # not before, or its next timer
+    suspect: bool = False
+    crashes: int = 0
+    poisoned: bool = False
+    reason: str | None = None  # why a worker handed it back
+    limit: str | None = None  # which one holds it back, in words
+    workers: Sequence[WorkerRow] = ()  # whose lease has not ended
 
 
 class Hint(StrEnum):
@@ -367,6 +382,8 @@ class Store(Protocol):
         """NotFound for an unknown id."""
 
     async def tasks(self, filter: TaskFilter) -> Sequence[TaskRow]: ...
+
+    async def standing(self, task_id: TaskId) -> Standing: ...
 
     async def costs(self, *, tenant: str | None = None, user_hash: str | None = None) -> CostSummary: ...
 

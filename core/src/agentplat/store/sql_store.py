@@ -26,6 +26,7 @@ from agentplat.contracts.store import (
     Rejected,
     Release,
     Retention,
+    Standing,
     Submitted,
     Swept,
     TaskRow,
@@ -260,6 +261,9 @@ class SqlStore:
 
     async def tasks(self, filter: TaskFilter) -> Sequence[TaskRow]:
         return await self._read(reading.find_tasks, filter)
+
+    async def standing(self, task_id: TaskId) -> Standing:
+        return await self._read(reading.standing, task_id)
 
     async def costs(self, *, tenant: str | None = None, user_hash: str | None = None) -> CostSummary:
         return await self._read(reading.costs, tenant, user_hash)

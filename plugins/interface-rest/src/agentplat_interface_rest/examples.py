@@ -119,6 +119,23 @@ EXAMPLES: Mapping[str, Mapping[str, Any]] = {
     "ToolTaskIn": {"tool_name": "calculator", "input": {"expression": "6 * 7"}},
     "TaskPatch": {"status": "error", "error": "Ended by the operator."},
     "Task": _TASK,
+    "Why": {
+        "task_id": _TASK_ID,
+        "code": "waiting",
+        "sentence": "It waits, and holds no worker. Step 'answer' waits for the signal 'paid'.",
+        "at": _BEGAN,
+        "until": None,
+        "details": {},
+        "steps": [
+            {
+                "path": "answer",
+                "code": "signal",
+                "sentence": "Step 'answer' waits for the signal 'paid'.",
+                "until": None,
+                "details": {"signal": "paid"},
+            }
+        ],
+    },
     "RetryIn": {"from": "summarize", "newest": False},
     "ForkIn": {"from": "summarize", "input": {"text": "Every write carries its fence."}},
     "Reuse": {

@@ -22,6 +22,7 @@ from agentplat.contracts.interface import (
 )
 from agentplat.contracts.limits import Limit, LimitRow
 from agentplat.contracts.store import Store, TaskRow
+from agentplat.contracts.why import Why
 from agentplat.domain.errors import InputRejected, NotFound
 from agentplat.domain.events import encode
 from agentplat.domain.ids import TaskId
@@ -36,6 +37,7 @@ from agentplat.engine.client.limits import refuse_nonsense
 from agentplat.engine.client.news import News
 from agentplat.engine.client.submission import Door, submit, submit_all, value_fault
 from agentplat.engine.client.views import task_view
+from agentplat.engine.client.why import why
 from agentplat.engine.definitions import Definitions
 from agentplat.engine.history import fold
 
@@ -117,6 +119,14 @@ class LocalClient:
             kind, content = encode(entry.event)
             views.append(JournalView(seq=entry.seq, at=entry.at, kind=kind, content=content))
         return views
+
+    async def why(self, task_id: UUID) -> Why:
+        row = await self._store.task(TaskId(task_id))
+        standing = await self._store.standing(row.id)
+        pinned = await self._definitions.pinned(row.type, row.definition)
+        journal = await self._store.journal(row.id, limit=row.last_seq)
+        state = fold(pinned.workflow, journal, row.id, row.tenant) if journal else None
+        return why(row, standing, state, journal)
 
     async def cancel(self, task_id: UUID) -> TaskView:
         await steering.cancel(

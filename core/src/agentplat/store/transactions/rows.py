@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, TypeAlias
 
-from agentplat.contracts.store import AuditRow, CallRow, Definition, InboxItem, TaskRow
+from agentplat.contracts.store import AuditRow, CallRow, Definition, InboxItem, TaskRow, WorkerRow
 from agentplat.domain.errors import SchemaOutdated
 from agentplat.domain.events import Recorded, decode
 from agentplat.domain.failure import Failure
@@ -66,6 +66,19 @@ def call_row(row: AnyRow) -> CallRow:
         status=row.status,
         content=row.content,
         usage=usage_of(row),
+    )
+
+
+def worker_row(row: AnyRow) -> WorkerRow:
+    """A row of `workers`."""
+    return WorkerRow(
+        id=WorkerId(row.id),
+        host=row.host,
+        pid=row.pid,
+        version=row.version,
+        capacity=row.capacity,
+        plugins=row.plugins,
+        queues=tuple(row.queues or ()),
     )
 
 
