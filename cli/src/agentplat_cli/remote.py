@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Self, TypeVar
+from urllib.parse import quote
 from uuid import UUID, uuid4
 
 import httpx
@@ -32,6 +33,7 @@ from agentplat import (
     UsageError,
     Why,
     WorkflowStateView,
+    WorkflowVersion,
 )
 
 _TIMEOUT = 30.0
@@ -108,6 +110,14 @@ class RemoteTasks:
         body = {"name": name, "payload": payload, "key": key}
         return await self._ask("POST", f"v1/tasks/{task_id}:signal", lambda said: bool(said["created"]), json=body)
 
+    async def workflow_versions(self, name: str) -> Sequence[WorkflowVersion]:
+        return await self._ask("GET", f"v1/workflows/{quote(name, safe='')}/versions", _versions)
+
+    async def workflow_diff(self, name: str, before: str | None = None, after: str | None = None) -> str:
+        given = {key: value for key, value in (("before", before), ("after", after)) if value is not None}
+        path = f"v1/workflows/{quote(name, safe='')}/diff"
+        return await self._ask("GET", path, lambda said: str(said["diff"]), params=given)
+
     async def limits(self) -> Sequence[LimitRow]:
         return await self._ask("GET", "v1/limits", lambda limits: [_limit(limit) for limit in limits])
 
@@ -161,6 +171,18 @@ def _why(value: Mapping[str, Any]) -> Why:
         details=value["details"],
         steps=steps,
     )
+
+
+def _versions(values: Sequence[Mapping[str, Any]]) -> list[WorkflowVersion]:
+    return [
+        WorkflowVersion(
+            hash=value["hash"],
+            version=value["version"],
+            since=_time_or_none(value["since"]),
+            is_current=value["current"],
+        )
+        for value in values
+    ]
 
 
 def _reuse(value: Mapping[str, Any]) -> Reuse:

@@ -24,6 +24,7 @@ from agentplat import (
     TaskView,
     UnavailableError,
     Why,
+    WorkflowVersion,
 )
 
 if TYPE_CHECKING:
@@ -58,6 +59,10 @@ class Tasks(Protocol):
     async def quote(self, task_id: UUID, wanted: Rerun, *, fork: bool) -> Reuse: ...
 
     async def signal(self, task_id: UUID, name: str, payload: JsonValue, key: str) -> bool: ...
+
+    async def workflow_versions(self, name: str) -> Sequence[WorkflowVersion]: ...
+
+    async def workflow_diff(self, name: str, before: str | None = None, after: str | None = None) -> str: ...
 
     async def limits(self) -> Sequence[LimitRow]: ...
 

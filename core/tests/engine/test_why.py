@@ -10,8 +10,8 @@ from uuid import UUID
 
 import pytest
 
-from agentplat.contracts.store import Standing, TaskRow, WorkerRow
-from agentplat.contracts.why import Why
+from agentplat.contracts.store import TaskRow
+from agentplat.contracts.why import Serving, Standing, Why
 from agentplat.domain.events import (
     BlockFailed,
     BlockStarted,
@@ -67,7 +67,7 @@ ROW = TaskRow(
     worker_id=None,
     last_seq=1,
 )
-HERE = WorkerRow(id=WORKER, host="here", pid=7, version="1", capacity=4, plugins={}, queues=("default",))
+HERE = Serving(id=WORKER, host="here", pid=7, queues=("default",))
 STANDING = Standing(now=NOW, workers=[HERE])
 WORKFLOW = Workflow(
     name="w",

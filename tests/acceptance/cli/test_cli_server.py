@@ -130,6 +130,16 @@ def test_a_signal_is_sent_once_with_and_without_a_server(remote: bool, folder: F
         shown = folder.call("tasks", "show", task, *to, "--json").lines[-1]
         assert shown["output"] == {"ok": True}
 
+        (version,) = folder.call("workflows", "history", "waiting", *to, "--json").lines
+        assert (version["is_current"], version["since"] is not None) == (True, True)
+        (folder.path / "workflows" / "waiting.yaml").write_text(WAITING.replace("1h", "2h"))
+        shown = folder.call("workflows", "history", "waiting", *to).out.splitlines()
+        assert [line.split()[-1] for line in shown[1:2]] == ["current"]
+        diff = folder.call("workflows", "diff", "waiting", *to)
+        assert (diff.code, "3600" in diff.out, "7200" in diff.out) == (0, True, True)
+        (folder.path / "workflows" / "waiting.yaml").write_text("name: waiting\nsteps: 7\n")
+        assert "invalid" in folder.call("workflows", "list").out
+        (folder.path / "workflows" / "waiting.yaml").write_text(WAITING)
         quote = folder.call("tasks", "fork", task, "--output", 'answer={"ok": 2}', "--dry-run", *to)
         assert quote.out.splitlines()[0] == "given by hand: answer"
         fork = folder.call("tasks", "fork", task, "--output", 'answer={"ok": 2}', *to, "--json").lines[-1]

@@ -15,6 +15,7 @@ from uuid import UUID
 
 from agentplat.contracts.interface import CostSummary, TaskFilter
 from agentplat.contracts.limits import Limit, LimitRow
+from agentplat.contracts.why import Standing
 from agentplat.domain.events import Event, Recorded, encode, value
 from agentplat.domain.failure import Failure
 from agentplat.domain.ids import TaskId, WorkerId
@@ -196,7 +197,7 @@ class WorkerRow:
     version: str
     capacity: int
     plugins: JsonObject
-    queues: Sequence[str] = ()  # that it serves; empty: an older version, which did not say
+    queues: Sequence[str] = ()  # that it serves; empty: not said
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -259,20 +260,6 @@ class TaskRow:
     last_seq: int  # of the journal; 0 when it was not kept
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
-    """Where a task stands in the queue, and who might take it. Of a task that is over: the clock and the workers."""
-
-    now: datetime
-    run_at: datetime | None = None  # not before, or its next timer
-    suspect: bool = False
-    crashes: int = 0
-    poisoned: bool = False
-    reason: str | None = None  # why a worker handed it back
-    limit: str | None = None  # which one holds it back, in words
-    workers: Sequence[WorkerRow] = ()  # whose lease has not ended
-
-
 class Hint(StrEnum):
     """What there may be to look at. Nobody may depend on being told: the truth is always a look."""
 
@@ -307,6 +294,12 @@ class Store(Protocol):
 
     async def definition(self, hash: str) -> Definition:
         """NotFound for an unknown hash."""
+
+    async def define(self, definition: Definition, tenant: str) -> None:
+        """Keep a definition that no task names yet, for a while."""
+
+    async def definitions_of(self, type: str, limit: int = 200) -> Sequence[tuple[Definition, datetime]]:
+        """The newest definitions that tasks of that type were, or could be, pinned to, and since when they are kept."""
 
     # workers
     async def register_worker(self, worker: WorkerRow, lease_seconds: float) -> None: ...

@@ -7,7 +7,32 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
+from agentplat.domain.ids import WorkerId
 from agentplat.domain.json import JsonValue
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Serving:
+    """A worker whose lease has not ended."""
+
+    id: WorkerId
+    host: str
+    pid: int
+    queues: Sequence[str]  # empty: an older version, which did not say
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """Where a task stands in the queue, and who might take it. Of a task that is over: the clock and the workers."""
+
+    now: datetime
+    run_at: datetime | None = None  # not before, or its next timer
+    suspect: bool = False
+    crashes: int = 0
+    poisoned: bool = False
+    reason: str | None = None  # why a worker handed it back
+    limit: str | None = None  # which one holds it back, in words
+    workers: Sequence[Serving] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

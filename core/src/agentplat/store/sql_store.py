@@ -26,7 +26,6 @@ from agentplat.contracts.store import (
     Rejected,
     Release,
     Retention,
-    Standing,
     Submitted,
     Swept,
     TaskRow,
@@ -35,6 +34,7 @@ from agentplat.contracts.store import (
     Write,
     WriteResult,
 )
+from agentplat.contracts.why import Standing
 from agentplat.domain.errors import InputRejected
 from agentplat.domain.events import Recorded, TaskClaimed
 from agentplat.domain.ids import TaskId, WorkerId
@@ -106,6 +106,12 @@ class SqlStore:
 
     async def definition(self, hash: str) -> Definition:
         return await self._read(submission.definition, hash)
+
+    async def define(self, definition: Definition, tenant: str) -> None:
+        await self._write(submission.define, definition, tenant)
+
+    async def definitions_of(self, type: str, limit: int = 200) -> Sequence[tuple[Definition, datetime]]:
+        return await self._read(submission.definitions_of, type, limit)
 
     # workers
 

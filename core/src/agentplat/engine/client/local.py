@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from uuid import UUID
 
 from agentplat.contracts.interface import (
@@ -22,6 +23,7 @@ from agentplat.contracts.interface import (
 )
 from agentplat.contracts.limits import Limit, LimitRow
 from agentplat.contracts.store import Store, TaskRow
+from agentplat.contracts.versions import WorkflowFile, WorkflowVersion
 from agentplat.contracts.why import Why
 from agentplat.domain.errors import InputRejected, NotFound
 from agentplat.domain.events import encode
@@ -36,6 +38,7 @@ from agentplat.engine.client.identity import ANONYMOUS, HashUser
 from agentplat.engine.client.limits import refuse_nonsense
 from agentplat.engine.client.news import News
 from agentplat.engine.client.submission import Door, submit, submit_all, value_fault
+from agentplat.engine.client.versions import Versions
 from agentplat.engine.client.views import task_view
 from agentplat.engine.client.why import why
 from agentplat.engine.definitions import Definitions
@@ -63,6 +66,8 @@ class LocalClient:
         hash_user: HashUser,
         plugins: Callable[[], Sequence[Description]],
         development: bool,
+        project: Path | None = None,
+        reload: Callable[[], None] = lambda: None,
     ) -> None:
         self._store = store
         self._catalog = catalog
@@ -70,6 +75,7 @@ class LocalClient:
         self._hash_user = hash_user
         self._plugins = plugins
         self._development = development
+        self._versions = Versions(store, catalog, definitions, project, reload)
 
     @property
     def development(self) -> bool:
@@ -190,6 +196,21 @@ class LocalClient:
 
     def workflows(self) -> Sequence[Description]:
         return describe_workflows(self._catalog(), self._definitions)
+
+    def workflow_file(self, name: str) -> WorkflowFile:
+        return self._versions.read(name)
+
+    def check_workflow(self, text: str) -> Sequence[str]:
+        return self._versions.check(text)
+
+    async def put_workflow(self, name: str, text: str, expected: str | None) -> WorkflowFile:
+        return await self._versions.put(name, text, expected)
+
+    async def workflow_versions(self, name: str) -> Sequence[WorkflowVersion]:
+        return await self._versions.history(name)
+
+    async def workflow_diff(self, name: str, before: str | None = None, after: str | None = None) -> str:
+        return await self._versions.difference(name, before, after)
 
     def plugins(self) -> Sequence[Description]:
         return self._plugins()

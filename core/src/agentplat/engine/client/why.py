@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 
-from agentplat.contracts.store import Standing, TaskRow
-from agentplat.contracts.why import Reason, Why
+from agentplat.contracts.store import TaskRow
+from agentplat.contracts.why import Reason, Standing, Why
 from agentplat.domain.events import CancelRequested, Recorded, StepSkipped
 from agentplat.domain.failure import Failure, FailureCode
 from agentplat.domain.json import JsonValue

@@ -12,7 +12,8 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Select, Text, and_, case, cast, exists, func, or_, select
 
 from agentplat.contracts.interface import CostSummary, TaskFilter
-from agentplat.contracts.store import AuditRow, CallRow, Standing, TaskRow
+from agentplat.contracts.store import AuditRow, CallRow, TaskRow
+from agentplat.contracts.why import Standing
 from agentplat.domain.errors import NotFound
 from agentplat.domain.events import Recorded
 from agentplat.domain.ids import TaskId
@@ -22,7 +23,7 @@ from agentplat.store.database import Transaction
 from agentplat.store.tables import POISON_LIMIT, audit, calls, journal, queue, tasks, workers
 from agentplat.store.tables import limits as limit_rows
 from agentplat.store.transactions import limits
-from agentplat.store.transactions.rows import AnyRow, audit_row, call_row, recorded, task_row, worker_row
+from agentplat.store.transactions.rows import AnyRow, audit_row, call_row, recorded, serving, task_row
 
 _OWNED = queue.c.worker_id.is_not(None)
 _CLAIMABLE = and_(queue.c.worker_id.is_(None), or_(queue.c.ready, queue.c.crashes >= POISON_LIMIT))
@@ -81,10 +82,10 @@ async def standing(transaction: Transaction, task_id: TaskId) -> Standing:
     execute = transaction.connection.execute
     now: datetime = (await execute(select(clock()))).scalar_one()
     live = await execute(select(workers).where(workers.c.lease_until > clock()).order_by(workers.c.started_at))
-    serving = [worker_row(row) for row in live]
+    there = [serving(row) for row in live]
     row = (await execute(select(queue).where(queue.c.task_id == task_id))).first()
     if row is None:
-        return Standing(now=now, workers=serving)
+        return Standing(now=now, workers=there)
     return Standing(
         now=now,
         run_at=row.run_at,
@@ -93,7 +94,7 @@ async def standing(transaction: Transaction, task_id: TaskId) -> Standing:
         poisoned=row.crashes >= POISON_LIMIT,
         reason=row.reason,
         limit=(await limits.reasons(transaction, [task_id])).get(task_id),
-        workers=serving,
+        workers=there,
     )
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any, TypeAlias
 
-from agentplat.contracts.store import AuditRow, CallRow, Definition, InboxItem, TaskRow, WorkerRow
+from agentplat.contracts.store import AuditRow, CallRow, Definition, InboxItem, TaskRow
+from agentplat.contracts.why import Serving
 from agentplat.domain.errors import SchemaOutdated
 from agentplat.domain.events import Recorded, decode
 from agentplat.domain.failure import Failure
@@ -69,17 +70,9 @@ def call_row(row: AnyRow) -> CallRow:
     )
 
 
-def worker_row(row: AnyRow) -> WorkerRow:
+def serving(row: AnyRow) -> Serving:
     """A row of `workers`."""
-    return WorkerRow(
-        id=WorkerId(row.id),
-        host=row.host,
-        pid=row.pid,
-        version=row.version,
-        capacity=row.capacity,
-        plugins=row.plugins,
-        queues=tuple(row.queues or ()),
-    )
+    return Serving(id=WorkerId(row.id), host=row.host, pid=row.pid, queues=tuple(row.queues or ()))
 
 
 def inbox_item(row: AnyRow) -> InboxItem:
