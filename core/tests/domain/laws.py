@@ -7,13 +7,16 @@ It knows the document and the events, and neither `evolve` nor `decide`. Whateve
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
 from agentplat.domain.errors import StepError
 from agentplat.domain.events import (
+    ApprovalAnswered,
     BlockCancelled,
+    BlockCaught,
+    BlockEnding,
     BlockExpanded,
     BlockFailed,
     BlockFinished,
@@ -22,6 +25,7 @@ from agentplat.domain.events import (
     CancelRequested,
     DeadlinePassed,
     Event,
+    EventEmitted,
     RetryScheduled,
     SignalReceived,
     StepCancelled,
@@ -44,13 +48,30 @@ from agentplat.domain.interpreter import MAX_EXECUTIONS
 from agentplat.domain.json import JsonObject, JsonValue
 from agentplat.domain.tree import build_steps
 from agentplat.domain.usage import Usage
-from agentplat.domain.workflow import AgentCall, Block, SignalWait, Step, TimerWait, ToolCall, Workflow
+from agentplat.domain.workflow import (
+    CATCH,
+    COMPENSATE,
+    FINALLY,
+    ITEM,
+    AgentCall,
+    Approval,
+    Block,
+    Emit,
+    ForEach,
+    SignalWait,
+    Step,
+    TimerWait,
+    ToolCall,
+    UntilWait,
+    Workflow,
+)
 
 from .rules import STRATEGIES, FakeRules
 
 ROOT = StepPath()
 NAMES = {"single", *(strategy.name for strategy in STRATEGIES)}
-OPEN = ("running", "cancelling", "interrupted", "backing_off", "waiting")
+OPEN = ("running", "cancelling", "interrupted", "backing_off", "waiting", "catching", "ending")
+ENDS = (FINALLY, COMPENSATE)
 
 
 class LawBroken(AssertionError):
@@ -74,10 +95,16 @@ class StepEntry:
     output: JsonValue = None
     failure: Failure | None = None
     signal: str | None = None
+    approval: JsonObject | None = None
+    until: str | None = None
     delay: float | None = None
     since: datetime | None = None
     answer: tuple[JsonValue] | None = None
     fired: bool = False
+
+    @property
+    def has_timer(self) -> bool:
+        return self.delay is not None or self.until is not None
 
     @property
     def may_retry(self) -> bool:
@@ -101,10 +128,22 @@ class BlockEntry:
     failure: Failure | None = None
     doom: Failure | None = None  # the first child that failed for good
     expansions: int = 0
+    clause: int = 0
+    ending: str = ""
+    delay: float | None = None
+    fired: bool = False
+    undone: int = 0
+
+
+def handlers(block: Block) -> list[Block]:
+    """What deals with the block's failures, and with its end."""
+    return [clause.block for clause in block.catch] + ([block.final] if block.final is not None else [])
 
 
 def most_children(block: Block) -> int:
     """The most executions that a block can start, which for the strategies in `rules` is known."""
+    if block.foreach is not None:
+        return len(block.foreach.items) if isinstance(block.foreach.items, list) else 1
     if "lottery" in block.strategy:
         return 4 + len(block.steps) + 1  # it starts no more once there are five; all and one more at a time
     if block.strategy not in NAMES:
@@ -125,6 +164,7 @@ class LawBook:
         self.finished: TaskFinished | None = None
         self.signals: list[SignalReceived] = []
         self.usage = Usage()
+        self.undoable: list[StepPath] = []
         self.claims = 0
 
     def begin_round(self) -> None:
@@ -149,9 +189,20 @@ class LawBook:
 
     def is_stopping(self, path: StepPath) -> bool:
         """Whether the block there, one around it, or the task is on its way down."""
-        if self.stop is not None:
-            return True
-        return any(around.phase == "cancelling" or around.doom is not None for around in self.around(path))
+        for block in self.around(path):
+            late = block.fired and block.phase == "running"
+            if block.phase == "cancelling" or block.doom is not None or late:
+                return True
+            if block.path.step in ENDS:
+                return self.blocks[block.path.parent].fired
+        return self.stop is not None
+
+    def is_stopped(self, path: StepPath) -> bool:
+        """Whether the task has stopped, and what is there is not what comes after that."""
+        return self.stop is not None and not any(name in ENDS for name, _ in path)
+
+    def open_blocks(self) -> list[BlockEntry]:
+        return [block for block in self.blocks.values() if block.phase in OPEN]
 
     def around(self, path: StepPath) -> Iterator[BlockEntry]:
         """The block at `path` and those around it."""
@@ -162,17 +213,43 @@ class LawBook:
             path = path.parent
 
     def scope(self, block: BlockEntry, iteration: int) -> dict[str, JsonValue]:
+        steps, name = self._steps_of(block), block.path.step
+        if name == FINALLY or name.startswith(CATCH):
+            steps = {**self._steps_of(self.blocks[block.path.parent]), **steps}
+        item_of = block.path
+        if any(part == COMPENSATE for part, _ in block.path):
+            number = next(number for part, number in block.path if part == COMPENSATE)
+            item_of = self.undoable[-number]
+            if name == COMPENSATE:
+                steps = {**self._undone(item_of), **steps}
+        scope: dict[str, JsonValue] = {"input": self.input, "steps": steps, "iteration": iteration}
+        for depth in range(len(item_of), 0, -1):
+            if item_of[depth - 1][0] == ITEM and "item" not in scope:
+                index = item_of[depth - 1][1] - 1
+                items = self.blocks[StepPath(item_of[: depth - 1])].input
+                assert isinstance(items, list)
+                scope |= {"item": items[index], "index": index}
+        return scope
+
+    def _steps_of(self, block: BlockEntry) -> dict[str, JsonValue]:
         steps: dict[str, JsonValue] = {}
         for path in block.settled[: block.seen]:
             entry = self.steps.get(path) or self.blocks[path]
-            status = entry.phase
-            steps[path.step] = {"output": entry.output, "status": status, "iteration": path.number}
-        return {"input": self.input, "steps": steps, "iteration": iteration}
+            steps[path.step] = {"output": entry.output, "status": entry.phase, "iteration": path.number}
+        return steps
+
+    def _undone(self, path: StepPath) -> dict[str, JsonValue]:
+        entry = self.steps.get(path) or self.blocks[path]
+        own: JsonValue = {"output": entry.output, "status": "succeeded", "iteration": path.number}
+        step = path if path.step != ITEM else path.parent
+        return {**self._steps_of(self.blocks[step.parent]), step.step: own}
 
     def phase_of(self, path: StepPath) -> str:
         return self.blocks[path].phase if path in self.blocks else self.steps[path].phase
 
     def sees_failures(self, block: BlockEntry) -> bool:
+        if block.block.foreach is not None:
+            return block.block.foreach.join != "all"
         strategy = self.rules.strategies.get(block.block.strategy)
         return strategy is not None and strategy.sees_failures
 
@@ -231,42 +308,177 @@ class LawBook:
             law(self.stop is None, "nothing starts in a stopped task")
             self.blocks[ROOT] = BlockEntry(ROOT, self.workflow.root, event.input)
             return
+        if event.path.step.startswith("@"):
+            self._begin_handler(event)
+            return
         block = self._adopt(event.path)
         law(isinstance(block, Block), "only blocks start as blocks")
         assert isinstance(block, Block)
-        self._check_input(event.path, block, event.input)
-        self.blocks[event.path] = BlockEntry(event.path, block, event.input)
+        if block.foreach is None:
+            self._check_input(event.path, block, event.input)
+        else:
+            items = self.rules.evaluate(block.foreach.items, self.scope(self.blocks[event.path.parent], 1))
+            law(event.input == items, "a foreach keeps its items")
+        limit = None if block.timeout is None else block.timeout.total_seconds()
+        law(event.delay == limit, "a block has the time that the document gives it")
+        self.blocks[event.path] = BlockEntry(event.path, block, event.input, delay=event.delay)
+
+    def _begin_handler(self, event: BlockStarted) -> None:
+        """What deals with a failure or an end begins at its time, and once."""
+        path, parent, name = event.path, self.blocks[event.path.parent], event.path.step
+        law(path not in self.blocks, "what deals with a failure or an end begins once")
+        law(not self.open_below(parent), "nothing else is open then")
+        if name.startswith(CATCH):
+            clause = parent.block.catch[parent.clause - 1]
+            law(parent.phase == "catching" and name == clause.block.name, "the clause deals with it that was chosen")
+            law(not self.is_stopping(parent.path), "nothing is caught where something stops")
+            block = clause.block
+        elif name == COMPENSATE:
+            law(parent.path == ROOT and parent.phase == "ending", "the task undoes, at its end")
+            law(parent.ending != "succeeded" and not parent.fired, "what is done stays done if all is well")
+            law(path.number == parent.undone + 1, "it is undone one by one, the last one first")
+            law(FINALLY not in [child.step for child in parent.children], "undoing comes before `finally`")
+            undone = self._node(self.undoable[-path.number])
+            assert undone.compensate is not None
+            parent.undone, block = path.number, undone.compensate
+            of = self.steps.get(self.undoable[-path.number]) or self.blocks[self.undoable[-path.number]]
+            law(event.input == {"input": of.input, "output": of.output}, "what undoes gets what it is to undo")
+        else:
+            law(parent.phase == "ending" and parent.block.final is not None, "`finally` is for the end")
+            law(not parent.fired, "what is late is not begun")
+            all_undone = parent.path != ROOT or parent.ending == "succeeded" or parent.undone == len(self.undoable)
+            law(all_undone, "all is undone before `finally`")
+            assert parent.block.final is not None
+            block = parent.block.final
+        parent.children.append(path)
+        self.blocks[path] = BlockEntry(path, block, event.input)
+
+    def _node(self, path: StepPath) -> Step | Block:
+        return self.steps[path].step if path in self.steps else self.blocks[path].block
+
+    def _block_caught(self, event: BlockCaught, at: datetime) -> None:
+        block = self._closing(event.path, "running", "cancelling")
+        around = event.path and self.is_stopping(event.path.parent)
+        law(not around and not self.is_stopped(event.path), "nothing is caught where something stops")
+        late = block.fired and event.failure.code is FailureCode.TIMEOUT
+        law(block.phase == "cancelling" or block.doom in (None, event.failure) or late, "what is caught is the failure")
+        taken = [number for number, clause in enumerate(block.block.catch, 1) if clause.takes(event.failure)]
+        law(taken[:1] == [event.clause], "the first clause that is for it takes a failure")
+        block.phase, block.clause, block.failure = "catching", event.clause, event.failure
+        block.doom, block.fired, block.delay = None, False, None
+
+    def _block_ending(self, event: BlockEnding, at: datetime) -> None:
+        if self.blocks[event.path].phase == "ending":
+            block = self.blocks[event.path]
+            said = (event.status, event.output, event.failure)
+            law(said == (block.ending, block.output, block.failure), "how a block ends does not change any more")
+            law(block.delay is None and event.delay is not None, "an end gets a limit once")
+            stops = self.is_stopped(event.path) or (event.path and self.is_stopping(event.path.parent))
+            law(stops, "an end gets a limit by a stop")
+            block.delay = event.delay
+            return
+        block = self._closing(event.path, "running", "cancelling", "catching")
+        undoes = event.path == ROOT and event.status != "succeeded" and self.undoable
+        law(block.block.final is not None or undoes, "only what has something to do before its end ends slowly")
+        getattr(self, f"_may_{event.status}")(block, event)
+        law((event.status == "cancelled") == (event.delay is not None), "after a cancel there is a limit")
+        block.phase, block.ending, block.output, block.failure = "ending", event.status, event.output, event.failure
+        block.doom, block.fired, block.delay = None, False, event.delay
 
     def _block_finished(self, event: BlockFinished, at: datetime) -> None:
         block = self._closing(event.path)
-        law(self.stop is None, "no block finishes in a stopped task")
-        law(block.doom is None or block.phase == "cancelling", "a block with a failed step does not finish")
-        block.phase, block.output = "succeeded", event.output
-        self._check_output(block)
+        if block.phase == "ending":
+            law(block.ending == "succeeded" and block.output == event.output, "a block ends as it was going to")
+            final = self.blocks.get(event.path.child(FINALLY, 1))
+            law(final is not None and final.phase == "succeeded", "`finally` comes before the end")
+        else:
+            law(block.block.final is None, "`finally` comes before the end")
+            self._may_succeeded(block, event)
+        block.phase, block.output, block.failure = "succeeded", event.output, None
         self._settle(event.path)
+        self._note_undoable(event.path, block.block)
+
+    def _may_succeeded(self, block: BlockEntry, event: BlockFinished | BlockEnding) -> None:
+        law(not self.is_stopped(event.path), "no block finishes in a stopped task")
+        law(block.doom is None or block.phase == "cancelling", "a block with a failed step does not finish")
+        if block.phase == "catching":
+            handler = self.blocks[event.path.child(block.block.catch[block.clause - 1].block.name, 1)]
+            law(handler.phase == "succeeded" and event.output == handler.output, "what was caught gives the output")
+            return
+        block.output = event.output
+        self._check_output(block)
+
+    def _note_undoable(self, path: StepPath, node: Step | Block) -> None:
+        if path and node.compensate is not None and not any(name in ENDS for name, _ in path):
+            self.undoable.append(path)
 
     def _block_failed(self, event: BlockFailed, at: datetime) -> None:
         block = self._closing(event.path)
-        law(self.stop is None, "in a stopped task blocks are cancelled")
-        if block.doom is not None and block.phase != "cancelling":
-            law(event.failure == block.doom, "a block fails by the first step that failed for good")
-        through = block.phase == "cancelling" and block.block.strategy == "parallel"
-        law(not through, "a join of any that is met stays met, whatever becomes of the rest")
+        if block.phase == "ending":
+            self._check_failed_end(block, event)
+        else:
+            undoes = event.path == ROOT and self.undoable
+            law(block.block.final is None and not undoes, "undoing and `finally` come before the end")
+            self._may_failed(block, event)
         block.phase, block.failure = "failed", event.failure
         self._doom(event.path, event.failure)
+
+    def _check_failed_end(self, block: BlockEntry, event: BlockFailed) -> None:
+        final = self.blocks.get(event.path.child(FINALLY, 1))
+        law(block.block.final is None or final is not None or block.fired, "`finally` comes before the end")
+        if block.ending == "succeeded":
+            law(final is None or final.phase in ("failed", "cancelled"), "only a `finally` that fails changes an end")
+            return
+        law(block.ending == "failed" and block.failure is not None, "a block ends as it was going to")
+        assert block.failure is not None
+        law(replace(event.failure, details=block.failure.details) == block.failure, "a failure stays what it was")
+        left = [path for number, path in enumerate(reversed(self.undoable), 1) if not self._is_undone(block, number)]
+        told = event.failure.details.get("not_undone", [])
+        law(told == ([str(path) for path in left] if not block.path else []), "what could not be undone is said")
+
+    def _is_undone(self, block: BlockEntry, number: int) -> bool:
+        undo = self.blocks.get(block.path.child(COMPENSATE, number))
+        return undo is not None and undo.phase == "succeeded"
+
+    def _may_failed(self, block: BlockEntry, event: BlockFailed | BlockEnding) -> None:
+        law(not self.is_stopped(event.path), "in a stopped task blocks are cancelled")
+        failure = event.failure
+        assert failure is not None
+        if block.phase == "catching":
+            handler = self.blocks[event.path.child(block.block.catch[block.clause - 1].block.name, 1)]
+            law(handler.phase == "failed" and failure == handler.failure, "a catch that fails fails its block")
+            return
+        around_stops = bool(event.path) and self.is_stopping(event.path.parent)
+        caught = any(clause.takes(failure) for clause in block.block.catch)
+        law(around_stops or not caught, "a failure that a clause takes fails no block")
+        late = block.fired and failure.code is FailureCode.TIMEOUT
+        if block.doom is not None and block.phase != "cancelling":
+            law(failure == block.doom or late, "a block fails by the first step that failed for good")
+        through = block.phase == "cancelling" and block.block.strategy == "parallel"
+        law(not through, "a join of any that is met stays met, whatever becomes of the rest")
 
     def _block_stopping(self, event: BlockStopping, at: datetime) -> None:
         block = self.blocks[event.path]
         law(block.phase == "running", "a block begins to stop once")
         law(self.open_below(block), "a block with nothing open has nothing to stop")
-        law(self.stop is None and block.doom is None, "a block that is on its way down needs no other reason")
+        law(not self.is_stopping(event.path), "a block that is on its way down needs no other reason")
         block.phase = "cancelling"
 
     def _block_cancelled(self, event: BlockCancelled, at: datetime) -> None:
         block = self._closing(event.path)
-        stopped = self.stop is not None or (event.path != ROOT and self.is_stopping(event.path.parent))
-        law(stopped, "a block is cancelled by what is around it")
+        if block.phase == "ending":
+            law(block.ending == "cancelled", "a block ends as it was going to")
+            final = self.blocks.get(event.path.child(FINALLY, 1))
+            law(block.block.final is None or final is not None or block.fired, "`finally` comes before the end")
+        else:
+            undoes = event.path == ROOT and self.undoable
+            law(block.block.final is None and not undoes, "undoing and `finally` come before the end")
+            self._may_cancelled(block, event)
         block.phase = "cancelled"
+
+    def _may_cancelled(self, block: BlockEntry, event: BlockCancelled | BlockEnding) -> None:
+        stopped = self.is_stopped(event.path) or (event.path != ROOT and self.is_stopping(event.path.parent))
+        law(stopped, "a block is cancelled by what is around it")
 
     def _block_expanded(self, event: BlockExpanded, at: datetime) -> None:
         block = self.blocks[event.path]
@@ -276,14 +488,17 @@ class LawBook:
         law({step.name for step in steps}.isdisjoint(block.block.names), "a plan has names of its own")
         block.expansions, block.block = block.expansions + 1, block.block.with_steps(steps)
 
-    def _closing(self, path: StepPath) -> BlockEntry:
+    def _closing(self, path: StepPath, *phases: str) -> BlockEntry:
         block = self.blocks[path]
-        law(block.phase in ("running", "cancelling"), "a block closes once")
+        law(block.phase in (phases or ("running", "cancelling", "catching", "ending")), "a block closes once")
         law(not self.open_below(block), "a closed block has nothing open")
         return block
 
     def _check_output(self, block: BlockEntry) -> None:
         """What is known of the strategies in `rules`."""
+        if block.block.foreach is not None:
+            self._check_items(block, block.block.foreach)
+            return
         last = block.settled[-1] if block.settled else None
         outputs = {path.step: (self.steps.get(path) or self.blocks[path]).output for path in block.settled}
         match block.block.strategy, block.block.options.get("join"):
@@ -308,14 +523,42 @@ class LawBook:
             case _:
                 pass
 
+    def _check_items(self, block: BlockEntry, foreach: ForEach) -> None:
+        assert isinstance(block.input, list)
+        outputs = {path.number: (self.steps.get(path) or self.blocks[path]).output for path in block.settled}
+        good = {path.number: outputs[path.number] for path in block.settled if self.phase_of(path) == "succeeded"}
+        in_order = [good[number] for number in sorted(good)]
+        match foreach.join:
+            case "all":
+                law(len(good) == len(block.input), "every item has succeeded")
+                law(block.output == in_order, "outputs are in the order of the items")
+            case "settled":
+                law(len(outputs) == len(block.input), "every item has settled")
+                statuses = [self.phase_of(block.path.child(ITEM, number)) for number in sorted(outputs)]
+                told = block.output
+                assert isinstance(told, list)
+                law([item["status"] for item in told] == statuses, "outcomes are in the order of the items")
+                law([item["output"] for item in told] == [outputs[n] for n in sorted(outputs)], "and so are outputs")
+            case "any":
+                law(good and block.output == next(iter(good.values())), "the first item that succeeds is enough")
+            case least:
+                law(isinstance(least, int) and len(good) >= least, "enough items have succeeded")
+                law(block.output == in_order, "outputs are in the order of the items")
+
     # --- Starts -------------------------------------------------------------------------------------------------
 
     def _adopt(self, path: StepPath, *, refused: bool = False) -> Step | Block:
         """The first event of an execution: its block is open, does not stop, and counts it right."""
         law(path not in self.steps and path not in self.blocks, "an execution begins once")
         parent = self.blocks[path.parent]
-        law(all(around.phase == "running" for around in self.around(path.parent)), "steps start in open blocks only")
+        for around in self.around(path.parent):
+            law(around.phase == "running", "steps start in open blocks only")
+            if around.path.step.startswith("@"):
+                break
         law(not self.is_stopping(path.parent), "nothing starts in a block that is stopping")
+        if parent.block.foreach is not None:
+            most = parent.block.foreach.max_parallel
+            law(len(self.open_below(parent)) < most or refused, "no more items at a time than may be")
         number = 1 + sum(1 for child in parent.children if child.step == path.step)
         # Of several that should start together only the one that is refused is there.
         law(path.number == number or (refused and path.number > number), "executions are counted from 1")
@@ -331,11 +574,33 @@ class LawBook:
 
     def _expected(self, path: StepPath, step: Step | Block, what: str) -> object:
         """What the document's condition or input comes to; the StepError, when it comes to nothing."""
-        scope = self.scope(self.blocks[path.parent], path.number)
+        parent = self.blocks[path.parent]
+        if parent.block.foreach is not None:
+            assert isinstance(parent.input, list)
+            scope = self.scope(self.blocks[path.parent.parent], path.parent.number)
+            scope |= {"item": parent.input[path.number - 1], "index": path.number - 1}
+        else:
+            scope = self.scope(parent, path.number)
         try:
             if what == "when":
                 return step.when is None or self.rules.truth(step.when, scope)
-            return self.rules.evaluate(step.input, scope)
+            if what == "input":
+                return self.rules.evaluate(step.input, scope)
+            body = step.body if isinstance(step, Step) else step.foreach
+            match body:
+                case Emit(data=data):
+                    return self.rules.evaluate(data, scope)
+                case UntilWait(until):
+                    return datetime.fromisoformat(str(self.rules.evaluate(until, scope)))
+                case Approval():
+                    return self.rules.evaluate([body.message, body.assignee], scope)
+                case ForEach():
+                    items = self.rules.evaluate(body.items, scope)
+                    return items if isinstance(items, list) else StepError(FailureCode.INVALID_INPUT, "no list")
+                case _:
+                    return None
+        except ValueError:
+            return StepError(FailureCode.INVALID_INPUT, "no time")
         except StepError as error:
             return error
 
@@ -370,20 +635,32 @@ class LawBook:
 
     def _step_refused(self, event: StepRefused, at: datetime) -> None:
         entry = self._began(event.path, event, "failed", at)
-        reasons = (self._expected(event.path, entry.step, "when"), self._expected(event.path, entry.step, "input"))
+        reasons = [self._expected(event.path, entry.step, what) for what in ("when", "input", "body")]
         law(any(isinstance(reason, StepError) for reason in reasons), "only what cannot be evaluated is refused")
         entry.failure = event.failure
         self._doom(event.path, event.failure)
 
     def _wait_started(self, event: WaitStarted, at: datetime) -> None:
         entry = self._began(event.path, event, "waiting", at)
-        law(isinstance(entry.step, Step) and isinstance(entry.step.body, TimerWait | SignalWait), "only waits wait")
+        body = entry.step.body if isinstance(entry.step, Step) else None
+        law(isinstance(body, TimerWait | SignalWait | UntilWait | Approval), "only waits wait")
+        law((event.until is not None) == isinstance(body, UntilWait), "a wait for a time names it")
+        law((event.approval is not None) == isinstance(body, Approval), "an approval says what it asks")
+        entry.until, entry.approval = event.until, event.approval
         law(self._expected(event.path, entry.step, "when") is True, "a wait starts only if its condition holds")
         entry.attempt, entry.signal, entry.delay = 1, event.signal, event.delay
         early = next((signal for signal in self.signals if signal.name == event.signal), None)
         if early is not None:
             self.signals.remove(early)
             entry.answer = (early.payload,)
+
+    def _event_emitted(self, event: EventEmitted, at: datetime) -> None:
+        entry = self._began(event.path, event, "succeeded", at)
+        law(self._expected(event.path, entry.step, "when") is True, "a step starts only if its condition holds")
+        law(event.data == self._expected(event.path, entry.step, "body"), "what is told is what the template says")
+        entry.output = event.data
+        self._settle(event.path)
+        self._note_undoable(event.path, entry.step)
 
     # --- Outcomes -----------------------------------------------------------------------------------------------
 
@@ -399,12 +676,16 @@ class LawBook:
             return False
         if entry.phase == "waiting":
             law(entry.answer is not None or entry.fired, "a wait ends by what it waits for")
-            expected = entry.answer[0] if entry.answer is not None else {}
+            body = entry.step.body if isinstance(entry.step, Step) else None
+            late = {"approve": {"approved": True, "by": None}, "reject": {"approved": False, "by": None}}
+            unanswered = late.get(body.on_timeout) if isinstance(body, Approval) else {}
+            expected = entry.answer[0] if entry.answer is not None else unanswered
             law(entry.answer is not None or entry.signal is None, "a signal that did not come is no success")
             law(event.output == expected, "a wait gives what came")
         entry.phase, entry.output, entry.since, entry.delay, entry.failure = "succeeded", event.output, at, None, None
         self.usage += event.usage
         self._settle(event.path)
+        self._note_undoable(event.path, entry.step)
         return True
 
     def _step_failed(self, event: StepFailed, at: datetime) -> bool:
@@ -413,7 +694,7 @@ class LawBook:
             return False
         if entry.phase == "waiting":
             law(
-                entry.fired and entry.answer is None and entry.signal is not None,
+                entry.fired and entry.answer is None and (entry.signal is not None or entry.approval is not None),
                 "of signal and timeout the first wins",
             )
         self.usage += event.usage
@@ -453,8 +734,11 @@ class LawBook:
         entry.fired = False
 
     def _timer_fired(self, event: TimerFired, at: datetime) -> bool:
-        entry = self.steps.get(event.path)
-        if entry is None or entry.phase not in ("backing_off", "waiting") or entry.delay is None:
+        entry, block = self.steps.get(event.path), self.blocks.get(event.path)
+        if entry is None and block is not None and block.phase in OPEN and block.delay is not None:
+            known, block.fired = block.fired, True
+            return not known
+        if entry is None or entry.phase not in ("backing_off", "waiting") or not entry.has_timer:
             return False
         if entry.answer is not None or entry.fired:
             return False
@@ -468,12 +752,19 @@ class LawBook:
                 return
         self.signals.append(event)
 
+    def _approval_answered(self, event: ApprovalAnswered, at: datetime) -> bool:
+        entry = self.steps.get(event.path)
+        if entry is None or entry.phase != "waiting" or entry.approval is None or entry.answer or entry.fired:
+            return False
+        entry.answer = ({**event.answers, "approved": event.approved, "by": event.by},)
+        return True
+
     def _settle(self, path: StepPath) -> None:
-        if path:
+        if path and not path.step.startswith("@"):
             self.blocks[path.parent].settled.append(path)
 
     def _doom(self, path: StepPath, failure: Failure) -> None:
-        parent = self.blocks[path.parent] if path else None
+        parent = self.blocks[path.parent] if path and not path.step.startswith("@") else None
         if parent is not None and not self.sees_failures(parent):
             parent.doom = parent.doom or failure
 
@@ -501,13 +792,16 @@ class LawBook:
             law(not (stopping and entry.phase != "cancelling"), "where something stops nothing waits")
             law(entry.answer is None and not entry.fired, "what a step waited for is answered at once")
         for entry in self.open_steps("failed"):
-            over = self.is_stopping(entry.path.parent) or self.blocks[entry.path.parent].phase not in OPEN
+            over = self.is_stopping(entry.path.parent) or self.blocks[entry.path.parent].phase != "running"
             law(over or not entry.may_retry, "a failure is tried again at once")
             seen = entry.path in self.blocks[entry.path.parent].settled
             law(over or seen, "a failure is shown at once to who wants to see it")
         for block in self.blocks.values():
             if block.phase in OPEN:
                 law(self.open_below(block), "an open block has something open, or nothing would ever close it")
+            around = bool(block.path) and self.is_stopping(block.path.parent)
+            unlimited = block.phase == "ending" and block.delay is None
+            law(not (unlimited and (around or self.is_stopped(block.path))), "after a cancel there is a limit")
             eager = block.phase == "running" and not self.is_stopping(block.path) and block.block.strategy == "parallel"
             if eager and block.block.options.get("join") == "any":
                 law(not block.settled, "an eager strategy is asked as soon as something settles")
@@ -526,6 +820,10 @@ _READERS: Mapping[type, Callable[[LawBook, Any, datetime], bool | None]] = {
     BlockStopping: LawBook._block_stopping,
     BlockCancelled: LawBook._block_cancelled,
     BlockExpanded: LawBook._block_expanded,
+    BlockCaught: LawBook._block_caught,
+    BlockEnding: LawBook._block_ending,
+    EventEmitted: LawBook._event_emitted,
+    ApprovalAnswered: LawBook._approval_answered,
     StepGivenUp: LawBook._step_given_up,
     StepStarted: LawBook._step_started,
     StepSkipped: LawBook._step_skipped,

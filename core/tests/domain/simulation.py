@@ -16,9 +16,12 @@ from uuid import UUID
 
 from agentplat.domain import interpreter, state
 from agentplat.domain.commands import (
+    BeginEnding,
     CancelBlock,
     CancelStep,
+    CatchFailure,
     Command,
+    EmitEvent,
     ExpandBlock,
     FailBlock,
     FinishBlock,
@@ -34,7 +37,10 @@ from agentplat.domain.commands import (
     StopBlock,
 )
 from agentplat.domain.events import (
+    ApprovalAnswered,
     BlockCancelled,
+    BlockCaught,
+    BlockEnding,
     BlockExpanded,
     BlockFailed,
     BlockFinished,
@@ -43,6 +49,7 @@ from agentplat.domain.events import (
     CancelRequested,
     DeadlinePassed,
     Event,
+    EventEmitted,
     RetryScheduled,
     SignalReceived,
     StepCancelled,
@@ -67,7 +74,7 @@ from agentplat.domain.json import JsonValue
 from agentplat.domain.usage import Usage
 from agentplat.domain.workflow import Block, SignalWait, Workflow, leaves
 
-from .laws import OPEN, LawBook, LawBroken, StepEntry, law, most_children
+from .laws import OPEN, LawBook, LawBroken, StepEntry, handlers, law, most_children
 from .rules import FakeRules
 from .workflows import SIGNALS, Tape
 
@@ -128,7 +135,7 @@ class Simulation:
     def is_over(self) -> bool:
         """Whether all is settled but, perhaps, the saying of it."""
         root = self.laws.blocks.get(StepPath())
-        return root is not None and root.phase not in OPEN
+        return root is not None and (root.phase not in OPEN or root.phase == "ending")
 
     # --- The life of a task -------------------------------------------------------------------------------------
 
@@ -211,8 +218,6 @@ class Simulation:
         """What a command leads to. The one for StartStep is committed before its body starts."""
         fresh = ExecutionId(UUID(int=len(self.journal) + 1))
         match command:
-            case StartBlock() | FinishBlock() | FailBlock() | StopBlock() | CancelBlock():
-                return _event_of_block(command)
             case StartStep():
                 return StepStarted(
                     path=command.path,
@@ -222,8 +227,16 @@ class Simulation:
                     input=command.input,
                 )
             case StartWait():
-                delay = None if command.delay is None else command.delay.total_seconds()
-                return WaitStarted(path=command.path, execution_id=fresh, signal=command.signal, delay=delay)
+                return WaitStarted(
+                    path=command.path,
+                    execution_id=fresh,
+                    signal=command.signal,
+                    delay=_seconds(command.delay),
+                    until=command.until,
+                    approval=command.approval,
+                )
+            case EmitEvent():
+                return EventEmitted(path=command.path, execution_id=fresh, name=command.name, data=command.data)
             case SkipStep():
                 return StepSkipped(path=command.path, execution_id=fresh, reason=command.reason)
             case RefuseStep():
@@ -236,16 +249,12 @@ class Simulation:
                 bodies = [entry.path for entry in self.laws.open_steps("running", "cancelling")]
                 law(command.path not in bodies, "only its body gives the outcome of a step that has one")
                 return _settled(command)
-            case ExpandBlock():
-                return BlockExpanded(path=command.path, steps=command.steps)
-            case GiveUp():
-                return StepGivenUp(path=command.path)
             case CancelStep():
                 return StepCancelRequested(path=command.path)
             case FinishTask():
                 return TaskFinished(status=command.status, output=command.output, failure=command.failure)
             case _:
-                assert_never(command)
+                return _event_of_block(command)
 
     # --- What happens -------------------------------------------------------------------------------------------
 
@@ -276,10 +285,10 @@ class Simulation:
         if bodies:
             self.end(self.tape.pick(bodies))
         elif not self.let_pass():
-            waiting = [entry.signal for entry in self.laws.open_steps("waiting") if entry.answer is None]
+            waiting = [entry for entry in self.laws.open_steps("waiting") if entry.answer is None]
             # Nothing may be left when several things happen at once, before the owner has looked.
-            if waiting and waiting[0] is not None:
-                self.signal(waiting[0])
+            if waiting:
+                self.tell(waiting[0])
 
     def end(self, entry: StepEntry) -> None:
         """A body ends, one way or another. One that was asked to end may win the race with another outcome."""
@@ -299,25 +308,37 @@ class Simulation:
 
     def let_pass(self) -> bool:
         """Time, until one of the timers fires. False when there is none."""
-        timers = [entry.path for entry in self.laws.open_steps("backing_off", "waiting") if entry.delay is not None]
+        timers = [entry.path for entry in self.laws.open_steps("backing_off", "waiting") if entry.has_timer]
+        timers += [block.path for block in self.laws.open_blocks() if block.delay is not None and not block.fired]
         if timers:
             self.record(TimerFired(path=self.tape.pick(timers)))
         return bool(timers)
 
     def race(self) -> None:
-        """A signal and its timeout, or two signals, at once."""
-        waiting = [entry for entry in self.laws.open_steps("waiting") if entry.signal is not None]
+        """A signal and its timeout, or two signals, at once; the same with the answers to an approval."""
+        waiting = [entry for entry in self.laws.open_steps("waiting") if entry.signal or entry.approval]
         if not waiting:
             return
         wait = self.tape.pick(waiting)
         timer, order = TimerFired(path=wait.path), self.tape.next() % 3
         if order == 0:
             self.record(timer)
-        self.signal(str(wait.signal))
+        self.tell(wait)
         if order == 1:
             self.record(timer)
         if order == 2:
-            self.signal(str(wait.signal))
+            self.tell(wait)
+
+    def tell(self, wait: StepEntry) -> None:
+        """What the step waits for."""
+        if wait.signal is not None:
+            self.signal(wait.signal)
+        elif wait.approval is not None:
+            number = len(self.journal)
+            answers = {"number": number}
+            self.record(
+                ApprovalAnswered(path=wait.path, approved=number % 2 == 0, by="me", answers=answers, key=f"{number}")
+            )
 
     def signal(self, name: str) -> None:
         number = len(self.journal)
@@ -327,7 +348,7 @@ class Simulation:
         """Something is reported late, or again, or of what never was."""
         reports = [event for event in self.journal if isinstance(event, StepSucceeded | StepFailed | StepCancelled)]
         stale = self.tape.pick(reports) if reports else None
-        waits = [entry for entry in self.laws.open_steps("waiting") if entry.delay is None]
+        waits = [entry for entry in self.laws.open_steps("waiting") if not entry.has_timer]
         past = self.laws.open_steps("running", "backing_off", "interrupted")
         match self.tape.next() % 5:
             case 0 | 1 if stale is not None:
@@ -390,13 +411,43 @@ class Simulation:
 
 def most_executions(block: Block) -> int:
     """The most steps and blocks that can begin at `block` and below."""
-    return 1 + most_children(block) * max(most_executions(s) if isinstance(s, Block) else 1 for s in block.steps)
+    ends = sum(most_executions(handler) for handler in handlers(block))
+    below = max(most_executions(s) if isinstance(s, Block) else 1 for s in block.steps)
+    return 1 + most_children(block) * (below + 3) + ends
 
 
-def _event_of_block(command: StartBlock | FinishBlock | FailBlock | StopBlock | CancelBlock) -> Event:
+def _seconds(delay: timedelta | None) -> float | None:
+    return None if delay is None else delay.total_seconds()
+
+
+def _event_of_block(
+    command: StartBlock
+    | FinishBlock
+    | FailBlock
+    | StopBlock
+    | CancelBlock
+    | CatchFailure
+    | BeginEnding
+    | ExpandBlock
+    | GiveUp,
+) -> Event:
     match command:
+        case ExpandBlock():
+            return BlockExpanded(path=command.path, steps=command.steps)
+        case GiveUp():
+            return StepGivenUp(path=command.path)
         case StartBlock():
-            return BlockStarted(path=command.path, input=command.input)
+            return BlockStarted(path=command.path, input=command.input, delay=_seconds(command.delay))
+        case CatchFailure():
+            return BlockCaught(path=command.path, clause=command.clause, failure=command.failure)
+        case BeginEnding():
+            return BlockEnding(
+                path=command.path,
+                status=command.status,
+                output=command.output,
+                failure=command.failure,
+                delay=_seconds(command.delay),
+            )
         case FinishBlock():
             return BlockFinished(path=command.path, output=command.output)
         case FailBlock():
