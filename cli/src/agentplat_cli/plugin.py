@@ -31,5 +31,6 @@ def agentplat_commands() -> list[CommandSpec]:
             help="List, show, signal, cancel, retry and fork tasks.",
             target="agentplat_cli.tasks:app",
         ),
-        CommandSpec(name="workflows", help="List and validate workflows.", target="agentplat_cli.workflows:app"),
+        CommandSpec(name="why", help="Say why a task stands where it stands.", target="agentplat_cli.why:why"),
+        CommandSpec(name="workflows", help="List, validate and compare workflows.", target="agentplat_cli.workflows:app"),
     ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Self, TypeVar
+from urllib.parse import quote
 from uuid import UUID, uuid4
 
 import httpx
@@ -19,6 +20,7 @@ from agentplat import (
     Limit,
     LimitRow,
     NotFound,
+    Reason,
     Rerun,
     Reuse,
     StepView,
@@ -29,7 +31,9 @@ from agentplat import (
     UnavailableError,
     Usage,
     UsageError,
+    Why,
     WorkflowStateView,
+    WorkflowVersion,
 )
 
 _TIMEOUT = 30.0
@@ -79,6 +83,9 @@ class RemoteTasks:
     async def journal(self, task_id: UUID, after: int = 0) -> Sequence[JournalView]:
         return await self._ask("GET", f"v1/tasks/{task_id}/journal", _journal, params={"after": str(after)})
 
+    async def why(self, task_id: UUID) -> Why:
+        return await self._ask("GET", f"v1/tasks/{task_id}/why", _why)
+
     async def cancel(self, task_id: UUID) -> TaskView:
         return await self.task(await self._ask("POST", f"v1/tasks/{task_id}:cancel", _id))
 
@@ -102,6 +109,14 @@ class RemoteTasks:
     async def signal(self, task_id: UUID, name: str, payload: JsonValue, key: str) -> bool:
         body = {"name": name, "payload": payload, "key": key}
         return await self._ask("POST", f"v1/tasks/{task_id}:signal", lambda said: bool(said["created"]), json=body)
+
+    async def workflow_versions(self, name: str) -> Sequence[WorkflowVersion]:
+        return await self._ask("GET", f"v1/workflows/{quote(name, safe='')}/versions", _versions)
+
+    async def workflow_diff(self, name: str, before: str | None = None, after: str | None = None) -> str:
+        given = {key: value for key, value in (("before", before), ("after", after)) if value is not None}
+        path = f"v1/workflows/{quote(name, safe='')}/diff"
+        return await self._ask("GET", path, lambda said: str(said["diff"]), params=given)
 
     async def limits(self) -> Sequence[LimitRow]:
         return await self._ask("GET", "v1/limits", lambda limits: [_limit(limit) for limit in limits])
@@ -145,6 +160,31 @@ def _id(value: Mapping[str, Any]) -> UUID:
     return UUID(value["id"])
 
 
+def _why(value: Mapping[str, Any]) -> Why:
+    steps = tuple(Reason(**{**step, "until": _time_or_none(step["until"])}) for step in value["steps"])
+    return Why(
+        task_id=UUID(value["task_id"]),
+        code=value["code"],
+        sentence=value["sentence"],
+        at=_time(value["at"]),
+        until=_time_or_none(value["until"]),
+        details=value["details"],
+        steps=steps,
+    )
+
+
+def _versions(values: Sequence[Mapping[str, Any]]) -> list[WorkflowVersion]:
+    return [
+        WorkflowVersion(
+            hash=value["hash"],
+            version=value["version"],
+            since=_time_or_none(value["since"]),
+            is_current=value["current"],
+        )
+        for value in values
+    ]
+
+
 def _reuse(value: Mapping[str, Any]) -> Reuse:
     return Reuse(
         source=UUID(value["source"]),
@@ -173,8 +213,7 @@ def _limit(value: Mapping[str, Any]) -> LimitRow:
         weight=value["weight"],
     )
     since = value["full_since"]
-    full_since = None if since is None else _time(since)
-    return LimitRow(limit=limit, running=value["running"], started=value["started"], full_since=full_since)
+    return LimitRow(limit=limit, running=value["running"], started=value["started"], full_since=_time_or_none(since))
 
 
 def _task(value: Mapping[str, Any]) -> TaskView:
@@ -195,7 +234,7 @@ def _task(value: Mapping[str, Any]) -> TaskView:
         cancel_requested=value["cancel_requested"],
         reason=value["reason"],
         retry_of=UUID(value["retry_of"]) if value["retry_of"] else None,
-        forked_from=UUID(value["forked_from"]) if value["forked_from"] else None,
+        forked_from=UUID(value["forked_from"]) if value.get("forked_from") else None,
         steps=tuple(map(_step, value["subtasks"])),
         workflow_state=None if state is None else _workflow_state(state),
     )
@@ -210,7 +249,7 @@ def _step(value: Mapping[str, Any]) -> StepView:
         target=value["agent_type"],
         iteration=value["iteration"],
         attempt=value["attempt"],
-        reused=value["reused"],
+        reused=value.get("reused", False),
         status=TaskState(value["status"]),
         input=value["input"],
         output=value["output"],
@@ -248,6 +287,10 @@ def _usage(value: Mapping[str, Any]) -> Usage:
 
 def _failure(value: Mapping[str, Any] | None) -> Failure | None:
     return None if value is None else Failure.from_json(value)
+
+
+def _time_or_none(text: str | None) -> datetime | None:
+    return None if text is None else _time(text)
 
 
 def _time(text: str) -> datetime:

@@ -53,7 +53,7 @@ def show(
     """One task with its steps."""
     from agentplat_cli.output import Printer
 
-    printer, task_id = Printer(json_lines=json_lines), _id(task)
+    printer, task_id = Printer(json_lines=json_lines), task_id_of(task)
     if journal:
         printer.journal(call(url, database_url, lambda tasks: tasks.journal(task_id)))
     else:
@@ -74,7 +74,7 @@ def signal(
     from agentplat_cli.output import Printer, plain
     from agentplat_cli.run import read_json
 
-    task_id, value, given = _id(task), read_json(payload, "--payload"), key or str(uuid4())
+    task_id, value, given = task_id_of(task), read_json(payload, "--payload"), key or str(uuid4())
     created = call(url, database_url, lambda tasks: tasks.signal(task_id, name, value, given))
     printer = Printer(json_lines=json_lines)
     if json_lines:
@@ -90,7 +90,7 @@ def cancel(task: TaskArgument, url: Url = None, database_url: DatabaseUrl = None
     """Cancel a task: at once if it has not started, otherwise its worker ends what runs."""
     from agentplat_cli.output import Printer
 
-    task_id = _id(task)
+    task_id = task_id_of(task)
     Printer(json_lines=json_lines).task(call(url, database_url, lambda tasks: tasks.cancel(task_id)))
 
 
@@ -148,7 +148,7 @@ def _again(
 ) -> None:
     from agentplat_cli.output import Printer
 
-    printer, task_id = Printer(json_lines=json_lines), _id(task)
+    printer, task_id = Printer(json_lines=json_lines), task_id_of(task)
     if quote:
         printer.reuse(call(url, database_url, lambda tasks: tasks.quote(task_id, wanted, fork=fork)))
     else:
@@ -156,7 +156,8 @@ def _again(
         printer.task(made)
 
 
-def _id(text: str) -> UUID:
+def task_id_of(text: str) -> UUID:
+    """The id. InputRejected for what is none."""
     try:
         return UUID(text)
     except ValueError:

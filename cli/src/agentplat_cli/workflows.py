@@ -1,17 +1,20 @@
-"""`agentplat workflows`: list, validate."""
+"""`agentplat workflows`: list, validate, history, diff."""
 
 from __future__ import annotations
 
 import os
 import sys
 from contextlib import redirect_stdout
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from agentplat import UsageError, WorkflowInvalid
-from agentplat.runtime.cli.options import Json, command_group
+from agentplat.runtime.cli.options import DatabaseUrl, Json, command_group
+from agentplat_cli.options import Url
+from agentplat_cli.session import call
 
 if TYPE_CHECKING:
     from agentplat.plugins.registry import Registries
@@ -61,6 +64,46 @@ def validate(
             for line in diagnostics or (f"{file}: valid",):
                 printer.say(plain(line))
     raise typer.Exit(1 if faulty else 0)
+
+
+@app.command()
+def history(
+    workflow: Annotated[str, typer.Argument(help="A workflow's name.")],
+    url: Url = None,
+    database_url: DatabaseUrl = None,
+    json_lines: Json = False,
+) -> None:
+    """The versions that tasks were worked on by, newest first, and the one that the next task gets."""
+    from agentplat_cli.output import Printer
+
+    found = call(url, database_url, lambda tasks: tasks.workflow_versions(workflow))
+    printer = Printer(json_lines=json_lines)
+    if json_lines:
+        for version in found:
+            printer.line(asdict(version))
+        return
+    rows = [
+        (v.hash[:12], v.version, f"{v.since:%Y-%m-%d %H:%M:%S}" if v.since else None, "current" if v.is_current else "")
+        for v in found
+    ]
+    printer.table(("hash", "version", "since (UTC)", ""), rows, "No version is known.")
+
+
+@app.command()
+def diff(
+    workflow: Annotated[str, typer.Argument(help="A workflow's name.")],
+    before: Annotated[str | None, typer.Argument(help="The beginning of a hash. Default: the one before.")] = None,
+    after: Annotated[str | None, typer.Argument(help="The beginning of a hash. Default: the current one.")] = None,
+    url: Url = None,
+    database_url: DatabaseUrl = None,
+) -> None:
+    """What differs between two versions, in their normal forms."""
+    from agentplat_cli.output import Printer, plain
+
+    difference = call(url, database_url, lambda tasks: tasks.workflow_diff(workflow, before, after))
+    printer = Printer(json_lines=False)
+    for line in difference.splitlines():
+        printer.say(plain(line, {"+": "green", "-": "red"}.get(line[:1], "")))
 
 
 def _registries() -> Registries:

@@ -45,6 +45,8 @@ if TYPE_CHECKING:
         WorkflowSpec,
     )
     from agentplat.contracts.tool import Effect, Tool, ToolContext, ToolSpec
+    from agentplat.contracts.versions import WorkflowFile, WorkflowVersion
+    from agentplat.contracts.why import Reason, Why
     from agentplat.domain.errors import (
         AgentplatError,
         ConflictError,
@@ -56,6 +58,7 @@ if TYPE_CHECKING:
         UnavailableError,
         UnknownName,
         UsageError,
+        VersionConflict,
         WorkflowInvalid,
     )
     from agentplat.domain.failure import Failure, FailureCode
@@ -101,6 +104,8 @@ _HOME = {
         "ToolDescription",
         "ToolRequest",
     ),
+    "agentplat.contracts.versions": ("WorkflowFile", "WorkflowVersion"),
+    "agentplat.contracts.why": ("Reason", "Why"),
     "agentplat.contracts.tool": ("Effect", "Tool", "ToolContext", "ToolSpec"),
     "agentplat.domain.errors": (
         "AgentplatError",
@@ -113,6 +118,7 @@ _HOME = {
         "UnavailableError",
         "UnknownName",
         "UsageError",
+        "VersionConflict",
         "WorkflowInvalid",
     ),
     "agentplat.domain.failure": ("Failure", "FailureCode"),
@@ -171,6 +177,7 @@ __all__ = [
     "NotAllowed",
     "NotFound",
     "Passage",
+    "Reason",
     "Rerun",
     "Reuse",
     "Settled",
@@ -193,10 +200,14 @@ __all__ = [
     "UnknownName",
     "Usage",
     "UsageError",
+    "VersionConflict",
     "Wait",
+    "Why",
+    "WorkflowFile",
     "WorkflowInvalid",
     "WorkflowSpec",
     "WorkflowStateView",
+    "WorkflowVersion",
     "hookimpl",
 ]
 

@@ -118,12 +118,28 @@ def test_a_signal_is_sent_once_with_and_without_a_server(remote: bool, folder: F
         task = httpx.post(f"{dev.address()}/tasks", json=body, trust_env=False, timeout=60).json()["id"]
         to = ["--url", dev.address()] if remote else []
 
+        wait_for(lambda: folder.call("tasks", "show", task, *to, "--json").lines[-1]["status"] == "waiting")
+        why = folder.call("why", task, *to)
+        assert (why.code, why.err) == (0, "")
+        assert why.out.startswith("It waits, and holds no worker. Step 'answer' waits for the signal 'go' until ")
+        assert folder.call("why", task, *to, "--json").lines[0]["code"] == "waiting"
+
         said = folder.call("tasks", "signal", task, "go", "--payload", '{"ok": true}', "--key", "käse", *to, "--json")
         assert (said.code, said.lines) == (0, [{"task_id": task, "name": "go", "key": "käse", "created": True}])
         wait_for(lambda: folder.call("tasks", "show", task, *to, "--json").lines[-1]["status"] == "done")
         shown = folder.call("tasks", "show", task, *to, "--json").lines[-1]
         assert shown["output"] == {"ok": True}
 
+        (version,) = folder.call("workflows", "history", "waiting", *to, "--json").lines
+        assert (version["is_current"], version["since"] is not None) == (True, True)
+        (folder.path / "workflows" / "waiting.yaml").write_text(WAITING.replace("1h", "2h"))
+        shown = folder.call("workflows", "history", "waiting", *to).out.splitlines()
+        assert [line.split()[-1] for line in shown[1:2]] == ["current"]
+        diff = folder.call("workflows", "diff", "waiting", *to)
+        assert (diff.code, "3600" in diff.out, "7200" in diff.out) == (0, True, True)
+        (folder.path / "workflows" / "waiting.yaml").write_text("name: waiting\nsteps: 7\n")
+        assert "invalid" in folder.call("workflows", "list").out
+        (folder.path / "workflows" / "waiting.yaml").write_text(WAITING)
         quote = folder.call("tasks", "fork", task, "--output", 'answer={"ok": 2}', "--dry-run", *to)
         assert quote.out.splitlines()[0] == "given by hand: answer"
         fork = folder.call("tasks", "fork", task, "--output", 'answer={"ok": 2}', *to, "--json").lines[-1]

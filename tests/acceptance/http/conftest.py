@@ -1,4 +1,5 @@
 import re
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -7,7 +8,7 @@ from typing import TypeAlias
 import pytest
 from agentplat_testkit.databases import Migrate, PostgresDatabases, SqliteDatabases
 
-from .processes import Server, served
+from .processes import PROJECT, Server, served
 
 NewDatabase: TypeAlias = Callable[[], str]
 
@@ -47,5 +48,7 @@ def server(folder: Path, new_database: NewDatabase) -> Iterator[Server]:
 @pytest.fixture(scope="session")
 def idle(folder: Path, new_database: NewDatabase) -> Iterator[Server]:
     """An API whose tasks nobody works on: they stay pending."""
-    with served(folder / "idle", new_database()) as server:
+    # A copy, since workflows may be put into it.
+    project = shutil.copytree(PROJECT, folder / "project of idle")
+    with served(folder / "idle", new_database(), AGENTPLAT_PROJECT=str(project)) as server:
         yield server

@@ -10,6 +10,8 @@ from typing import Protocol
 from uuid import UUID
 
 from agentplat.contracts.limits import Limit, LimitRow
+from agentplat.contracts.versions import WorkflowFile, WorkflowVersion
+from agentplat.contracts.why import Why
 from agentplat.domain.failure import Failure
 from agentplat.domain.json import JsonObject, JsonValue
 from agentplat.domain.task import TaskState
@@ -198,6 +200,9 @@ class Client(Protocol):
 
     async def journal(self, task_id: UUID, after: int = 0) -> Sequence[JournalView]: ...
 
+    async def why(self, task_id: UUID) -> Why:
+        """Why it stands where it stands. NotFound for an unknown id."""
+
     async def cancel(self, task_id: UUID) -> TaskView: ...
 
     async def retry(self, task_id: UUID, wanted: Rerun = _AS_IT_WAS) -> TaskView:
@@ -242,6 +247,28 @@ class Client(Protocol):
 
     def workflows(self) -> Sequence[Description]:
         """`values`: strategy, max_iterations, steps (name, agent_type, description, tools), demo."""
+
+    def workflow_file(self, name: str) -> WorkflowFile:
+        """The file as it is now. NotFound for an unknown name."""
+
+    def check_workflow(self, text: str) -> Sequence[str]:
+        """The diagnostics of a document, held against what is installed here."""
+
+    async def put_workflow(self, name: str, text: str, expected: str | None) -> WorkflowFile:
+        """Write the project's file in place of the one whose `text_hash` is `expected`; None: there is none yet.
+
+        VersionConflict when it is another one by now, WorkflowInvalid, InputRejected, ConflictError when it is
+        installed and the text does not say `replaces: true`.
+        """
+
+    async def workflow_versions(self, name: str) -> Sequence[WorkflowVersion]:
+        """Newest first. NotFound for an unknown name."""
+
+    async def workflow_diff(self, name: str, before: str | None = None, after: str | None = None) -> str:
+        """A unified diff of two versions' normal forms, by the beginnings of their hashes.
+
+        By default from the newest one before it to the current one.
+        """
 
     def plugins(self) -> Sequence[Description]:
         """`values`: version, state (active, disabled, rejected), reason."""

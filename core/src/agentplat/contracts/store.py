@@ -15,6 +15,7 @@ from uuid import UUID
 
 from agentplat.contracts.interface import CostSummary, TaskFilter
 from agentplat.contracts.limits import Limit, LimitRow
+from agentplat.contracts.why import Standing
 from agentplat.domain.events import Event, Recorded, encode, value
 from agentplat.domain.failure import Failure
 from agentplat.domain.ids import TaskId, WorkerId
@@ -199,6 +200,7 @@ class WorkerRow:
     version: str
     capacity: int
     plugins: JsonObject
+    queues: Sequence[str] = ()  # that it serves; empty: not said
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -297,6 +299,12 @@ class Store(Protocol):
     async def definition(self, hash: str) -> Definition:
         """NotFound for an unknown hash."""
 
+    async def define(self, definition: Definition, tenant: str) -> None:
+        """Keep a definition that no task names yet, for a while."""
+
+    async def definitions_of(self, type: str, limit: int = 200) -> Sequence[tuple[Definition, datetime]]:
+        """The newest definitions that tasks of that type were, or could be, pinned to, and since when they are kept."""
+
     # workers
     async def register_worker(self, worker: WorkerRow, lease_seconds: float) -> None: ...
 
@@ -371,6 +379,8 @@ class Store(Protocol):
         """NotFound for an unknown id."""
 
     async def tasks(self, filter: TaskFilter) -> Sequence[TaskRow]: ...
+
+    async def standing(self, task_id: TaskId) -> Standing: ...
 
     async def costs(self, *, tenant: str | None = None, user_hash: str | None = None) -> CostSummary: ...
 

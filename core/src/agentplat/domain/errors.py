@@ -61,6 +61,12 @@ class WorkflowInvalid(UsageError):
         self.diagnostics = tuple(diagnostics)
 
 
+class VersionConflict(UsageError):
+    """Somebody else changed it first, or it is there already."""
+
+    code = "version_conflict"
+
+
 class UnknownName(UsageError):
     """The first words (`Agent 'x' not found`) are read by existing clients."""
 

@@ -53,6 +53,7 @@ class Definitions:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._by_file: dict[str, _Compiled] = {}
+        self._faults: dict[str, tuple[str, ...]] = {}  # of files as they are now
         self._by_hash: OrderedDict[tuple[str, str | None], Pinned] = OrderedDict()
 
     def workflow(self, catalog: Catalog, name: str) -> Workflow:
@@ -61,6 +62,15 @@ class Definitions:
         A file that became invalid keeps its last good version, and says so in the log.
         """
         return self._compiled(catalog, catalog.workflows.spec(name)).workflow
+
+    def faults(self, catalog: Catalog, name: str) -> tuple[str, ...]:
+        """What is wrong with the workflow's file as it is now; if it once was good, the last good version is in use."""
+        spec = catalog.workflows.spec(name)
+        try:
+            self._compiled(catalog, spec)
+        except WorkflowInvalid as invalid:
+            return invalid.diagnostics
+        return self._faults.get(spec.file, ())
 
     def pin(self, catalog: Catalog, type: str) -> tuple[Workflow, Definition | None]:
         """What a task of that type will be worked on by; no definition where the type says it all."""
@@ -101,14 +111,18 @@ class Definitions:
             stat = Path(spec.file).stat()
             stamp = (stat.st_mtime_ns, stat.st_size)
             if known is not None and known.stamp == stamp:
+                self._faults.pop(spec.file, None)
                 return known
             compiled = _compile(catalog, spec, stamp)
         except (OSError, WorkflowInvalid) as error:
             if known is None:
                 raise error if isinstance(error, UsageError) else _unreadable(spec, error) from error
+            invalid = error if isinstance(error, WorkflowInvalid) else _unreadable(spec, error)
+            self._faults[spec.file] = invalid.diagnostics
             telemetry.log.warning(telemetry.WORKFLOW_KEPT, workflow=spec.name, reason=str(error))
             return known
         self._by_file[spec.file] = compiled
+        self._faults.pop(spec.file, None)
         return compiled
 
 

@@ -68,6 +68,11 @@ class Document:
         return [0, *(found.end() for found in _LINE_BREAK.finditer(self.text))]
 
 
+def dump(value: JsonValue) -> str:
+    """The value as YAML, with the keys in their alphabetical order: the same text for the same value."""
+    return str(yaml.safe_dump(value, sort_keys=True, allow_unicode=True))
+
+
 def load(text: str | bytes, file: str) -> Document:
     """The document. Raises WorkflowInvalid with every fault that was found before the text made no sense any more."""
     diagnostics = Diagnostics(file)

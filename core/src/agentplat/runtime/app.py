@@ -76,6 +76,8 @@ class Platform:
             hash_user=user_hasher(self.settings.identity.hash, key or b""),
             plugins=self.described_plugins,
             development=development,
+            project=self.settings.project,
+            reload=self.reload,
         )
 
     def described_plugins(self) -> Sequence[Description]:

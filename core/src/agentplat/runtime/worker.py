@@ -126,6 +126,7 @@ class Worker:
             version=VERSION,
             capacity=self._options.concurrency,
             plugins=self._plugins,
+            queues=self._options.queues,
         )
         while not self._stop.is_set():
             try:

@@ -35,6 +35,7 @@ from agentplat.contracts.store import (
     Write,
     WriteResult,
 )
+from agentplat.contracts.why import Standing
 from agentplat.domain.errors import InputRejected
 from agentplat.domain.events import Recorded, TaskClaimed
 from agentplat.domain.ids import TaskId, WorkerId
@@ -105,6 +106,12 @@ class SqlStore:
 
     async def definition(self, hash: str) -> Definition:
         return await self._read(submission.definition, hash)
+
+    async def define(self, definition: Definition, tenant: str) -> None:
+        await self._write(submission.define, definition, tenant)
+
+    async def definitions_of(self, type: str, limit: int = 200) -> Sequence[tuple[Definition, datetime]]:
+        return await self._read(submission.definitions_of, type, limit)
 
     # workers
 
@@ -267,6 +274,9 @@ class SqlStore:
 
     async def tasks(self, filter: TaskFilter) -> Sequence[TaskRow]:
         return await self._read(reading.find_tasks, filter)
+
+    async def standing(self, task_id: TaskId) -> Standing:
+        return await self._read(reading.standing, task_id)
 
     async def costs(self, *, tenant: str | None = None, user_hash: str | None = None) -> CostSummary:
         return await self._read(reading.costs, tenant, user_hash)

@@ -232,6 +232,7 @@ workers = Table(
     Column("version", Text, nullable=False),
     Column("capacity", Integer, nullable=False),
     Column("plugins", Json, nullable=False),
+    Column("queues", Json(nullable=True)),  # that it serves; NULL: written by a version that did not say
     Column("started_at", Instant, nullable=False),
     Column("lease_until", Instant, nullable=False),  # no index: few rows, and a renewal stays one narrow update
     _check("capacity", "capacity > 0"),

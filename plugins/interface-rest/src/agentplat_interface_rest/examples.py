@@ -98,6 +98,7 @@ _PLACED: Mapping[str, Any] = {
     "priority": 5,
     "run_at": "2026-12-01T06:00:00Z",
 }
+_WORKFLOW = "name: shorten\nstrategy: sequential\nsteps:\n  - {name: shorten, agent: summarizer}\n"
 EXAMPLES: Mapping[str, Mapping[str, Any]] = {
     "TaskIn": {"type": _TYPE, "input": _INPUT, "user_id": "ada@example.org", "tenant_id": "acme"},
     "PlacedTaskIn": {**_PLACED, "user_id": "ada@example.org"},
@@ -119,6 +120,45 @@ EXAMPLES: Mapping[str, Mapping[str, Any]] = {
     "ToolTaskIn": {"tool_name": "calculator", "input": {"expression": "6 * 7"}},
     "TaskPatch": {"status": "error", "error": "Ended by the operator."},
     "Task": _TASK,
+    "WorkflowIn": {"text": _WORKFLOW},
+    "Checked": {
+        "valid": False,
+        "diagnostics": [
+            {
+                "line": 4,
+                "column": 12,
+                "code": "unknown_agent",
+                "detail": "there is no agent `sumarizer` (did you mean?)",
+            }
+        ],
+    },
+    "WorkflowFile": {
+        "name": "shorten",
+        "text": _WORKFLOW,
+        "etag": _HASH,
+        "hash": _HASH,
+        "editable": True,
+        "diagnostics": [],
+    },
+    "WorkflowVersion": {"hash": _HASH, "version": "2", "since": _BEGAN, "current": True},
+    "Difference": {"diff": "--- shorten@b81a922c012f\n+++ shorten@cf0c6aa3ddc8\n"},
+    "Why": {
+        "task_id": _TASK_ID,
+        "code": "waiting",
+        "sentence": "It waits, and holds no worker. Step 'answer' waits for the signal 'paid'.",
+        "at": _BEGAN,
+        "until": None,
+        "details": {},
+        "steps": [
+            {
+                "path": "answer",
+                "code": "signal",
+                "sentence": "Step 'answer' waits for the signal 'paid'.",
+                "until": None,
+                "details": {"signal": "paid"},
+            }
+        ],
+    },
     "RetryIn": {"from": "summarize", "newest": False},
     "ForkIn": {"from": "summarize", "input": {"text": "Every write carries its fence."}},
     "Reuse": {
@@ -189,6 +229,7 @@ PROBLEMS: Mapping[int, tuple[str, str]] = {
     400: ("unknown_name", "Agent 'sumarizer' not found. Available agents: assessment, research, summarizer."),
     404: ("not_found", f"There is no task {_TASK_ID}."),
     409: ("conflict", f"Task {_TASK_ID} changed hands 10 times while it was being cancelled. Try again."),
+    412: ("version_conflict", f"Workflow 'shorten' has changed meanwhile: its text is {_HASH} now."),
     413: ("body_too_large", "The body is larger than 1048576 bytes. Send less, or a reference to where the rest is."),
     415: ("not_json", "The body has to be JSON, with the header Content-Type: application/json."),
     422: ("input_rejected", "The request does not fit: /input is not an object."),

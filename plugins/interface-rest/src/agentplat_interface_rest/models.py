@@ -307,6 +307,27 @@ class ForkIn(RetryIn):
     )
 
 
+class Reason(BaseModel):
+    path: str = Field(description="Of the step; the `name` of its subtask, if it has begun.")
+    code: str = Field(description="running, interrupted, retry, timer, signal, needs, skipped or failed.")
+    sentence: str
+    until: datetime | None = Field(description="When it goes on by itself.")
+    details: dict[str, Any]
+
+
+class Why(BaseModel):
+    task_id: UUID
+    code: str = Field(
+        description="Over: done, failed, poisoned, timed_out, cancelled. Worked on: running, cancelling. Pending: "
+        "delayed, handed_back, limited, no_worker, suspect, crashed, turn. Else waiting."
+    )
+    sentence: str
+    at: datetime = Field(description="By the database's clock.")
+    until: datetime | None = Field(description="When something happens by itself.")
+    details: dict[str, Any]
+    steps: list[Reason]
+
+
 class Saved(BaseModel):
     input_tokens: Count
     output_tokens: Count

@@ -23,6 +23,7 @@ from agentplat import (
     UnavailableError,
     UnknownName,
     UsageError,
+    VersionConflict,
     WorkflowInvalid,
 )
 
@@ -36,6 +37,7 @@ _STATUS: tuple[tuple[type[AgentplatError], int], ...] = (
     (NotAllowed, 403),
     (InputRejected, 422),
     (WorkflowInvalid, 422),
+    (VersionConflict, 412),
     (IllegalTransition, 422),
     (ConflictError, 409),
     (UnavailableError, 503),

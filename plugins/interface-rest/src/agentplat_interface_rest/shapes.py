@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from agentplat import CostSummary, Reuse, StepView, TaskView, Usage, WorkflowStateView
+from agentplat import CostSummary, Reuse, StepView, TaskView, Usage, Why, WorkflowStateView
 from agentplat import Failure as TaskFailure
 from agentplat_interface_rest import models
 
@@ -100,6 +100,24 @@ def _workflow_state(state: WorkflowStateView) -> models.WorkflowState:
         tenant_id=state.tenant,
         created_at=state.created_at,
         updated_at=state.updated_at,
+    )
+
+
+def why(view: Why) -> models.Why:
+    """Why a task stands where it stands."""
+    return models.Why(
+        task_id=view.task_id,
+        code=view.code,
+        sentence=view.sentence,
+        at=view.at,
+        until=view.until,
+        details=dict(view.details),
+        steps=[
+            models.Reason(
+                path=step.path, code=step.code, sentence=step.sentence, until=step.until, details=dict(step.details)
+            )
+            for step in view.steps
+        ],
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from agentplat.contracts.interface import Description
-from agentplat.domain.errors import AgentplatError
+from agentplat.domain.errors import AgentplatError, WorkflowInvalid
 from agentplat.domain.json import JsonValue
 from agentplat.domain.workflow import AgentCall, Block, Step, ToolCall
 from agentplat.engine.catalog import Catalog
@@ -55,6 +55,9 @@ def describe_workflows(catalog: Catalog, definitions: Definitions) -> Sequence[D
             "steps": [_step(catalog, step) for step in workflow.root.steps],
             "input": workflow.input_schema,
         }
+        if kept := definitions.faults(catalog, spec.name):
+            # It is what was last good of it; its file says something else by now, and that is at fault.
+            values["fault"] = "The last good version stays in use. " + WorkflowInvalid(kept).detail
         described.append(Description(name=workflow.name, description=workflow.description, values=values))
     return described
 

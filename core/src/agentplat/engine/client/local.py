@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from uuid import UUID
 
 from agentplat.contracts.interface import (
@@ -22,6 +23,8 @@ from agentplat.contracts.interface import (
 )
 from agentplat.contracts.limits import Limit, LimitRow
 from agentplat.contracts.store import Store, TaskRow
+from agentplat.contracts.versions import WorkflowFile, WorkflowVersion
+from agentplat.contracts.why import Why
 from agentplat.domain.errors import InputRejected, NotFound
 from agentplat.domain.events import encode
 from agentplat.domain.ids import TaskId
@@ -36,7 +39,9 @@ from agentplat.engine.client.identity import ANONYMOUS, HashUser
 from agentplat.engine.client.limits import refuse_nonsense
 from agentplat.engine.client.news import News
 from agentplat.engine.client.submission import Door, submit, submit_all, value_fault
+from agentplat.engine.client.versions import Versions
 from agentplat.engine.client.views import accepted_row, task_view
+from agentplat.engine.client.why import why
 from agentplat.engine.definitions import Definitions
 from agentplat.engine.history import fold
 
@@ -62,6 +67,8 @@ class LocalClient:
         hash_user: HashUser,
         plugins: Callable[[], Sequence[Description]],
         development: bool,
+        project: Path | None = None,
+        reload: Callable[[], None] = lambda: None,
     ) -> None:
         self._store = store
         self._catalog = catalog
@@ -69,6 +76,7 @@ class LocalClient:
         self._hash_user = hash_user
         self._plugins = plugins
         self._development = development
+        self._versions = Versions(store, catalog, definitions, project, reload)
 
     @property
     def development(self) -> bool:
@@ -123,6 +131,14 @@ class LocalClient:
             kind, content = encode(entry.event)
             views.append(JournalView(seq=entry.seq, at=entry.at, kind=kind, content=content))
         return views
+
+    async def why(self, task_id: UUID) -> Why:
+        row = await self._store.task(TaskId(task_id))
+        standing = await self._store.standing(row.id)
+        pinned = await self._definitions.pinned(row.type, row.definition)
+        journal = await self._store.journal(row.id, limit=row.last_seq)
+        state = fold(pinned.workflow, journal, row.id, row.tenant) if journal else None
+        return why(row, standing, state, journal)
 
     async def cancel(self, task_id: UUID) -> TaskView:
         await steering.cancel(
@@ -186,6 +202,21 @@ class LocalClient:
 
     def workflows(self) -> Sequence[Description]:
         return describe_workflows(self._catalog(), self._definitions)
+
+    def workflow_file(self, name: str) -> WorkflowFile:
+        return self._versions.read(name)
+
+    def check_workflow(self, text: str) -> Sequence[str]:
+        return self._versions.check(text)
+
+    async def put_workflow(self, name: str, text: str, expected: str | None) -> WorkflowFile:
+        return await self._versions.put(name, text, expected)
+
+    async def workflow_versions(self, name: str) -> Sequence[WorkflowVersion]:
+        return await self._versions.history(name)
+
+    async def workflow_diff(self, name: str, before: str | None = None, after: str | None = None) -> str:
+        return await self._versions.difference(name, before, after)
 
     def plugins(self) -> Sequence[Description]:
         return self._plugins()

@@ -7,17 +7,15 @@ its outcome; what has to run again is one event with its input; everything in be
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from uuid_utils.compat import uuid7
 
 from agentplat.domain.errors import ConflictError, InputRejected
 from agentplat.domain.events import (
-    BlockCancelled,
-    BlockFailed,
+    BlockExpanded,
     BlockFinished,
     BlockStarted,
-    BlockStopping,
     Event,
     Recorded,
     SignalReceived,
@@ -30,7 +28,18 @@ from agentplat.domain.ids import ExecutionId, StepPath
 from agentplat.domain.json import JsonObject, JsonValue
 from agentplat.domain.state import BlockState, Execution, Phase, State
 from agentplat.domain.usage import NO_USAGE, Usage
-from agentplat.domain.workflow import AgentCall, Block, SignalWait, Step, TimerWait, ToolCall, Workflow
+from agentplat.domain.workflow import (
+    COMPENSATE,
+    AgentCall,
+    Approval,
+    Block,
+    SignalWait,
+    Step,
+    TimerWait,
+    ToolCall,
+    UntilWait,
+    Workflow,
+)
 
 _STANDING = (Phase.SUCCEEDED, Phase.SKIPPED)
 
@@ -85,7 +94,8 @@ class _Order:
     def __init__(self, source: State, journal: Sequence[Recorded], edits: Edits) -> None:
         self.started: dict[StepPath, int] = {}
         self.ended: dict[StepPath, int] = {}
-        self.cuts = [*edits.outputs, *([edits.start] if edits.start is not None else [])]
+        self.undone = _undone(source)
+        self.cuts = [*edits.outputs, *self.undone, *([edits.start] if edits.start is not None else [])]
         for recorded in journal:
             path = getattr(recorded.event, "path", None)
             if isinstance(path, StepPath):
@@ -94,14 +104,14 @@ class _Order:
         for path in [path for path in self.ended if _child(source, path).phase.is_open]:
             del self.ended[path]
         self.given_up = {recorded.event.path for recorded in journal if isinstance(recorded.event, StepGivenUp)}
-        self.undecided = {path for path in self.started if any(self._follows(path, cut) for cut in self.cuts)}
+        self.undecided = {path for path in self.started if any(self._follows(source, path, cut) for cut in self.cuts)}
 
     def known_until(self, block: StepPath) -> int | None:
         """The number of the event up to which no strategy of `block` can have known of a cut; None: of all events."""
         below = [StepPath(cut[: len(block) + 1]) for cut in self.cuts if _is_below(cut, block)]
         return min((self.ended[path] for path in below if path in self.ended), default=None)
 
-    def _follows(self, path: StepPath, cut: StepPath) -> bool:
+    def _follows(self, source: State, path: StepPath, cut: StepPath) -> bool:
         """Whether `path` was begun by a strategy that may have known how `cut` ended.
 
         A block's strategy sees the outcomes of its own children only. So what counts is, where the two paths part,
@@ -110,7 +120,7 @@ class _Order:
         depth = 0
         while depth < min(len(path), len(cut)) and path[depth] == cut[depth]:
             depth += 1
-        if depth in (len(path), len(cut)):
+        if depth in (len(path), len(cut)) or _goes_through_items(source, StepPath(path[:depth])):
             return False
         child, other = StepPath(path[: depth + 1]), StepPath(cut[: depth + 1])
         return other in self.ended and self.started[child] > self.ended[other]
@@ -123,7 +133,8 @@ class _Fates:
         self.source = source
         self.edits = edits
         # A retry tries again what a strategy went on without; a fork goes on from elsewhere, with what was known then.
-        self._given_up = order.given_up if order.cuts else set()
+        self._given_up = order.given_up if edits.start is not None or edits.outputs else set()
+        self._undone = order.undone
         self._undecided = set(order.undecided)
         around = {path.parent for path in (*order.undecided, *order.cuts)}
         self._reopened = {StepPath(path[:depth]) for path in around for depth in range(len(path) + 1)}
@@ -139,16 +150,24 @@ class _Fates:
 
     def fate(self, path: StepPath) -> str:
         """`kept`, `edited`, `again`, `undecided`, or `hidden` below a block whose output is given."""
-        if any(_is_below(path, edited) for edited in self.edits.outputs):
+        if any(_is_below(path, edited) for edited in self.edits.outputs) or self._is_of_an_end(path):
             return "hidden"
         start = self.edits.start
-        if path in self._undecided or (start in self.source.blocks and start is not None and _is_below(path, start)):
+        restarted = (*self._undone, *((start,) if start is not None else ()))
+        if path in self._undecided or any(_is_below(path, block) for block in restarted if block in self.source.blocks):
             return "undecided"
         if path in self.edits.outputs:
             return "edited"
-        if path == start or path in self._reopened:
+        if path in restarted or path in self._reopened:
             return "again"
         return "kept" if self._stands(path) else "again"
+
+    def _is_of_an_end(self, path: StepPath) -> bool:
+        """Whether it was done because a block failed or ended, which did not happen to the block that goes on."""
+        for depth in range(len(path)):
+            if path[depth][0].startswith("@"):  # the names of `catch`, `finally` and `compensate`
+                return self.fate(StepPath(path[:depth])) == "again"
+        return False
 
     def _stands(self, path: StepPath) -> bool:
         """Whether it is over for good: it succeeded, or something around it did, in spite of it."""
@@ -171,7 +190,13 @@ class _Fates:
             return True
         execution = self.source.executions[path]
         has_begun = execution.attempt > 0 or execution.phase is Phase.INTERRUPTED
-        return has_begun and _node(theirs, path) == self.source.node(path)
+        step = self.source.node(path)
+        body = step.body if isinstance(step, Step) else None
+        # What these wait for was evaluated, and is not known of one that was reused.
+        forgotten = (isinstance(body, Approval) and execution.approval is None) or (
+            isinstance(body, UntilWait) and execution.until is None
+        )
+        return has_begun and not forgotten and _node(theirs, path) == step
 
 
 def _refuse_gap(source: State, path: StepPath, undecided: Collection[StepPath]) -> None:
@@ -214,11 +239,11 @@ def _of_block(recorded: Recorded, path: StepPath, order: _Order, fates: _Fates) 
     elif fate == "edited" and isinstance(event, BlockStarted):
         yield event
         yield BlockFinished(path=path, output=edits.outputs[path])
-    elif fate == "again" and not isinstance(event, BlockFinished | BlockFailed | BlockStopping | BlockCancelled):
+    elif fate == "again" and isinstance(event, BlockStarted):
+        yield replace(event, input=edits.input) if path == edits.start and edits.input is not None else event
+    elif fate == "again" and isinstance(event, BlockExpanded) and path not in (edits.start, *order.undone):
         until = order.known_until(path)
-        if isinstance(event, BlockStarted) and path == edits.start and edits.input is not None:
-            yield BlockStarted(path=path, input=edits.input)
-        elif isinstance(event, BlockStarted) or (path != edits.start and (until is None or recorded.seq <= until)):
+        if until is None or recorded.seq <= until:
             yield event
 
 
@@ -244,10 +269,30 @@ def _reopened(source: State, execution: Execution, edits: Edits) -> Event:
         return StepReopened(path=path, execution_id=new_id, input=edits.input if is_edited else execution.input)
     # As its document says: what was left of the delay was the source's, and of one that was reused no more is known.
     body = step.body if isinstance(step, Step) else None
-    signal = body.signal if isinstance(body, SignalWait) else None
-    delay = body.duration if isinstance(body, TimerWait) else body.timeout if isinstance(body, SignalWait) else None
-    seconds = None if delay is None else delay.total_seconds()
-    return WaitStarted(path=path, execution_id=new_id, signal=signal, delay=seconds)
+    delay = body.duration if isinstance(body, TimerWait) else None
+    if isinstance(body, SignalWait | Approval):
+        delay = body.timeout
+    return WaitStarted(
+        path=path,
+        execution_id=new_id,
+        signal=body.signal if isinstance(body, SignalWait) else None,
+        delay=None if delay is None else delay.total_seconds(),
+        until=execution.until,
+        approval=execution.approval,
+    )
+
+
+def _undone(source: State) -> list[StepPath]:
+    """What was made undone when the source failed: its outcome does not stand any more."""
+    root = source.blocks.get(StepPath())
+    count = root.started.get(COMPENSATE, 0) if root is not None else 0
+    return [source.undoable[-number] for number in range(1, count + 1)]
+
+
+def _goes_through_items(source: State, path: StepPath) -> bool:
+    """Whether it is a block whose children are begun for items, whatever comes of the others."""
+    node = source.node(path)
+    return isinstance(node, Block) and node.foreach is not None
 
 
 # --- what does not fit

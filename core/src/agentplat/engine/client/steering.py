@@ -44,6 +44,8 @@ async def signal(task_id: TaskId, name: str, payload: JsonValue, key: str, *, st
         for pointer, text in (("/name", name), ("/key", key))
         if not 1 <= len(text) <= 255
     ]
+    if name.startswith("@"):  # which stands for answers to approvals
+        wrong.append(("/name", "begins with @, and names of signals are words"))
     faults = (unstorable(name, "/name"), unstorable(key, "/key"), value_fault(payload, "/payload"))
     wrong += [fault for fault in faults if fault is not None]
     if wrong:

@@ -31,6 +31,7 @@ async def register(transaction: Transaction, worker: WorkerRow, lease_seconds: f
         "version": worker.version,
         "capacity": worker.capacity,
         "plugins": worker.plugins,
+        "queues": list(worker.queues),
         "started_at": clock(),
         "lease_until": clock(),
     }

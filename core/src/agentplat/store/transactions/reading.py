@@ -13,15 +13,17 @@ from sqlalchemy import ColumnElement, Select, Text, and_, case, cast, exists, fu
 
 from agentplat.contracts.interface import CostSummary, TaskFilter
 from agentplat.contracts.store import AuditRow, CallRow, TaskRow
+from agentplat.contracts.why import Standing
 from agentplat.domain.errors import NotFound
 from agentplat.domain.events import Recorded
 from agentplat.domain.ids import TaskId
 from agentplat.domain.task import TaskState
+from agentplat.store.columns import clock
 from agentplat.store.database import Transaction
-from agentplat.store.tables import POISON_LIMIT, audit, calls, journal, queue, tasks
+from agentplat.store.tables import POISON_LIMIT, audit, calls, journal, queue, tasks, workers
 from agentplat.store.tables import limits as limit_rows
 from agentplat.store.transactions import limits
-from agentplat.store.transactions.rows import AnyRow, audit_row, call_row, recorded, task_row
+from agentplat.store.transactions.rows import AnyRow, audit_row, call_row, recorded, serving, task_row
 
 _OWNED = queue.c.worker_id.is_not(None)
 _CLAIMABLE = and_(queue.c.worker_id.is_(None), or_(queue.c.ready, queue.c.crashes >= POISON_LIMIT))
@@ -73,6 +75,27 @@ async def _explained(transaction: Transaction, found: Sequence[AnyRow]) -> Seque
         return rows
     held = await limits.reasons(transaction, pending)
     return [replace(row, reason=held[row.id]) if row.id in held else row for row in rows]
+
+
+async def standing(transaction: Transaction, task_id: TaskId) -> Standing:
+    """Where the task stands in the queue, and who might take it."""
+    execute = transaction.connection.execute
+    now: datetime = (await execute(select(clock()))).scalar_one()
+    live = await execute(select(workers).where(workers.c.lease_until > clock()).order_by(workers.c.started_at))
+    there = [serving(row) for row in live]
+    row = (await execute(select(queue).where(queue.c.task_id == task_id))).first()
+    if row is None:
+        return Standing(now=now, workers=there)
+    return Standing(
+        now=now,
+        run_at=row.run_at,
+        suspect=row.suspect,
+        crashes=row.crashes,
+        poisoned=row.crashes >= POISON_LIMIT,
+        reason=row.reason,
+        limit=(await limits.reasons(transaction, [task_id])).get(task_id),
+        workers=there,
+    )
 
 
 def _conditions(wanted: TaskFilter) -> Sequence[ColumnElement[bool]]:

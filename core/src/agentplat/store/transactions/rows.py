@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, TypeAlias
 
 from agentplat.contracts.store import AuditRow, CallRow, Definition, InboxItem, TaskRow
+from agentplat.contracts.why import Serving
 from agentplat.domain.errors import SchemaOutdated
 from agentplat.domain.events import Recorded, decode
 from agentplat.domain.failure import Failure
@@ -67,6 +68,11 @@ def call_row(row: AnyRow) -> CallRow:
         content=row.content,
         usage=usage_of(row),
     )
+
+
+def serving(row: AnyRow) -> Serving:
+    """A row of `workers`."""
+    return Serving(id=WorkerId(row.id), host=row.host, pid=row.pid, queues=tuple(row.queues or ()))
 
 
 def inbox_item(row: AnyRow) -> InboxItem:

@@ -8,15 +8,18 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import select
+from sqlalchemy.dialects import postgresql, sqlite
 
 from agentplat.contracts.store import Definition, NewTask, Submitted
 from agentplat.domain.errors import IdempotencyMismatch, NotFound
 from agentplat.domain.events import TaskSubmitted, encode
 from agentplat.domain.ids import TaskId
 from agentplat.domain.json import dumps
+from agentplat.store.columns import clock
 from agentplat.store.database import Transaction
 from agentplat.store.script import Bound, Round, Script, bound, for_each
 from agentplat.store.tables import definitions
+from agentplat.store.transactions.prepared import dialect_of
 from agentplat.store.transactions.rows import definition_row
 
 _Key = tuple[str, str]
@@ -58,6 +61,31 @@ async def definition(transaction: Transaction, hash: str) -> Definition:
     if row is None:
         raise NotFound(f"There is no workflow definition {hash!r}.")
     return definition_row(row)
+
+
+async def define(transaction: Transaction, definition: Definition, tenant: str) -> None:
+    """Keep the definition for the tenant, unless it is there."""
+    values = {
+        "hash": definition.hash,
+        "tenant_id": tenant,
+        "name": definition.name,
+        "version": definition.version,
+        "document": definition.document,
+        "created_at": clock(),
+    }
+    dialect = postgresql if dialect_of(transaction) == "postgresql" else sqlite
+    await transaction.connection.execute(dialect.insert(definitions).values(**values).on_conflict_do_nothing())
+
+
+async def definitions_of(transaction: Transaction, type: str, limit: int) -> Sequence[tuple[Definition, datetime]]:
+    """The newest first, each once, whichever tenants keep it."""
+    statement = select(definitions).where(definitions.c.name == type.partition(":")[2])
+    rows = await transaction.connection.execute(statement.order_by(definitions.c.created_at))
+    first: dict[str, tuple[Definition, datetime]] = {}
+    for row in rows:
+        if row.document.get("type") == type:
+            first.setdefault(row.hash, (definition_row(row), row.created_at))
+    return list(reversed(first.values()))[:limit]
 
 
 def _definition_rows(new: Sequence[NewTask], documents: Sequence[Definition]) -> list[tuple[Any, ...]]:

@@ -1,4 +1,4 @@
-"""What `/v1` has on single tasks and plugins: journal, signal, cancel, retry, fork."""
+"""What `/v1` has on single tasks and plugins: journal, why, signal, cancel, retry, fork."""
 
 from __future__ import annotations
 
@@ -35,6 +35,11 @@ def router(client: Client) -> APIRouter:
             models.JournalEvent(seq=event.seq, at=event.at, kind=event.kind, content=dict(event.content))
             for event in await client.journal(known_id(task_id), after)
         ]
+
+    @routes.get("/tasks/{task_id}/why", summary="Why a task stands where it stands", responses=responses(404, 503))
+    async def why(task_id: str) -> models.Why:
+        """A sentence for people, and for programs a code, times and one reason per step."""
+        return shapes.why(await client.why(known_id(task_id)))
 
     @routes.post("/tasks/{task_id}:signal", summary="Signal a task", responses=responses(404, 409, 413, 415, 422, 503))
     async def signal(task_id: str, body: models.SignalIn, key: IdempotencyKey = None) -> models.Signal:

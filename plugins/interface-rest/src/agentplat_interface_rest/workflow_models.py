@@ -1,0 +1,48 @@
+"""The shapes of workflow files and their versions."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated
+
+from pydantic import BaseModel, Field
+
+from agentplat_interface_rest.models import Incoming
+
+
+class WorkflowIn(Incoming):
+    text: Annotated[str, Field(max_length=262_144)] = Field(description="The YAML document.")
+
+
+class Diagnostic(BaseModel):
+    line: int
+    column: int
+    code: str = Field(description="Stable, for programs.")
+    detail: str
+
+
+class Checked(BaseModel):
+    valid: bool
+    diagnostics: list[Diagnostic] = Field(description="Every fault, in the order of the text.")
+
+
+class WorkflowFile(BaseModel):
+    name: str
+    text: str
+    etag: str = Field(description="What `If-Match` of a change has to say: the SHA-256 of the text.")
+    hash: str | None = Field(description="Of the version that new tasks use; null: the file was never valid.")
+    editable: bool = Field(description="False: it is installed, and stays as it is.")
+    diagnostics: list[Diagnostic] = Field(
+        description="What is wrong with the text; if there is a version, the last good one is in use."
+    )
+
+
+class WorkflowVersion(BaseModel):
+    hash: str
+    version: str | None = Field(description="What the document calls itself.")
+    since: datetime | None = Field(description="When it was first put, or given to a task; null: not yet.")
+    current: bool = Field(description="New tasks use it.")
+
+
+class Difference(BaseModel):
+    diff: str = Field(description="A unified diff of the two normal forms; empty when there is nothing to compare.")
