@@ -11,10 +11,9 @@ from importlib.abc import InspectLoader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 
-from agentplat_testkit.simulation.world import Core
-
 from agentplat.domain import interpreter, state
 
+from agentplat_testkit.simulation.world import Core
 from .workflows import Kinds
 
 SOURCES = {
@@ -144,7 +143,7 @@ FAULTS = (
         "waits",
     ),
     Fault("a late timeout undoes the signal", "return {} if execution.answered else", "return", "waits"),
-    Fault("a timer fires where there is none", " and execution.delay is not None:\n", ":\n", "waits"),
+    Fault("a timer fires where there is none", " and execution.has_timer:\n", ":\n", "waits"),
     # Failing, stopping, cancelling
     Fault(
         "the last reason to stop wins",
@@ -153,22 +152,22 @@ FAULTS = (
     ),
     Fault(
         "a block fails by its first step that failed, not by the first failure",
-        "for path in block.failed:",
-        "for path in sorted(block.failed, key=block.children.index):",
+        "for path in block.failed if not sees_failures(node, rules) else ():",
+        "for path in sorted(block.failed if not sees_failures(node, rules) else (), key=block.children.index):",
         "crowds",
     ),
     Fault(
         "a failure keeps the place of an earlier one",
-        'news["failed"] = (*(earlier for earlier in parent.failed if earlier != path), path)',
-        'news["failed"] = (*parent.failed, path)',
+        'news["failed"] = tuple([earlier for earlier in parent.failed if earlier != path])',
+        "pass",
         "crowds",
     ),
     Fault(
         "a nested block lives on when its surroundings fail",
-        " or (around.failed and _failure_of(state, around, rules) is not None):",
-        ":",
+        "if (around.failed or around.fired) and _failure_of(state, around, rules) is not None:",
+        "if False:",
     ),
-    Fault("a nested block lives on when its surroundings stop", "around.phase is Phase.CANCELLING or ", ""),
+    Fault("a nested block lives on when its surroundings stop", "if around.phase is Phase.CANCELLING:", "if False:"),
     Fault(
         "a failed block leaves its siblings running",
         "    if block.open:\n        yield from _cancel(state, block)\n    elif failure",
@@ -181,8 +180,16 @@ FAULTS = (
     ),
     Fault("only the first open step is cancelled", "for path in block.open:", "for path in list(block.open)[:1]:"),
     Fault("a step is settled while its body still runs", " or execution.phase is Phase.CANCELLING:", ":"),
-    Fault("a cancelled task fails", "elif failure is not None and state.stop is None:", "elif failure is not None:"),
-    Fault("a cancel does not reach the blocks", "    if state.stop is not None:\n        return True\n", ""),
+    Fault(
+        "a cancelled task fails",
+        "elif failure is None or (state.stop is not None and not _is_of_an_end(block.path)):",
+        "elif failure is None:",
+    ),
+    Fault(
+        "a cancel does not reach the blocks",
+        "    if state.stop is not None and not _is_of_an_end(path):\n",
+        "    if False:\n",
+    ),
     Fault(
         "what was cancelled before its start begins",
         "        if state.stop is not None:\n            return (_fin",
@@ -195,8 +202,8 @@ FAULTS = (
     ),
     Fault(
         "a stopping block is not closed by its failures",
-        "if block.failed and not closing else None",
-        "if block.failed else None",
+        "if (block.failed or block.fired) and not closing else None",
+        "if block.failed or block.fired else None",
     ),
     Fault("a stopping block tries again", "if not closing and (again := ", "if (again := "),
     # Starting and asking
@@ -221,7 +228,11 @@ FAULTS = (
         "if after is Phase.SUCCEEDED or after is Phase.SKIPPED:",
         "if after is Phase.SUCCEEDED:",
     ),
-    Fault("the document's input is ignored", "value = given if step.input is None else", "value = given if True else"),
+    Fault(
+        "the document's input is ignored",
+        "rules.evaluate(step.input, scope)\n            return StartStep(",
+        "given\n            return StartStep(",
+    ),
     Fault(
         "an expression sees the first execution of a step",
         "{**parent.latest, step: latest}",
@@ -246,11 +257,11 @@ FAULTS = (
     # Failures that are seen, and plans
     Fault(
         "a failure that is seen fails the block all the same",
-        "    if _sees_failures(block_node(state, block.path), rules):\n        return None\n",
-        "",
+        "block.failed if not sees_failures(node, rules) else ():",
+        "block.failed:",
         "crowds",
     ),
-    Fault("a failure is shown and stays", 'news = {"failed": left, **settled', "news = {**settled", "crowds"),
+    Fault("a failure is shown and stays", 'news = {"failed": left, "given_up"', 'news = {"given_up"', "crowds"),
     Fault("a nested block that failed is not seen", "return (GiveUp(path=path),) if", "return () if", "crowds"),
     Fault(
         "what could be tried again is given up",
@@ -270,6 +281,114 @@ FAULTS = (
         '{"node": replace(node, {"steps": steps})',
     ),
     Fault("plans are not counted", '"expansions": block.expansions + 1', '"expansions": 0'),
+    # Items
+    Fault(
+        "one item too many at a time", "begun + foreach.max_parallel - len", "begun + 1 + foreach.max_parallel - len"
+    ),
+    Fault(
+        "outputs are in the order in which items end",
+        '_children(state, block)])\n    if foreach.join == "settled"',
+        'sorted(_children(state, block), key=lambda c: block.settled.index(c.path))])\n    if foreach.join == "settled"',
+    ),
+    Fault("an item sees the one before", '"item": items[index], "index": index}', '"item": items[index - 1], "index": index}'),
+    Fault(
+        "an item of a nested block is that of its place",
+        "around.input[number - 1], number - 1",
+        "around.input[0], number - 1",
+    ),
+    Fault(
+        "one item of two is enough",
+        "foreach.join if isinstance(foreach.join, int) else total",
+        "1 if isinstance(foreach.join, int) else total",
+    ),
+    Fault("failures of items are not counted", '"given_up": parent.given_up + 1, ', ""),
+    Fault(
+        "the last item is left out", "until = min(len(items), begun", "until = min(len(items) - (len(items) > 2), begun"
+    ),
+    # Failures that are caught, and ends
+    Fault(
+        "the last clause takes a failure",
+        "enumerate(node.catch, start=1):",
+        "reversed(list(enumerate(node.catch, start=1))):",
+        "ends",
+    ),
+    Fault(
+        "a clause takes every failure", "            if clause.takes(by.failure):\n", "            if True:\n", "ends"
+    ),
+    Fault(
+        "what was caught fails all the same",
+        "yield end(state, block, node, FinishBlock(path=block.path, output=handler.output))",
+        "yield end(state, block, node, FailBlock(path=block.path, failure=block.failure))",
+        "ends",
+    ),
+    Fault(
+        "a catch goes on in a stopped task",
+        "    if stops:\n        return (end_uncaught",
+        "    if False:\n        return (end_uncaught",
+        "ends",
+    ),
+    Fault(
+        "a caught block fails by what failed before",
+        '"clause": event.clause, "failed": ()}',
+        '"clause": event.clause}',
+        "ends",
+    ),
+    Fault(
+        "`finally` is left out after a failure",
+        "if node.final is None and not undoes:",
+        "if (node.final is None or isinstance(by, FailBlock)) and not undoes:",
+        "ends",
+    ),
+    Fault(
+        "`finally` runs before all is undone",
+        "if undoes and undone < len(state.undoable):",
+        "if undoes and undone < len(state.undoable) and (node.final is None or final in state.blocks):",
+        "ends",
+    ),
+    Fault(
+        "the first is undone first", "path = state.undoable[-number]\n", "path = state.undoable[number - 1]\n", "ends"
+    ),
+    Fault(
+        "a block that failed is undone, too",
+        "if after is Phase.SUCCEEDED and (state.workflow.compensates or not state.is_as_written):\n        news |= _undoable(state, path)\n    return news\n\n\ndef put_block",
+        "if not after.is_open and (state.workflow.compensates or not state.is_as_written):\n        news |= _undoable(state, path)\n    return news\n\n\ndef put_block",
+        "ends",
+    ),
+    Fault(
+        "what is done is undone when all is well",
+        'block.path == ROOT and block.ending != "succeeded" and not block.fired',
+        "block.path == ROOT and not block.fired",
+        "ends",
+    ),
+    Fault(
+        "an end is not limited after a cancel",
+        "if block.phase is Phase.ENDING and stops and block.delay is None:",
+        "if False:",
+        "ends",
+    ),
+    Fault("an end goes on beyond its limit", "return around.fired  # a cancel", "return False  # a cancel", "ends"),
+    Fault(
+        "a `finally` that fails is no matter",
+        "elif final in state.blocks and (failure",
+        "elif False and (failure",
+        "ends",
+    ),
+    Fault("a block that is late goes on", "return timed_out(node) if block.fired else None", "return None"),
+    # Approvals
+    Fault(
+        "the second answer counts",
+        "    if execution.answered or execution.fired:\n        return {}\n    output",
+        "    output",
+        "waits",
+    ),
+    Fault("an answer says nothing but yes or no", '{**event.answers, "approved"', '{"approved"', "waits"),
+    Fault(
+        "nobody's answer is a yes",
+        '"approved": body.on_timeout == "approve"',
+        '"approved": body.on_timeout == "reject"',
+        "waits",
+    ),
+    Fault("what is told is not kept", '"output": event.data, ', "", "waits"),
     # The end
     Fault("a finished task goes on", "    if state.finished is not None:\n        return ()\n", ""),
     Fault("a finished task changes", "{} if state.finished is not None else _EVOLVE", "_EVOLVE"),

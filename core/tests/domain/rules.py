@@ -190,6 +190,10 @@ class FakeRules:
                 return len(steps)
             case "$last":
                 return [{"of": name, **step} for name, step in steps.items() if isinstance(step, Mapping)][-1:]
+            case "$item" | "$index":
+                if template[1:] not in scope:
+                    raise broken(template)
+                return scope[template[1:]]
             case "$broken":
                 raise broken(template)
             case _:

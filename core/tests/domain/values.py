@@ -40,7 +40,10 @@ def names() -> st.SearchStrategy[str]:
 
 
 def paths() -> st.SearchStrategy[StepPath]:
-    return st.lists(st.tuples(names(), st.integers(1, 12_000)), max_size=4).map(lambda parts: StepPath(tuple(parts)))
+    parts = st.tuples(names() | st.sampled_from(["@finally", "@catch_2"]), st.integers(1, 12_000))
+    items = st.tuples(st.just("[]"), st.integers(1, 12_000))
+    steps = st.one_of(parts.map(lambda part: (part,)), st.tuples(parts, items))
+    return st.lists(steps, max_size=3).map(lambda steps: StepPath(part for step in steps for part in step))
 
 
 def execution_ids() -> st.SearchStrategy[ExecutionId]:

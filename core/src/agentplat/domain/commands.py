@@ -18,6 +18,7 @@ from agentplat.domain.workflow import AgentCall, ToolCall
 class StartBlock:
     path: StepPath
     input: JsonValue
+    delay: timedelta | None = None
 
 
 @value
@@ -47,6 +48,22 @@ class CancelBlock:
 
 
 @value
+class CatchFailure:
+    path: StepPath
+    clause: int
+    failure: Failure
+
+
+@value
+class BeginEnding:
+    path: StepPath
+    status: str
+    output: JsonValue = None
+    failure: Failure | None = None
+    delay: timedelta | None = None
+
+
+@value
 class ExpandBlock:
     path: StepPath
     steps: Sequence[JsonObject]  # in their normal form
@@ -67,8 +84,17 @@ class StartStep:
 @value
 class StartWait:
     path: StepPath
-    signal: str | None
-    delay: timedelta | None
+    signal: str | None = None
+    delay: timedelta | None = None
+    until: str | None = None
+    approval: JsonObject | None = None
+
+
+@value
+class EmitEvent:
+    path: StepPath
+    name: str
+    data: JsonValue
 
 
 @value
@@ -132,9 +158,12 @@ Command: TypeAlias = (
     | FailBlock
     | StopBlock
     | CancelBlock
+    | CatchFailure
+    | BeginEnding
     | ExpandBlock
     | StartStep
     | StartWait
+    | EmitEvent
     | SkipStep
     | RefuseStep
     | ScheduleRetry

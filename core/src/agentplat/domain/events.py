@@ -50,6 +50,7 @@ class TaskClaimed:
 class BlockStarted:
     path: StepPath
     input: JsonValue
+    delay: float | None = None  # seconds that it may take
 
 
 @value
@@ -74,6 +75,29 @@ class BlockStopping:
 @value
 class BlockCancelled:
     path: StepPath
+
+
+@value
+class BlockCaught:
+    """It failed, and this clause of its `catch`, counted from 1, deals with that."""
+
+    path: StepPath
+    clause: int
+    failure: Failure
+
+
+@value
+class BlockEnding:
+    """How it ends is known; first its `finally` runs, and before that what makes finished steps undone.
+
+    Said once more with a `delay`, when a cancel puts an end to these as well.
+    """
+
+    path: StepPath
+    status: str  # succeeded, failed or cancelled
+    output: JsonValue
+    failure: Failure | None
+    delay: float | None = None  # seconds that they may take
 
 
 @value
@@ -119,6 +143,18 @@ class WaitStarted:
     execution_id: ExecutionId
     signal: str | None
     delay: float | None
+    until: str | None = None  # or until this time
+    approval: JsonObject | None = None  # or for an answer: `message`, `form`, `assignee`
+
+
+@value
+class EventEmitted:
+    """A step told whoever listens."""
+
+    path: StepPath
+    execution_id: ExecutionId
+    name: str
+    data: JsonValue
 
 
 @value
@@ -165,7 +201,7 @@ class StepGivenUp:
 
 @value
 class TimerFired:
-    """The delay of a RetryScheduled or WaitStarted has passed."""
+    """The delay of a RetryScheduled, WaitStarted, BlockStarted or BlockEnding has passed."""
 
     path: StepPath
 
@@ -174,6 +210,17 @@ class TimerFired:
 class SignalReceived:
     name: str
     payload: JsonValue
+    key: str
+
+
+@value
+class ApprovalAnswered:
+    """Somebody's answer; the first one counts."""
+
+    path: StepPath
+    approved: bool
+    by: str | None
+    answers: JsonObject  # to what the form asked for
     key: str
 
 
@@ -204,11 +251,14 @@ Event: TypeAlias = (
     | BlockFailed
     | BlockStopping
     | BlockCancelled
+    | BlockCaught
+    | BlockEnding
     | BlockExpanded
     | StepStarted
     | StepSkipped
     | StepRefused
     | WaitStarted
+    | EventEmitted
     | StepSucceeded
     | StepFailed
     | StepCancelRequested
@@ -217,6 +267,7 @@ Event: TypeAlias = (
     | StepGivenUp
     | TimerFired
     | SignalReceived
+    | ApprovalAnswered
     | CancelRequested
     | DeadlinePassed
     | TaskFinished
@@ -256,17 +307,19 @@ _READ: Mapping[str, Callable[[Any], object]] = {
     "failure": lambda value: Failure.from_json(value) if isinstance(value, dict) else value,
     "usage": lambda value: Usage.from_json(value) if isinstance(value, dict) else value,
 }
-_WRITERS = {cls: tuple((field.name, _WRITTEN.get(field.name)) for field in fields(cls)) for cls in _KIND_OF}
+_WRITERS = {
+    cls: tuple((field.name, _WRITTEN.get(field.name), field.default) for field in fields(cls)) for cls in _KIND_OF
+}
 _READERS = {kind: tuple((field.name, _READ.get(field.name)) for field in fields(cls)) for kind, cls in _TYPE_OF.items()}
 
 
 def encode(event: Event) -> tuple[str, dict[str, JsonValue]]:
-    """The kind and the JSON content under which an event is kept. What used nothing does not say so."""
+    """The kind and the JSON content under which an event is kept. What is as it usually is does not say so."""
     cls = type(event)
     content: dict[str, JsonValue] = {}
-    for name, write in _WRITERS[cls]:
+    for name, write, usual in _WRITERS[cls]:
         value = getattr(event, name)
-        if value is not NO_USAGE:
+        if value is not usual:
             content[name] = value if write is None or value is None else write(value)
     return _KIND_OF[cls], content
 

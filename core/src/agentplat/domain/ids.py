@@ -18,6 +18,7 @@ ExecutionId = NewType("ExecutionId", UUID)
 class StepPath(tuple[tuple[str, int], ...]):
     """Names one execution: `polish#2/critique`. `#n` counts the executions of a step within its block, from 1.
 
+    `gather[17]` is the execution of `gather` for an item; items are counted from 0, and `[]` is the name of that step.
     A tuple of step names and numbers from the root down; the empty one is the root block.
     """
 
@@ -39,7 +40,8 @@ class StepPath(tuple[tuple[str, int], ...]):
         return self[-1][1] if self else 1
 
     def __str__(self) -> str:
-        return "/".join([name if number == 1 else f"{name}#{number}" for name, number in self])
+        text = "/".join([name if number == 1 else f"{name}#{number}" for name, number in self])
+        return _items_shown(self) if "[" in text else text
 
     def __repr__(self) -> str:
         return f"<{self}>"
@@ -49,5 +51,13 @@ class StepPath(tuple[tuple[str, int], ...]):
         """The path that `str(path)` gave; the empty text is the root block."""
         if not text:
             return StepPath()
-        pieces = (part.partition("#") for part in text.split("/"))
-        return StepPath((name, int(number) if number else 1) for name, _, number in pieces)
+        pieces = (part.partition("#") for part in text.replace("[", "/[").split("/"))
+        return StepPath(
+            ("[]", int(name[1:-1]) + 1) if name[0] == "[" else (name, int(number) if number else 1)
+            for name, _, number in pieces
+        )
+
+
+def _items_shown(path: StepPath) -> str:
+    shown = [f"[{n - 1}]" if name == "[]" else f"/{name}" if n == 1 else f"/{name}#{n}" for name, n in path]
+    return "".join(shown).removeprefix("/")

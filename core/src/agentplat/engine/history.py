@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable, Sequence
+from datetime import timedelta
 from typing import assert_never
 
 from uuid_utils.compat import uuid7
 
 from agentplat.domain.commands import (
+    BeginEnding,
     CancelBlock,
     CancelStep,
+    CatchFailure,
     Command,
+    EmitEvent,
     ExpandBlock,
     FailBlock,
     FinishBlock,
@@ -28,12 +32,15 @@ from agentplat.domain.commands import (
 )
 from agentplat.domain.events import (
     BlockCancelled,
+    BlockCaught,
+    BlockEnding,
     BlockExpanded,
     BlockFailed,
     BlockFinished,
     BlockStarted,
     BlockStopping,
     Event,
+    EventEmitted,
     Recorded,
     RetryScheduled,
     StepCancelled,
@@ -81,8 +88,30 @@ def plan(state: State, rules: Rules) -> tuple[State, Sequence[Event], Sequence[S
 def realise(command: Command) -> Event:
     """The event that carrying out `command` leads to. Ids and jitter come in here, and nowhere else."""
     match command:
+        case CancelStep():
+            return StepCancelRequested(path=command.path)
+        case FinishTask():
+            return TaskFinished(status=command.status, output=command.output, failure=command.failure)
+        case StartStep() | StartWait() | EmitEvent() | SkipStep() | RefuseStep() | ScheduleRetry() | SettleStep():
+            return _realise_step(command)
+        case _:
+            return _realise_block(command)
+
+
+def _realise_block(
+    command: StartBlock
+    | FinishBlock
+    | FailBlock
+    | StopBlock
+    | CancelBlock
+    | CatchFailure
+    | BeginEnding
+    | ExpandBlock
+    | GiveUp,
+) -> Event:
+    match command:
         case StartBlock():
-            return BlockStarted(path=command.path, input=command.input)
+            return BlockStarted(path=command.path, input=command.input, delay=_seconds(command.delay))
         case FinishBlock():
             return BlockFinished(path=command.path, output=command.output)
         case FailBlock():
@@ -91,22 +120,26 @@ def realise(command: Command) -> Event:
             return BlockStopping(path=command.path)
         case CancelBlock():
             return BlockCancelled(path=command.path)
+        case CatchFailure():
+            return BlockCaught(path=command.path, clause=command.clause, failure=command.failure)
+        case BeginEnding():
+            return BlockEnding(
+                path=command.path,
+                status=command.status,
+                output=command.output,
+                failure=command.failure,
+                delay=_seconds(command.delay),
+            )
         case ExpandBlock():
             return BlockExpanded(path=command.path, steps=command.steps)
         case GiveUp():
             return StepGivenUp(path=command.path)
-        case CancelStep():
-            return StepCancelRequested(path=command.path)
-        case FinishTask():
-            return TaskFinished(status=command.status, output=command.output, failure=command.failure)
-        case StartStep() | StartWait() | SkipStep() | RefuseStep() | ScheduleRetry() | SettleStep():
-            return _realise_step(command)
         case _:
             assert_never(command)
 
 
 def _realise_step(
-    command: StartStep | StartWait | SkipStep | RefuseStep | ScheduleRetry | SettleStep,
+    command: StartStep | StartWait | EmitEvent | SkipStep | RefuseStep | ScheduleRetry | SettleStep,
 ) -> Event:
     path = command.path
     match command:
@@ -119,8 +152,16 @@ def _realise_step(
                 input=command.input,
             )
         case StartWait():
-            delay = None if command.delay is None else command.delay.total_seconds()
-            return WaitStarted(path=path, execution_id=_new_id(), signal=command.signal, delay=delay)
+            return WaitStarted(
+                path=path,
+                execution_id=_new_id(),
+                signal=command.signal,
+                delay=_seconds(command.delay),
+                until=command.until,
+                approval=command.approval,
+            )
+        case EmitEvent():
+            return EventEmitted(path=path, execution_id=_new_id(), name=command.name, data=command.data)
         case SkipStep():
             return StepSkipped(path=path, execution_id=_new_id(), reason=command.reason)
         case RefuseStep():
@@ -138,6 +179,10 @@ def _realise_step(
             return StepFailed(path=path, attempt=command.attempt, failure=command.failure, usage=command.usage)
         case _:
             assert_never(command)
+
+
+def _seconds(delay: timedelta | None) -> float | None:
+    return None if delay is None else delay.total_seconds()
 
 
 def _new_id() -> ExecutionId:

@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from agentplat.domain.workflow import SINGLE, AgentCall, Block, SignalWait, Step, TimerWait, ToolCall, Workflow
+from agentplat.domain.workflow import (
+    SINGLE,
+    AgentCall,
+    Approval,
+    Block,
+    Emit,
+    SignalWait,
+    Step,
+    TimerWait,
+    ToolCall,
+    UntilWait,
+    Workflow,
+)
 
 IN_ORDER = frozenset({SINGLE, "sequential", "iterative_refinement"})
 """Strategies whose steps follow each other as the document has them; of others only the strategy knows the order."""
@@ -58,6 +70,12 @@ def _shape(step: Step) -> str:
             return f"{{{{{_label(step.name, f'wait {duration}')}}}}}"
         case SignalWait(signal):
             return f"{{{{{_label(step.name, f'signal {signal}')}}}}}"
+        case UntilWait(until):
+            return f"{{{{{_label(step.name, f'until {until}')}}}}}"
+        case Approval():
+            return f"{{{{{_label(step.name, 'approval')}}}}}"
+        case Emit():
+            return f">{_label(step.name, f'emit {step.body.event}')}]"
 
 
 def _ends(step: Step | Block, node: str) -> list[str]:

@@ -11,35 +11,27 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import assert_never
 from uuid import UUID
 
 from agentplat.domain import interpreter, state
 from agentplat.domain.commands import (
-    CancelBlock,
     CancelStep,
     Command,
-    ExpandBlock,
-    FailBlock,
-    FinishBlock,
+    EmitEvent,
     FinishTask,
-    GiveUp,
     RefuseStep,
     ScheduleRetry,
     SettleStep,
     SkipStep,
-    StartBlock,
     StartStep,
     StartWait,
-    StopBlock,
 )
 from agentplat.domain.events import (
-    BlockExpanded,
     CancelRequested,
     Event,
+    EventEmitted,
     RetryScheduled,
     StepCancelRequested,
-    StepGivenUp,
     StepRefused,
     StepSkipped,
     StepStarted,
@@ -56,7 +48,7 @@ from agentplat.domain.workflow import SignalWait, Workflow, leaves
 from agentplat_testkit.simulation.entries import OPEN, ROOT, LawBroken, law
 from agentplat_testkit.simulation.laws import LawBook
 from agentplat_testkit.simulation.luck import Luck
-from agentplat_testkit.simulation.reactions import event_of_block, settled
+from agentplat_testkit.simulation.reactions import event_of_block, seconds, settled
 from agentplat_testkit.simulation.tape import Tape
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -110,7 +102,7 @@ class Simulation(Luck):
     def is_over(self) -> bool:
         """Whether all is settled but, perhaps, the saying of it."""
         root = self.laws.blocks.get(ROOT)
-        return root is not None and root.phase not in OPEN
+        return root is not None and (root.phase not in OPEN or root.phase == "ending")
 
     @property
     def now(self) -> datetime:
@@ -199,8 +191,6 @@ class Simulation(Luck):
         """What a command leads to. The one for StartStep is committed before its body starts."""
         fresh = ExecutionId(UUID(int=len(self.journal) + 1))
         match command:
-            case StartBlock() | FinishBlock() | FailBlock() | StopBlock() | CancelBlock():
-                return event_of_block(command)
             case StartStep():
                 return StepStarted(
                     path=command.path,
@@ -210,8 +200,16 @@ class Simulation(Luck):
                     input=command.input,
                 )
             case StartWait():
-                delay = None if command.delay is None else command.delay.total_seconds()
-                return WaitStarted(path=command.path, execution_id=fresh, signal=command.signal, delay=delay)
+                return WaitStarted(
+                    path=command.path,
+                    execution_id=fresh,
+                    signal=command.signal,
+                    delay=seconds(command.delay),
+                    until=command.until,
+                    approval=command.approval,
+                )
+            case EmitEvent():
+                return EventEmitted(path=command.path, execution_id=fresh, name=command.name, data=command.data)
             case SkipStep():
                 return StepSkipped(path=command.path, execution_id=fresh, reason=command.reason)
             case RefuseStep():
@@ -224,16 +222,12 @@ class Simulation(Luck):
                 bodies = [entry.path for entry in self.laws.open_steps("running", "cancelling")]
                 law(command.path not in bodies, "only its body gives the outcome of a step that has one")
                 return settled(command)
-            case ExpandBlock():
-                return BlockExpanded(path=command.path, steps=command.steps)
-            case GiveUp():
-                return StepGivenUp(path=command.path)
             case CancelStep():
                 return StepCancelRequested(path=command.path)
             case FinishTask():
                 return TaskFinished(status=command.status, output=command.output, failure=command.failure)
             case _:
-                assert_never(command)
+                return event_of_block(command)
 
     # --- What has to hold besides the laws ----------------------------------------------------------------------
 

@@ -7,9 +7,10 @@ from collections.abc import Iterable, Iterator
 from agentplat.domain.commands import Command, GiveUp, ScheduleRetry, SettleStep, StartStep
 from agentplat.domain.failure import Failure, FailureCode
 from agentplat.domain.ids import StepPath
+from agentplat.domain.json import JsonObject
 from agentplat.domain.retry import delay_after, least_delay
 from agentplat.domain.state import Execution, Phase, State
-from agentplat.domain.workflow import AgentCall, Step, ToolCall
+from agentplat.domain.workflow import AgentCall, Approval, Step, ToolCall
 
 
 def retry_of(state: State, execution: Execution) -> ScheduleRetry | None:
@@ -46,7 +47,7 @@ def _taken_up(state: State, execution: Execution) -> Iterator[Command]:
         case Phase.WAITING if execution.answered:
             yield SettleStep(path=path, attempt=execution.attempt, output=execution.output)
         case Phase.WAITING if execution.fired:
-            yield _time_up(execution)
+            yield _time_up(state, execution)
         case _:
             return
 
@@ -65,9 +66,14 @@ def _start_attempt(state: State, execution: Execution) -> StartStep:
     )
 
 
-def _time_up(execution: Execution) -> SettleStep:
-    if execution.signal is None:
+def _time_up(state: State, execution: Execution) -> SettleStep:
+    body = step.body if isinstance(step := state.node(execution.path), Step) else None
+    if isinstance(body, Approval) and body.on_timeout != "fail":
+        answer: JsonObject = {"approved": body.on_timeout == "approve", "by": None}
+        return SettleStep(path=execution.path, attempt=execution.attempt, output=answer)
+    if execution.signal is None and execution.approval is None:
         return SettleStep(path=execution.path, attempt=execution.attempt, output={})
-    message = f"The signal {execution.signal!r} did not come in time."
+    what = "An answer" if execution.signal is None else f"The signal {execution.signal!r}"
+    message = f"{what} did not come in time."
     failure = Failure(code=FailureCode.TIMEOUT, message=message, retryable=False)
     return SettleStep(path=execution.path, attempt=execution.attempt, failure=failure)

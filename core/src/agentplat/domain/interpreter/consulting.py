@@ -111,7 +111,7 @@ def _ask(state: State, block: BlockState, node: Block, rules: Rules) -> Decision
     view = BlockView(
         steps=node.names,
         input=block.input,
-        settled=block.results,
+        settled=block.results if isinstance(block.results, tuple) else tuple(block.results),
         open=tuple([path.step for path in block.open]),
         max_iterations=node.max_iterations,
         options=node.options,

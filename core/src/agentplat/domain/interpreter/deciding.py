@@ -1,20 +1,26 @@
 """What should happen next to a task: `decide`, a function of the state alone. `evolve` is in `state.py`.
 
-Three phases of an open block: it is stopping (the task was cancelled or ran out of time, or the block itself or one
+Phases of an open block: it is stopping (the task was cancelled or ran out of time, or the block itself or one
 around it has failed): then everything open below it is cancelled, and it closes when nothing is open. Otherwise what
-was interrupted or failed is tried again, and when nothing else is open its strategy is asked.
+was interrupted or failed is tried again, and when nothing else is open its strategy is asked. A block that has failed
+may have a `catch` that deals with it, and one whose end is known may have a `finally` to run before.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 
 from agentplat.domain.commands import (
+    BeginEnding,
     CancelBlock,
     CancelStep,
+    CatchFailure,
     Command,
+    EmitEvent,
     ExpandBlock,
     FailBlock,
+    FinishBlock,
     FinishTask,
     GiveUp,
     RefuseStep,
@@ -31,10 +37,19 @@ from agentplat.domain.failure import Failure, FailureCode
 from agentplat.domain.ids import StepPath
 from agentplat.domain.interpreter.attempts import retry_of, try_again
 from agentplat.domain.interpreter.consulting import consult
-from agentplat.domain.interpreter.rules import ROOT, Rules, block_node, scope_of
+from agentplat.domain.interpreter.ending import (
+    TIME_TO_END,
+    deal_with_failure,
+    end,
+    end_uncaught,
+    go_on_ending,
+    timed_out,
+)
+from agentplat.domain.interpreter.items import go_through
+from agentplat.domain.interpreter.rules import ROOT, Rules, block_node, scope_of, sees_failures
 from agentplat.domain.json import JsonObject, JsonValue
 from agentplat.domain.state import BlockState, Phase, State
-from agentplat.domain.workflow import SINGLE, Block
+from agentplat.domain.workflow import COMPENSATE, FINALLY, SINGLE, Block
 
 
 def decide(state: State, rules: Rules) -> tuple[Command, ...]:
@@ -52,9 +67,8 @@ def decide(state: State, rules: Rules) -> tuple[Command, ...]:
     if not root.phase.is_open:
         return (_finish(state, root, rules),)
     commands: tuple[Command, ...] = ()
-    for block in state.blocks.values():
-        if block.phase.is_open:
-            commands += tuple(_decide_block(state, block, rules))
+    for path in state.open_blocks:
+        commands += tuple(_decide_block(state, state.blocks[path], rules))
     if len(commands) < 2:
         return commands
     # What ends goes first, then one refusal, which ends its block: beside either nothing may begin, or it would
@@ -64,7 +78,9 @@ def decide(state: State, rules: Rules) -> tuple[Command, ...]:
     return ending or refused or commands
 
 
-_Beginning = StartBlock | StartStep | StartWait | SkipStep | ScheduleRetry | GiveUp | ExpandBlock
+_Beginning = (
+    StartBlock | StartStep | StartWait | SkipStep | ScheduleRetry | GiveUp | ExpandBlock | EmitEvent | CatchFailure
+)
 
 
 def _finish(state: State, root: BlockState, rules: Rules) -> FinishTask:
@@ -97,19 +113,42 @@ def _finish_stopped(state: State) -> FinishTask:
 
 
 def _decide_block(state: State, block: BlockState, rules: Rules) -> Iterable[Command]:
+    if block.phase is Phase.CATCHING or block.phase is Phase.ENDING:
+        return _decide_end(state, block, rules)
     closing = block.phase is Phase.CANCELLING
-    own_failure = _failure_of(state, block, rules) if block.failed and not closing else None
+    own_failure = _failure_of(state, block, rules) if (block.failed or block.fired) and not closing else None
     if own_failure is not None or _surroundings_stop(state, block.path, rules):
-        return _wind_down(state, block, own_failure)
+        return _wind_down(state, block, own_failure, rules)
     if closing and block.open:
         return _cancel(state, block)
     unsettled = dict.fromkeys((*block.failed, *block.open)) if block.failed else block.open
     if not closing and (again := [command for path in unsettled for command in try_again(state, path)]):
         return again
     node = block_node(state, block.path)
+    if node.foreach is not None:
+        return [_ended(state, block, node, command) for command in go_through(state, block, node, node.foreach, rules)]
     if not block.open or _is_eager(block, node, rules):
-        return consult(state, block, node, rules)
+        return [_ended(state, block, node, command) for command in consult(state, block, node, rules)]
     return ()
+
+
+def _ended(state: State, block: BlockState, node: Block, command: Command) -> Command:
+    return end(state, block, node, command) if isinstance(command, FinishBlock | FailBlock) else command
+
+
+def _decide_end(state: State, block: BlockState, rules: Rules) -> Iterable[Command]:
+    """What follows for a block whose `catch` or `finally` is at work. What is open below it goes on by itself."""
+    node, stops = block_node(state, block.path), _surroundings_stop(state, block.path, rules)
+    if block.phase is Phase.ENDING and stops and block.delay is None:
+        ending = BeginEnding(path=block.path, status=block.ending, output=block.output, failure=block.failure)
+        return (replace(ending, delay=TIME_TO_END),)
+    if block.open:
+        return ()
+    if block.phase is Phase.ENDING:
+        return go_on_ending(state, block, node)
+    if stops:
+        return (end_uncaught(state, block, node, CancelBlock(path=block.path)),)
+    return deal_with_failure(state, block, node)
 
 
 def _is_eager(block: BlockState, node: Block, rules: Rules) -> bool:
@@ -125,47 +164,50 @@ def _is_eager(block: BlockState, node: Block, rules: Rules) -> bool:
 
 def _failure_of(state: State, block: BlockState, rules: Rules) -> Failure | None:
     """Why the block fails: by the first child that failed for good. What fails while that ends it changes nothing."""
-    if _sees_failures(block_node(state, block.path), rules):
-        return None
-    for path in block.failed:
+    node = block_node(state, block.path)
+    for path in block.failed if not sees_failures(node, rules) else ():
         execution = state.executions.get(path)
         if execution is None:
             return state.blocks[path].failure
         if execution.phase is Phase.FAILED and retry_of(state, execution) is None:
             return execution.failure
-    return None
-
-
-def _sees_failures(node: Block, rules: Rules) -> bool:
-    if node.strategy == SINGLE:
-        return False
-    try:
-        return bool(rules.strategy(node.strategy).sees_failures)
-    # As above.
-    except Exception:  # noqa: BLE001
-        return False
+    return timed_out(node) if block.fired else None
 
 
 def _surroundings_stop(state: State, path: StepPath, rules: Rules) -> bool:
-    if state.stop is not None:
+    if state.stop is not None and not _is_of_an_end(path):
         return True
     while path:
-        path = path.parent
+        name, path = path[-1][0], path.parent
         around = state.blocks.get(path)
         if around is None:
             continue
-        if around.phase is Phase.CANCELLING or (around.failed and _failure_of(state, around, rules) is not None):
+        if name in _OF_AN_END:
+            return around.fired  # a cancel leaves time for these, and then no more
+        if around.phase is Phase.CANCELLING:
+            return True
+        if (around.failed or around.fired) and _failure_of(state, around, rules) is not None:
             return True
     return False
 
 
-def _wind_down(state: State, block: BlockState, failure: Failure | None) -> Iterator[Command]:
+_OF_AN_END = (FINALLY, COMPENSATE)
+
+
+def _is_of_an_end(path: StepPath) -> bool:
+    return any(name in _OF_AN_END for name, _ in path)
+
+
+def _wind_down(state: State, block: BlockState, failure: Failure | None, rules: Rules) -> Iterator[Command]:
+    node = block_node(state, block.path)
     if block.open:
         yield from _cancel(state, block)
-    elif failure is not None and state.stop is None:
-        yield FailBlock(path=block.path, failure=failure)
+    elif failure is None or (state.stop is not None and not _is_of_an_end(block.path)):
+        yield end_uncaught(state, block, node, CancelBlock(path=block.path))
+    elif node.catch and not _surroundings_stop(state, block.path, rules):
+        yield end(state, block, node, FailBlock(path=block.path, failure=failure))
     else:
-        yield CancelBlock(path=block.path)
+        yield end_uncaught(state, block, node, FailBlock(path=block.path, failure=failure))
 
 
 def _cancel(state: State, block: BlockState) -> Iterator[Command]:

@@ -3,16 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from typing import assert_never
 
-from agentplat.domain.commands import Command, RefuseStep, SkipStep, StartBlock, StartStep, StartWait
+from agentplat.domain.commands import Command, EmitEvent, RefuseStep, SkipStep, StartBlock, StartStep, StartWait
 from agentplat.domain.errors import StepError
+from agentplat.domain.failure import FailureCode
 from agentplat.domain.ids import StepPath
 from agentplat.domain.interpreter.rules import Rules, scope_of
-from agentplat.domain.json import JsonValue
+from agentplat.domain.json import JsonObject, JsonValue
 from agentplat.domain.state import BlockState, State
 from agentplat.domain.strategy import Start
-from agentplat.domain.workflow import AgentCall, Block, SignalWait, Step, TimerWait, ToolCall
+from agentplat.domain.workflow import (
+    AgentCall,
+    Approval,
+    Block,
+    Emit,
+    ForEach,
+    SignalWait,
+    Step,
+    TimerWait,
+    ToolCall,
+    UntilWait,
+)
+
+MAX_ITEMS = 10_000
+"""Of one `foreach`."""
 
 
 def start(state: State, block: BlockState, node: Block, decision: Start, rules: Rules) -> Iterator[Command]:
@@ -22,7 +38,7 @@ def start(state: State, block: BlockState, node: Block, decision: Start, rules: 
     for name in decision.steps:
         number = counts[name] = counts.get(name, 0) + 1
         step = node.step(name)
-        if scope is None and (step.when is not None or step.input is not None):
+        if scope is None and step.reads_scope:
             scope = scope_of(state, block)
         yield _start_child(block.path.child(name, number), step, decision.input, scope, rules)
 
@@ -34,17 +50,62 @@ def _start_child(
     try:
         if step.when is not None and not rules.truth(step.when, scope):
             return SkipStep(path=path, reason=f"its condition is false: {step.when}")
-        value = given if step.input is None else rules.evaluate(step.input, scope)
+        return start_body(path, step, given, scope, rules)
     except StepError as error:
         return RefuseStep(path=path, failure=error.failure)
+
+
+def start_body(
+    path: StepPath, step: Step | Block, given: JsonValue, scope: Mapping[str, JsonValue], rules: Rules
+) -> Command:
+    """The first command of an execution that nothing keeps from starting. Raises StepError for what does."""
     if isinstance(step, Block):
-        return StartBlock(path=path, input=value)
-    match step.body:
+        if step.foreach is not None:
+            return StartBlock(path=path, input=_items(step.foreach, scope, rules))
+        value = given if step.input is None else rules.evaluate(step.input, scope)
+        return StartBlock(path=path, input=value, delay=step.timeout)
+    body = step.body
+    match body:
         case AgentCall() | ToolCall():
-            return StartStep(path=path, body=step.body, attempt=1, try_number=1, input=value, timeout=step.timeout)
+            value = given if step.input is None else rules.evaluate(step.input, scope)
+            return StartStep(path=path, body=body, attempt=1, try_number=1, input=value, timeout=step.timeout)
         case TimerWait():
-            return StartWait(path=path, signal=None, delay=step.body.duration)
+            return StartWait(path=path, delay=body.duration)
         case SignalWait():
-            return StartWait(path=path, signal=step.body.signal, delay=step.body.timeout)
+            return StartWait(path=path, signal=body.signal, delay=body.timeout)
+        case UntilWait():
+            return StartWait(path=path, until=_time(rules.evaluate(body.until, scope)))
+        case Approval():
+            return StartWait(path=path, delay=body.timeout, approval=_question(body, scope, rules))
+        case Emit():
+            return EmitEvent(path=path, name=body.event, data=rules.evaluate(body.data, scope))
         case _:
-            assert_never(step.body)
+            assert_never(body)
+
+
+def _items(foreach: ForEach, scope: Mapping[str, JsonValue], rules: Rules) -> list[JsonValue]:
+    items = rules.evaluate(foreach.items, scope)
+    if not isinstance(items, list | tuple):
+        raise _unfit(f"`foreach` needs a list, and this is of type {type(items).__name__}")
+    if len(items) > MAX_ITEMS:
+        raise _unfit(f"`foreach` has {len(items)} items, and at most {MAX_ITEMS} are worked through")
+    return [*items]
+
+
+def _time(value: JsonValue) -> str:
+    try:
+        time = datetime.fromisoformat(str(value))
+        return (time if time.tzinfo is not None else time.replace(tzinfo=UTC)).astimezone(UTC).isoformat()
+    except (ValueError, OverflowError):
+        shown = str(value)[:100]
+        raise _unfit(f"`until` needs a time such as 2026-03-01T07:00:00Z, and this is {shown!r}") from None
+
+
+def _question(approval: Approval, scope: Mapping[str, JsonValue], rules: Rules) -> JsonObject:
+    message, assignee = rules.evaluate(approval.message, scope), rules.evaluate(approval.assignee, scope)
+    question: JsonObject = {"message": str(message), "assignee": None if assignee is None else str(assignee)}
+    return question if approval.form is None else {**question, "form": approval.form}
+
+
+def _unfit(message: str) -> StepError:
+    return StepError(FailureCode.INVALID_INPUT, message, retryable=False)

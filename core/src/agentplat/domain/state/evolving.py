@@ -7,7 +7,10 @@ from datetime import datetime
 from typing import Any, assert_never
 
 from agentplat.domain.events import (
+    ApprovalAnswered,
     BlockCancelled,
+    BlockCaught,
+    BlockEnding,
     BlockExpanded,
     BlockFailed,
     BlockFinished,
@@ -16,6 +19,7 @@ from agentplat.domain.events import (
     CancelRequested,
     DeadlinePassed,
     Event,
+    EventEmitted,
     RetryScheduled,
     SignalReceived,
     StepCancelled,
@@ -33,6 +37,7 @@ from agentplat.domain.events import (
     WaitStarted,
 )
 from agentplat.domain.failure import Failure, FailureCode
+from agentplat.domain.growing import with_entry
 from agentplat.domain.state.sums import put, put_block, settled
 from agentplat.domain.state.values import BlockState, Execution, News, Phase, State, replace
 from agentplat.domain.tree import build_steps
@@ -75,6 +80,16 @@ def _receive(state: State, event: SignalReceived, at: datetime | None) -> News: 
     return {"signals": (*state.signals, event)}
 
 
+def _answer(state: State, event: ApprovalAnswered, at: datetime | None) -> News:  # noqa: ARG001
+    execution = state.executions.get(event.path)
+    if execution is None or execution.phase is not Phase.WAITING or execution.approval is None:
+        return {}
+    if execution.answered or execution.fired:
+        return {}
+    output = {**event.answers, "approved": event.approved, "by": event.by}
+    return put(state, replace(execution, {"answered": True, "output": output}))
+
+
 def _finish(state: State, event: TaskFinished, at: datetime | None) -> News:  # noqa: ARG001
     return {"finished": event}
 
@@ -82,8 +97,24 @@ def _finish(state: State, event: TaskFinished, at: datetime | None) -> News:  # 
 # --- blocks
 
 
-def _open_block(state: State, event: BlockStarted, at: datetime | None) -> News:  # noqa: ARG001
-    return put_block(state, BlockState(path=event.path, input=event.input))
+def _open_block(state: State, event: BlockStarted, at: datetime | None) -> News:
+    return put_block(state, BlockState(path=event.path, input=event.input, delay=event.delay, since=at))
+
+
+def _catch(state: State, event: BlockCaught, at: datetime | None) -> News:
+    block = state.blocks.get(event.path)
+    if block is None or not block.phase.is_open:
+        return {}
+    news = {"phase": Phase.CATCHING, "failure": event.failure, "clause": event.clause, "failed": ()}
+    return put_block(state, replace(block, {**news, "delay": None, "fired": False, "since": at}))
+
+
+def _begin_ending(state: State, event: BlockEnding, at: datetime | None) -> News:
+    block = state.blocks.get(event.path)
+    if block is None or not block.phase.is_open:
+        return {}
+    news = {"phase": Phase.ENDING, "ending": event.status, "output": event.output, "failure": event.failure}
+    return put_block(state, replace(block, {**news, "failed": (), "delay": event.delay, "fired": False, "since": at}))
 
 
 def _close_block(
@@ -95,7 +126,8 @@ def _close_block(
         return {}
     match event:
         case BlockFinished():
-            return put_block(state, replace(block, {"phase": Phase.SUCCEEDED, "output": event.output}))
+            news = {"phase": Phase.SUCCEEDED, "output": event.output, "failure": None}
+            return put_block(state, replace(block, news))
         case BlockFailed():
             return put_block(state, replace(block, {"phase": Phase.FAILED, "failure": event.failure}))
         case BlockStopping():
@@ -123,14 +155,16 @@ def _give_up(state: State, event: StepGivenUp, at: datetime | None) -> News:  # 
     if child is None or parent is None or event.path not in parent.failed:
         return {}
     left = tuple(path for path in parent.failed if path != event.path)
-    news = {"failed": left, **settled(parent, child, "failed")}
-    return {"blocks": {**state.blocks, parent.path: replace(parent, news)}}
+    news = {"failed": left, "given_up": parent.given_up + 1, **settled(parent, child, "failed")}
+    return {"blocks": with_entry(state.blocks, parent.path, replace(parent, news))}
 
 
 # --- how an execution begins
 
 
-def _begin(state: State, event: StepStarted | StepSkipped | StepRefused | WaitStarted, at: datetime | None) -> News:
+def _begin(
+    state: State, event: StepStarted | StepSkipped | StepRefused | WaitStarted | EventEmitted, at: datetime | None
+) -> News:
     known = state.executions.get(event.path)
     # The id of the first attempt stays: it is what a reader of the task knows the step by.
     fresh = known or Execution(path=event.path, id=event.execution_id, phase=Phase.RUNNING, started_at=at)
@@ -153,7 +187,10 @@ def _begin(state: State, event: StepStarted | StepSkipped | StepRefused | WaitSt
             return put(state, replace(fresh, {"phase": Phase.FAILED, "failure": event.failure, "updated_at": at}))
         case WaitStarted():
             waiting = {"phase": Phase.WAITING, "attempt": 1, "signal": event.signal, "delay": event.delay}
-            return _answered_early(state, replace(fresh, {**waiting, "updated_at": at}))
+            more = {"until": event.until, "approval": event.approval, "updated_at": at}
+            return _answered_early(state, replace(fresh, waiting | more))
+        case EventEmitted():
+            return put(state, replace(fresh, {"phase": Phase.SUCCEEDED, "output": event.data, "updated_at": at}))
         case _:
             assert_never(event)
 
@@ -173,17 +210,24 @@ def _answered_early(state: State, execution: Execution) -> News:
 def _go_on(state: State, event: StepCancelRequested | RetryScheduled | TimerFired, at: datetime | None) -> News:
     execution = state.executions.get(event.path)
     if execution is None:
-        return {}
+        return _time_up(state, event)
     match event:
         case StepCancelRequested() if execution.phase is Phase.RUNNING:
             return put(state, replace(execution, {"phase": Phase.CANCELLING}))
         case RetryScheduled() if execution.phase is Phase.FAILED:
             waiting = {"phase": Phase.BACKING_OFF, "try_number": event.try_number, "delay": event.delay}
             return put(state, replace(execution, {**waiting, "updated_at": at, "fired": False}))
-        case TimerFired() if execution.phase in (Phase.BACKING_OFF, Phase.WAITING) and execution.delay is not None:
+        case TimerFired() if execution.phase in (Phase.BACKING_OFF, Phase.WAITING) and execution.has_timer:
             return {} if execution.answered else put(state, replace(execution, {"fired": True}))
         case _:
             return {}
+
+
+def _time_up(state: State, event: StepCancelRequested | RetryScheduled | TimerFired) -> News:
+    block = state.blocks.get(event.path)
+    if not isinstance(event, TimerFired) or block is None or not block.phase.is_open or block.delay is None:
+        return {}
+    return put_block(state, replace(block, {"fired": True}))
 
 
 def _is_awaited(execution: Execution, event: StepSucceeded | StepFailed | StepCancelled) -> bool:
@@ -230,9 +274,12 @@ _EVOLVE: Mapping[type[Event], Callable[[State, Any, datetime | None], News]] = {
     TaskFinished: _finish,
     BlockStarted: _open_block,
     BlockExpanded: _expand,
+    BlockCaught: _catch,
+    BlockEnding: _begin_ending,
+    ApprovalAnswered: _answer,
     StepGivenUp: _give_up,
     **dict.fromkeys([BlockFinished, BlockFailed, BlockStopping, BlockCancelled], _close_block),
-    **dict.fromkeys([StepStarted, StepSkipped, StepRefused, WaitStarted], _begin),
+    **dict.fromkeys([StepStarted, StepSkipped, StepRefused, WaitStarted, EventEmitted], _begin),
     **dict.fromkeys([StepCancelRequested, RetryScheduled, TimerFired], _go_on),
     **dict.fromkeys([StepSucceeded, StepFailed, StepCancelled], _settle),
 }

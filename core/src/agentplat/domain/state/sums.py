@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
+from agentplat.domain.growing import grown, with_entry
 from agentplat.domain.ids import StepPath
 from agentplat.domain.state.values import BlockState, Execution, News, Phase, State, replace
 from agentplat.domain.strategy import Settled
+from agentplat.domain.workflow import COMPENSATE, FINALLY
 
 
 def put(state: State, execution: Execution) -> News:
@@ -16,15 +18,34 @@ def put(state: State, execution: Execution) -> News:
     known = state.executions.get(path)
     before = known.phase if known is not None else None
     bodies = state.bodies + after.has_body - (before is not None and before.has_body)
-    executions = {**state.executions, path: execution}
-    return {"executions": executions, "bodies": bodies, "blocks": _told(state.blocks, before, execution)}
+    executions = with_entry(state.executions, path, execution)
+    news: News = {"executions": executions, "bodies": bodies, "blocks": _told(state.blocks, before, execution)}
+    if after is Phase.SUCCEEDED and (state.workflow.compensates or not state.is_as_written):
+        news |= _undoable(state, path)
+    return news
 
 
 def put_block(state: State, block: BlockState) -> News:
     """The same with a block."""
-    known = state.blocks.get(block.path)
-    blocks = {**state.blocks, block.path: block}
-    return {"blocks": _told(blocks, known.phase if known else None, block)}
+    path, after = block.path, block.phase
+    known = state.blocks.get(path)
+    blocks = with_entry(state.blocks, path, block)
+    news: News = {"blocks": _told(blocks, known.phase if known else None, block)}
+    if after.is_open and known is None:
+        news["open_blocks"] = {**state.open_blocks, path: None}
+    elif not after.is_open:
+        left = dict(state.open_blocks)
+        left.pop(path, None)
+        news["open_blocks"] = left
+    if after is Phase.SUCCEEDED and (state.workflow.compensates or not state.is_as_written):
+        news |= _undoable(state, path)
+    return news
+
+
+def _undoable(state: State, path: StepPath) -> News:
+    if not path or state.node(path).compensate is None or any(name in (FINALLY, COMPENSATE) for name, _ in path):
+        return {}
+    return {"undoable": (*state.undoable, path)}
 
 
 def _told(
@@ -38,18 +59,23 @@ def _told(
     step = path.step
     news: News = {}
     if before is None:
-        news["children"] = (*parent.children, path)
+        news["children"] = grown(parent.children, path)
         news["started"] = {**parent.started, step: parent.started.get(step, 0) + 1}
+    elif before is Phase.FAILED:
+        news["failed"] = tuple([earlier for earlier in parent.failed if earlier != path])
     if after.is_open:
         if path not in parent.open:
             news["open"] = {**parent.open, path: None}
     elif path in parent.open:
-        news["open"] = {other: None for other in parent.open if other != path} if len(parent.open) > 1 else {}
-    if after is Phase.SUCCEEDED or after is Phase.SKIPPED:
-        news |= settled(parent, child, "skipped" if after is Phase.SKIPPED else "succeeded")
-    elif after is Phase.FAILED:
-        news["failed"] = (*(earlier for earlier in parent.failed if earlier != path), path)
-    return {**blocks, parent.path: replace(parent, news)} if news else blocks
+        news["open"] = left = dict(parent.open)
+        del left[path]
+    # What deals with a failure, or an end, is none of the strategy's business.
+    if parent.phase is not Phase.CATCHING and parent.phase is not Phase.ENDING:
+        if after is Phase.SUCCEEDED or after is Phase.SKIPPED:
+            news |= settled(parent, child, "skipped" if after is Phase.SKIPPED else "succeeded")
+        elif after is Phase.FAILED:
+            news["failed"] = (*parent.failed, path)
+    return with_entry(blocks, parent.path, replace(parent, news)) if news else blocks
 
 
 def settled(
@@ -60,8 +86,8 @@ def settled(
     result = Settled(step=step, number=number, status=status, output=child.output, failure=child.failure)
     latest = {"output": child.output, "status": status, "iteration": number}
     return {
-        "settled": (*parent.settled, child.path),
-        "results": (*parent.results, result),
+        "settled": grown(parent.settled, child.path),
+        "results": grown(parent.results, result),
         "latest": {**parent.latest, step: latest},
         "iteration": max(parent.iteration, number),
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -14,7 +14,7 @@ from agentplat.domain.ids import ExecutionId, StepPath
 from agentplat.domain.json import JsonObject, JsonValue
 from agentplat.domain.strategy import Settled
 from agentplat.domain.usage import NO_USAGE, Usage
-from agentplat.domain.workflow import Block, Step, Workflow
+from agentplat.domain.workflow import COMPENSATE, Block, Step, Workflow
 
 T = TypeVar("T")
 
@@ -31,6 +31,8 @@ class Phase(StrEnum):
     SKIPPED = "skipped"
     FAILED = "failed"
     CANCELLED = "cancelled"
+    CATCHING = "catching"  # a block has failed, and its `catch` deals with that
+    ENDING = "ending"  # how a block ends is known, and its `finally` runs
 
     def __init__(self, word: str) -> None:
         # Attributes, not properties over sets of members: those are asked for a dozen times a step.
@@ -58,11 +60,18 @@ class Execution:
     failure: Failure | None = None
     usage: Usage = NO_USAGE
     signal: str | None = None
+    approval: JsonObject | None = None  # what it asks
+    until: str | None = None  # the time for which it waits
     delay: float | None = None  # seconds from `updated_at` on, while it backs off or waits
     answered: bool = False  # the signal came; its payload is `output`
     fired: bool = False  # the delay has passed
     started_at: datetime | None = None
     updated_at: datetime | None = None
+
+    @property
+    def has_timer(self) -> bool:
+        """Whether it is waiting for a time, among other things."""
+        return self.delay is not None or self.until is not None
 
 
 @_value
@@ -70,11 +79,11 @@ class BlockState:
     path: StepPath
     input: JsonValue
     phase: Phase = Phase.RUNNING
-    children: tuple[StepPath, ...] = ()  # in the order in which they were started
+    children: Sequence[StepPath] = ()  # in the order in which they were started
     started: Mapping[str, int] = field(default_factory=dict)  # how many of each step
     open: Mapping[StepPath, None] = field(default_factory=dict)  # in the order in which they last became open
-    settled: tuple[StepPath, ...] = ()  # in the order in which they succeeded or were skipped
-    results: tuple[Settled, ...] = ()  # the same, as strategies see them
+    settled: Sequence[StepPath] = ()  # in the order in which they succeeded or were skipped
+    results: Sequence[Settled] = ()  # the same, as strategies see them
     latest: Mapping[str, JsonObject] = field(default_factory=dict)  # the last of each step, as expressions see them
     iteration: int = 1  # the highest number that settled
     failed: tuple[StepPath, ...] = ()  # in the order in which they last failed
@@ -82,7 +91,13 @@ class BlockState:
     planned: tuple[str, ...] = ()  # the names of these
     expansions: int = 0
     output: JsonValue = None
-    failure: Failure | None = None
+    failure: Failure | None = None  # why it failed, or what its `catch` deals with
+    given_up: int = 0  # how many of `settled` failed
+    clause: int = 0  # of its `catch`, which deals with the failure
+    ending: str = ""  # how it will end: succeeded, failed or cancelled
+    delay: float | None = None  # seconds from `since` on
+    fired: bool = False  # they have passed
+    since: datetime | None = None
 
 
 @_value
@@ -91,6 +106,8 @@ class State:
     type: str = ""
     input: JsonObject = field(default_factory=dict)
     blocks: Mapping[StepPath, BlockState] = field(default_factory=dict)
+    open_blocks: Mapping[StepPath, None] = field(default_factory=dict)  # in the order in which they were started
+    undoable: tuple[StepPath, ...] = ()  # what has a `compensate`, in the order in which it succeeded
     executions: Mapping[StepPath, Execution] = field(default_factory=dict)
     signals: tuple[SignalReceived, ...] = ()  # received and not yet waited for
     stop: CancelRequested | DeadlinePassed | None = None  # the first reason wins
@@ -112,6 +129,8 @@ class State:
     def node(self, path: StepPath) -> Step | Block:
         """What the document says of the step that `path` is an execution of."""
         node: Step | Block = self.workflow.root
+        if path and path[0][0] == COMPENSATE:
+            return self._compensation(path)
         for depth, (name, _) in enumerate(path):
             if not self.is_as_written:
                 node = self._expanded(StepPath(path[:depth])) or node
@@ -119,6 +138,17 @@ class State:
                 raise KeyError(f"{path} leads through a step that has no steps")
             node = node.step(name)
         return node if self.is_as_written else self._expanded(path) or node
+
+    def _compensation(self, path: StepPath) -> Step | Block:
+        """A step of what makes undone what `undoable` has, from its end."""
+        undone: Step | Block | None = self.node(self.undoable[-path[0][1]]).compensate
+        for name, _ in path[1:]:
+            if not isinstance(undone, Block):
+                break
+            undone = undone.step(name)
+        if undone is None:
+            raise KeyError(f"{path} is not in the document")
+        return undone
 
     def _expanded(self, path: StepPath) -> Block | None:
         block = self.blocks.get(path)

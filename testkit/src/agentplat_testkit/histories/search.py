@@ -8,9 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from agentplat.domain.strategy import Strategy
+from agentplat_testkit.histories.plays import PlainRules, StrategyPlay
+from agentplat_testkit.histories.samples import Sample, drawn_workflow
 from agentplat_testkit.simulation.entries import LawBroken
-from agentplat_testkit.simulation.plays import PlainRules, StrategyPlay
-from agentplat_testkit.simulation.samples import Sample, drawn_workflow
 from agentplat_testkit.simulation.tape import Tape
 from agentplat_testkit.simulation.world import REAL, Core
 
