@@ -287,10 +287,14 @@ FAULTS = (
     ),
     Fault(
         "outputs are in the order in which items end",
-        '_children(state, block)])\n    if foreach.join == "settled"',
-        'sorted(_children(state, block), key=lambda c: block.settled.index(c.path))])\n    if foreach.join == "settled"',
+        "[child.output for child in _children(state, block)]",
+        "[result.output for result in block.results]",
     ),
-    Fault("an item sees the one before", '"item": items[index], "index": index}', '"item": items[index - 1], "index": index}'),
+    Fault(
+        "an item sees the one before",
+        '"item": items[index], "index": index}',
+        '"item": items[index - 1], "index": index}',
+    ),
     Fault(
         "an item of a nested block is that of its place",
         "around.input[number - 1], number - 1",
@@ -349,9 +353,9 @@ FAULTS = (
         "the first is undone first", "path = state.undoable[-number]\n", "path = state.undoable[number - 1]\n", "ends"
     ),
     Fault(
-        "a block that failed is undone, too",
-        "if after is Phase.SUCCEEDED and (state.workflow.compensates or not state.is_as_written):\n        news |= _undoable(state, path)\n    return news\n\n\ndef put_block",
-        "if not after.is_open and (state.workflow.compensates or not state.is_as_written):\n        news |= _undoable(state, path)\n    return news\n\n\ndef put_block",
+        "a step that failed is undone, too",
+        '"blocks": _told(state.blocks, before, execution)}\n    if after is Phase.SUCCEEDED and',
+        '"blocks": _told(state.blocks, before, execution)}\n    if not after.is_open and',
         "ends",
     ),
     Fault(
@@ -388,7 +392,7 @@ FAULTS = (
         '"approved": body.on_timeout == "reject"',
         "waits",
     ),
-    Fault("what is told is not kept", '"output": event.data, ', "", "waits"),
+    Fault("what is told is not kept", '"output": event.payload, ', "", "waits"),
     # The end
     Fault("a finished task goes on", "    if state.finished is not None:\n        return ()\n", ""),
     Fault("a finished task changes", "{} if state.finished is not None else _EVOLVE", "_EVOLVE"),

@@ -59,7 +59,7 @@ WAITS: tuple[Body, ...] = (
     Approval(message="may I?"),
     UntilWait("2026-03-01T07:00:00+01:00"),
     UntilWait("$iteration"),
-    Emit(event="happened", data={"n": "$count"}),
+    Emit(event="happened", payload={"n": "$count"}),
 )
 # What cannot be evaluated comes last and seldom: a task that it ends at once shows little.
 INPUTS: tuple[JsonValue, ...] = (*[None] * 30, *TEMPLATES[:4] * 3, {"topic": "bees"}, {"n": "$count"}, *TEMPLATES)

@@ -30,6 +30,7 @@ async def engine(store: Store, tmp_path: Path, script: Script) -> AsyncIterator[
     for agent in (One, Two):
         builder.register(AgentSpec(name=agent.name, description="", factory=f"{here}:{agent.__name__}"))
     builder.register(StrategySpec(name="in_order", description="", factory=f"{here}:InOrder"))
+    builder.register(StrategySpec(name="sequential", description="", factory=f"{here}:Sequential"))
     for file in sorted((Path(__file__).parent / "workflows").glob("*.yaml")):
         builder.register(WorkflowSpec(name=file.stem, file=str(file)))
     registries = builder.build()

@@ -70,6 +70,10 @@ class InOrder(Strategy):
         return Start(block.steps[done], input=block.settled[-1].output if done else block.input)
 
 
+class Sequential(InOrder):
+    name = "sequential"
+
+
 @dataclass
 class Engine:
     """A store, a client, and as many workers as a test wants, all in this process."""

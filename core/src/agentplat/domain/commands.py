@@ -94,7 +94,7 @@ class StartWait:
 class EmitEvent:
     path: StepPath
     name: str
-    data: JsonValue
+    payload: JsonValue
 
 
 @value

@@ -154,7 +154,7 @@ class EventEmitted:
     path: StepPath
     execution_id: ExecutionId
     name: str
-    data: JsonValue
+    payload: JsonValue
 
 
 @value

@@ -8,20 +8,41 @@ from typing import Any
 
 from agentplat.domain.json import JsonObject
 from agentplat.domain.retry import RetryPolicy
-from agentplat.domain.workflow import AgentCall, Block, Body, SignalWait, Step, TimerWait, ToolCall, Workflow
+from agentplat.domain.workflow import (
+    CATCH,
+    COMPENSATE,
+    FINALLY,
+    FOREACH,
+    ITEM,
+    SINGLE,
+    AgentCall,
+    Approval,
+    Block,
+    Body,
+    Catch,
+    Emit,
+    ForEach,
+    SignalWait,
+    Step,
+    TimerWait,
+    ToolCall,
+    UntilWait,
+    Workflow,
+)
 
 
 def build(normalised: JsonObject) -> Workflow:
     """The workflow of a normal form, as `normalise` gave it and the database kept it. Nothing is checked again."""
     form: Mapping[str, Any] = normalised
-    deadline = form.get("deadline")
     return Workflow(
         name=form["name"],
         description=form.get("description", ""),
         version=form.get("version"),
         input_schema=form.get("input"),
         output=form.get("output"),
-        deadline=None if deadline is None else timedelta(seconds=deadline),
+        deadline=_seconds(form.get("deadline")),
+        budget=form.get("budget", {}),
+        schedule=form.get("schedule"),
         root=_block({key: form[key] for key in form if key not in ("name", "description", "input")} | {"name": ""}),
     )
 
@@ -32,7 +53,16 @@ def build_steps(forms: Sequence[JsonObject]) -> tuple[Step | Block, ...]:
 
 
 def _node(form: Mapping[str, Any]) -> Step | Block:
-    return _block(form) if "steps" in form else _step(form)
+    if "foreach" not in form:
+        return _block(form) if "steps" in form else _step(form)
+    of_all = ("name", "when", "needs", "step_options", "description")
+    inner = {key: value for key, value in form.items() if key not in (*of_all, "foreach")}
+    common = _common({key: form[key] for key in of_all if key in form})
+    return Block(**common, strategy=FOREACH, steps=(_node(inner | {"name": ITEM}),), foreach=ForEach(**form["foreach"]))
+
+
+def _handler(name: str, forms: Sequence[JsonObject]) -> Block:
+    return Block(name=name, strategy="sequential" if len(forms) > 1 else SINGLE, steps=build_steps(forms))
 
 
 def _block(form: Mapping[str, Any]) -> Block:
@@ -44,12 +74,18 @@ def _block(form: Mapping[str, Any]) -> Block:
         convergence_check=form.get("convergence_check"),
         until=form.get("until"),
         options=form.get("options", {}),
+        catch=tuple(
+            Catch(frozenset(clause["on"]), _handler(CATCH if number == 1 else f"{CATCH}_{number}", clause["steps"]))
+            for number, clause in enumerate(form.get("catch", ()), start=1)
+        ),
+        final=_handler(FINALLY, form["finally"]) if "finally" in form else None,
+        timeout=_seconds(form.get("timeout")),
     )
 
 
 def _step(form: Mapping[str, Any]) -> Step:
     calls: dict[str, Any] = {}
-    if "wait" not in form:
+    if "retry" in form:
         calls = {"retry": _retry(form["retry"]), "timeout": timedelta(seconds=form["timeout"])}
     return Step(body=_body(form), **_common(form), **calls)
 
@@ -62,19 +98,27 @@ def _common(form: Mapping[str, Any]) -> dict[str, Any]:
         "when": form.get("when"),
         "needs": tuple(form.get("needs", ())),
         "step_options": form.get("step_options", {}),
+        "compensate": _handler(COMPENSATE, form["compensate"]) if "compensate" in form else None,
     }
 
 
 def _body(form: Mapping[str, Any]) -> Body:
     if "agent" in form:
-        return AgentCall(form["agent"])
+        return AgentCall(form["agent"], form.get("model"))
     if "tool" in form:
         return ToolCall(form["tool"])
+    if "emit" in form:
+        return Emit(event=form["emit"]["event"], payload=form["emit"].get("data"))
+    if "approval" in form:
+        return Approval(**{**form["approval"], "timeout": _seconds(form["approval"].get("timeout"))})
     wait = form["wait"]
     if "duration" in wait:
         return TimerWait(timedelta(seconds=wait["duration"]))
-    timeout = wait.get("timeout")
-    return SignalWait(wait["signal"], None if timeout is None else timedelta(seconds=timeout))
+    return UntilWait(wait["until"]) if "until" in wait else SignalWait(wait["signal"], _seconds(wait.get("timeout")))
+
+
+def _seconds(value: float | None) -> timedelta | None:
+    return None if value is None else timedelta(seconds=value)
 
 
 def _retry(form: Mapping[str, Any]) -> RetryPolicy:

@@ -61,7 +61,7 @@ class Emit:
     """Tells whoever listens to the task; its output is what it told."""
 
     event: str
-    data: JsonValue = None  # a template
+    payload: JsonValue = None  # a template
 
 
 Call: TypeAlias = AgentCall | ToolCall

@@ -11,7 +11,7 @@ from agentplat.contracts.specs import CheckSpec, StrategySpec, WorkflowSpec
 from agentplat.contracts.tool import Tool, ToolSpec
 from agentplat.domain.json import JsonValue
 from agentplat.domain.strategy import Strategy
-from agentplat.domain.workflow import SINGLE, AgentCall, Block, ToolCall, Workflow, leaves
+from agentplat.domain.workflow import SINGLE, AgentCall, Block, ToolCall, Workflow, leaves, nodes
 
 SpecT_co = TypeVar("SpecT_co", covariant=True)
 
@@ -84,8 +84,5 @@ def missing(catalog: Catalog, workflow: Workflow, pinned: Mapping[str, AgentSpec
 
 def blocks(block: Block) -> Iterator[Block]:
     """The block and all blocks below it that a strategy coordinates."""
-    if block.strategy != SINGLE:
-        yield block
-    for step in block.steps:
-        if isinstance(step, Block):
-            yield from blocks(step)
+    found = (block, *(node for node in nodes(block) if isinstance(node, Block)))
+    return (each for each in found if each.strategy != SINGLE and each.foreach is None)

@@ -161,7 +161,7 @@ def _realise_step(
                 approval=command.approval,
             )
         case EmitEvent():
-            return EventEmitted(path=path, execution_id=_new_id(), name=command.name, data=command.data)
+            return EventEmitted(path=path, execution_id=_new_id(), name=command.name, payload=command.payload)
         case SkipStep():
             return StepSkipped(path=path, execution_id=_new_id(), reason=command.reason)
         case RefuseStep():

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Literal, Protocol, TypeAlias
 from uuid import UUID
 
@@ -20,7 +20,6 @@ from agentplat.contracts.store import (
     Closing,
     Committed,
     End,
-    InboxItem,
     Keep,
     Park,
     Release,
@@ -30,11 +29,11 @@ from agentplat.contracts.store import (
 from agentplat.domain.commands import StartStep
 from agentplat.domain.errors import LeaseLost, StepError
 from agentplat.domain.events import (
-    CancelRequested,
+    BlockEnding,
+    BlockStarted,
     DeadlinePassed,
     Event,
     RetryScheduled,
-    SignalReceived,
     StepCancelled,
     StepCancelRequested,
     StepFailed,
@@ -48,13 +47,15 @@ from agentplat.domain.failure import Failure, FailureCode
 from agentplat.domain.ids import StepPath, TaskId
 from agentplat.domain.interpreter import Rules
 from agentplat.domain.json import JsonValue
-from agentplat.domain.state import Phase, State, evolve
+from agentplat.domain.state import BlockState, Execution, Phase, State, evolve
 from agentplat.domain.task import TaskState
 from agentplat.domain.usage import NO_USAGE, Usage
 from agentplat.engine.definitions import Pinned
 from agentplat.engine.history import fold, plan
+from agentplat.engine.inbox import told
 from agentplat.engine.journal import JournalWriter, WriteRejected, patiently
 from agentplat.engine.mailbox import Mailbox
+from agentplat.engine.timers import due_times, has_timer, waiting
 
 Ending: TypeAlias = Literal["ended", "parked", "released"]
 Outcome: TypeAlias = StepSucceeded | StepFailed | StepCancelled
@@ -125,6 +126,7 @@ class TaskOwner:
         self._state = State(workflow=pinned.workflow)
         self._mailbox = Mailbox[Outcome | None]()  # None: look into the inbox
         self._bodies: dict[StepPath, asyncio.Task[None]] = {}
+        self._clock = claim.now  # the database's time at which the loop's time is nought; see `_resume`
         self._timers: dict[StepPath, float] = {}  # path -> the loop's time at which it is due
         self._deadline: float | None = None
         self._draining = False
@@ -165,17 +167,15 @@ class TaskOwner:
         claim = self._claim
         self._state = fold(self._workflow, claim.journal, self.task_id, claim.tenant)
         loop_now = asyncio.get_running_loop().time()
-        for execution in self._state.executions.values():
-            if execution.delay is not None and execution.phase in (Phase.BACKING_OFF, Phase.WAITING):
-                assert execution.updated_at is not None
-                due = execution.updated_at + timedelta(seconds=execution.delay)
-                self._timers[execution.path] = loop_now + (due - claim.now).total_seconds()
+        self._clock = claim.now - timedelta(seconds=loop_now)
+        for path, due in due_times(self._state):
+            self._timers[path] = (due - self._clock).total_seconds()
         if self._workflow.deadline is not None:
             ends = claim.submitted_at + self._workflow.deadline
             self._deadline = loop_now + (ends - claim.now).total_seconds()
         claimed = TaskClaimed(fence=claim.lease.fence, worker=str(claim.lease.worker_id))
-        told, taken = await self._read_inbox() if claim.wake else ([], [])
-        return [claimed, *told, *self._fired()], taken
+        said, taken = await self._read_inbox() if claim.wake else ([], [])
+        return [claimed, *said, *self._fired()], taken
 
     async def _turn(self, facts: Sequence[Event], taken: Sequence[UUID]) -> Ending | None:
         state, events, starts = self._decide(facts)
@@ -260,26 +260,40 @@ class TaskOwner:
         """Seconds to the next timer: those already known, and those that the state has just got."""
         now = asyncio.get_running_loop().time()
         waits = [
-            self._timers[execution.path] - now if execution.path in self._timers else execution.delay
-            for execution in state.executions.values()
-            if execution.delay is not None and execution.phase in (Phase.BACKING_OFF, Phase.WAITING)
+            self._timers[timer.path] - now if timer.path in self._timers else self._after(timer)
+            for timer in waiting(state)
         ]
         if self._deadline is not None:
             waits.append(self._deadline - now)
         return max(min(waits), 0.0) if waits else None
 
+    def _after(self, timer: Execution | BlockState) -> float:
+        """Seconds to a timer that the state has just got."""
+        if timer.delay is not None:
+            return timer.delay
+        assert isinstance(timer, Execution)
+        assert timer.until is not None
+        ends = (datetime.fromisoformat(timer.until) - self._clock).total_seconds()
+        return ends - asyncio.get_running_loop().time()
+
     def _set_timers(self, events: Iterable[Event]) -> None:
         now = asyncio.get_running_loop().time()
         for event in events:
-            if isinstance(event, RetryScheduled | WaitStarted) and event.delay is not None:
+            if not isinstance(event, RetryScheduled | WaitStarted | BlockStarted | BlockEnding):
+                continue
+            if event.delay is not None:
                 self._timers[event.path] = now + event.delay
+            elif isinstance(event, WaitStarted) and event.until is not None:
+                self._timers[event.path] = now + self._after(self._state.executions[event.path])
+            elif isinstance(event, BlockEnding):
+                self._timers.pop(event.path, None)  # of a block that took long, but not too long
 
     def _fired(self) -> list[Event]:
         now = asyncio.get_running_loop().time()
         fired: list[Event] = []
         for path in [path for path, at in self._timers.items() if at <= now]:
             del self._timers[path]
-            if self._state.executions[path].phase in (Phase.BACKING_OFF, Phase.WAITING):
+            if has_timer(self._state, path):
                 fired.append(TimerFired(path=path))
         if self._deadline is not None and self._deadline <= now:
             self._deadline = None
@@ -292,8 +306,8 @@ class TaskOwner:
         if self._lost is not None:
             raise self._lost
         outcomes = [outcome for outcome in mail if outcome is not None and self._is_current(outcome)]
-        told, taken = await self._read_inbox() if None in mail else ([], [])
-        return [*outcomes, *told, *self._fired()], taken
+        said, taken = await self._read_inbox() if None in mail else ([], [])
+        return [*outcomes, *said, *self._fired()], taken
 
     def _is_current(self, outcome: Outcome) -> bool:
         """False for the late word of a body that was given up."""
@@ -302,7 +316,7 @@ class TaskOwner:
 
     async def _read_inbox(self) -> tuple[list[Event], list[UUID]]:
         items = await patiently(lambda: self._store.inbox([self._claim.lease]))
-        return [_told(item) for item in items], [item.id for item in items]
+        return [told(item) for item in items], [item.id for item in items]
 
     def _start(self, start: StartStep) -> None:
         self._bodies[start.path] = asyncio.create_task(self._body(start))
@@ -364,9 +378,3 @@ class TaskOwner:
             body.cancel()
         if running:
             await asyncio.wait(running, timeout=CANCEL_GRACE)
-
-
-def _told(item: InboxItem) -> Event:
-    if item.kind == "cancel":
-        return CancelRequested(reason=str(item.payload or "on request"))
-    return SignalReceived(name=item.name, payload=item.payload, key=item.key)

@@ -8,16 +8,19 @@ import json
 from agentplat.domain.json import JsonObject, JsonValue
 from agentplat.domain.tree import build
 from agentplat.domain.workflow import Block, Workflow
+from agentplat.language.bodies import read_budget, read_schedule
 from agentplat.language.diagnostics import Diagnostics
 from agentplat.language.nodes import Node
 from agentplat.language.options import told_of_steps
 from agentplat.language.parts import NormalForm, read_defaults
-from agentplat.language.references import check_template
+from agentplat.language.references import Scope, check_template
 from agentplat.language.schema import read_input
 from agentplat.language.steps import STEP_KEYS, Names, Reader
 from agentplat.language.yaml import Document, load
 
-WORKFLOW_KEYS = frozenset({"name", "description", "version", "input", "defaults", "budget", "output", "replaces"})
+WORKFLOW_KEYS = frozenset(
+    ["name", "description", "version", "input", "defaults", "budget", "output", "replaces", "schedule"]
+)
 """Of the workflow itself, which is a block besides."""
 
 
@@ -81,11 +84,13 @@ def _read(node: Node, names: Names | None) -> NormalForm:
         "version": _version(node["version"]),
         "input": read_input(node["input"]),
         "deadline": _deadline(node["budget"]),
+        "budget": read_budget(node["budget"]) or None,
+        "schedule": read_schedule(node["schedule"]),
         "output": node["output"].value,
     }
     form |= {key: value for key, value in said.items() if value is not None}
     form |= Reader(names, read_defaults(node["defaults"])).block(node, more=WORKFLOW_KEYS)
-    check_template(node["output"], _step_names(form))
+    check_template(node["output"], Scope(_step_names(form)))
     return form
 
 
@@ -105,7 +110,7 @@ def _version(node: Node) -> str | None:
 
 
 def _deadline(node: Node) -> float | None:
-    """What `budget` says of time; of money and tokens it cannot say anything yet."""
-    if node.value is None or not node.keys({"wall_time"}, {"usd", "tokens"}):
+    """What `budget` says of time."""
+    if node.value is None or not node.keys({"wall_time", "usd", "tokens"}):
         return None
     return node["wall_time"].duration()

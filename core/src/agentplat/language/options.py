@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from agentplat.contracts.specs import StrategySpec
 from agentplat.domain.json import JsonObject, JsonValue
 from agentplat.language.nodes import Node
-from agentplat.language.references import check_template, refuse_expressions
+from agentplat.language.references import Scope, check_template, refuse_expressions
 from agentplat.language.schema import faults
 from agentplat.language.syntax import OPEN
 
@@ -56,11 +56,11 @@ class Told:
                 found[child.key] = child
         return found
 
-    def check_expressions(self, node: Node, siblings: Collection[str] | None, *, from_map: bool = True) -> None:
+    def check_expressions(self, node: Node, scope: Scope, *, from_map: bool = True) -> None:
         """Report what is wrong with the expressions that stand in options, those that have no place there included."""
         for name, place in self.places(node, from_map=from_map).items():
             if name in self.expressions:
-                check_template(place, siblings)
+                check_template(place, scope)
             else:
                 refuse_expressions(place)
 

@@ -23,6 +23,7 @@ class Defaults:
 
     timeout: float | None
     retry: NormalForm
+    model: str | None = None
 
 
 def _normal_retry(policy: RetryPolicy) -> NormalForm:
@@ -38,11 +39,12 @@ def _normal_retry(policy: RetryPolicy) -> NormalForm:
 def read_defaults(node: Node) -> Defaults:
     """What a workflow's `defaults` say, over what is usual. Faults are reported."""
     if node.value is not None:
-        node.keys({"timeout", "retry"}, {"model"})
+        node.keys({"timeout", "retry", "model"})
     timeout = node["timeout"].duration()
     return Defaults(
         timeout=timeout if timeout is not None else seconds_of(DEFAULT_STEP_TIMEOUT.total_seconds()),
         retry=read_retry(node["retry"], _normal_retry(DEFAULT_RETRY)),
+        model=node["model"].text(),
     )
 
 

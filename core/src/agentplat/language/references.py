@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from agentplat.language.diagnostics import Mark
 from agentplat.language.expressions import MAX_COMPUTED, fault_of
@@ -26,24 +27,45 @@ ATTRIBUTES: Mapping[str, Collection[str] | None] = {
     "signals": None,  # by name, whatever was sent
     "task": ("id", "tenant", "created_at"),
     "iteration": (),
+    "last": None,  # what the last step that settled in the block gave
 }
-LATER = ("item", "index", "last")
+MORE: Mapping[str, str] = {
+    "item": "`item` and `index` are for steps with `foreach`",
+    "index": "`item` and `index` are for steps with `foreach`",
+    "failure": "`failure` is for the steps of `catch`, `finally` and `compensate`",
+}
+"""What is in scope in some places only, and where."""
 MOST_IN_A_TEXT = 20
 """After so many faults a text is not looked at any further."""
 OF_A_STEP = ("output", "status", "iteration")
 
 
-def check_template(node: Node, steps: Collection[str] | None) -> None:
-    """Report what is wrong with the expressions in `node` or below it. `steps` None: not known, so not asked."""
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What expressions may name in one place. `steps` None: not known, so not asked."""
+
+    steps: Collection[str] | None = None
+    more: frozenset[str] = frozenset()
+
+    def with_more(self, *names: str) -> Scope:
+        """The same with these names of MORE."""
+        return Scope(self.steps, self.more | {*names})
+
+
+NOTHING = Scope()
+
+
+def check_template(node: Node, scope: Scope) -> None:
+    """Report what is wrong with the expressions in `node` or below it."""
     if isinstance(node.value, str):
-        _check_text(node, node.value, steps)
+        _check_text(node, node.value, scope)
     for child in node.items():
         if OPEN in child.key:
             child.refuse_key("expression", "a key is taken as it stands; only values may hold expressions")
-        check_template(child, steps)
+        check_template(child, scope)
 
 
-def check_condition(node: Node, steps: Collection[str] | None) -> None:
+def check_condition(node: Node, scope: Scope) -> None:
     """As `check_template`, for a place that takes one expression, with or without `${{ }}` around it."""
     if not isinstance(node.value, str):
         return
@@ -52,7 +74,7 @@ def check_condition(node: Node, steps: Collection[str] | None) -> None:
     except Malformed as fault:
         _refuse(node, fault.offset, "expression", fault.text, fault.hint)
         return
-    _check(node, expression, steps)
+    _check(node, expression, scope)
 
 
 def refuse_expressions(node: Node) -> None:
@@ -114,7 +136,7 @@ def _cycles(needs: Mapping[str, Sequence[str]]) -> Iterator[list[str]]:
                 stack.append((following, iter(needs[following])))
 
 
-def _check_text(node: Node, text: str, steps: Collection[str] | None) -> None:
+def _check_text(node: Node, text: str, scope: Scope) -> None:
     try:
         expressions = [piece for piece in split(text) if isinstance(piece, Expression)]
     except Malformed as fault:
@@ -124,12 +146,12 @@ def _check_text(node: Node, text: str, steps: Collection[str] | None) -> None:
         _refuse(node, 0, "expression", f"one text computes more than {MAX_COMPUTED} expressions")
     before = len(node.diagnostics.found)
     for expression in expressions:
-        _check(node, expression, steps)
+        _check(node, expression, scope)
         if len(node.diagnostics.found) - before >= MOST_IN_A_TEXT:
             return
 
 
-def _check(node: Node, expression: Expression, steps: Collection[str] | None) -> None:
+def _check(node: Node, expression: Expression, scope: Scope) -> None:
     unknown = False
     for kind, token in filters_and_tests(expression.tokens):
         known = FILTERS if kind == "filter" else TESTS
@@ -147,13 +169,14 @@ def _check(node: Node, expression: Expression, steps: Collection[str] | None) ->
         _refuse(node, fault.offset, "expression", fault.text, fault.hint)
         return
     for mention in expression.mentions:
-        _check_mention(node, mention, steps)
+        _check_mention(node, mention, scope)
 
 
-def _check_mention(node: Node, mention: Mention, steps: Collection[str] | None) -> None:
+def _check_mention(node: Node, mention: Mention, scope: Scope) -> None:
     root, path = mention.root.text, mention.path
-    if root in LATER:
-        _refuse(node, mention.root.offset, "not_supported", f"`{root}` is not supported by this version of agentplat")
+    if root in MORE:
+        if root not in scope.more:
+            _refuse(node, mention.root.offset, "unknown_value", f"there is no `{root}` here", MORE[root])
     elif root not in ATTRIBUTES:
         _refuse(
             node,
@@ -163,7 +186,7 @@ def _check_mention(node: Node, mention: Mention, steps: Collection[str] | None) 
             node.diagnostics.nearest(root, ATTRIBUTES),
         )
     if root == "steps":
-        _check_step(node, mention, steps)
+        _check_step(node, mention, scope.steps)
     known = ATTRIBUTES.get(root)
     if known is not None and path and value_of(path[0]) not in known:
         text = f"`{root}` has no `{value_of(path[0])}`"

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from agentplat.contracts.specs import StrategySpec
 from agentplat.domain.json import JsonValue
+from agentplat.language.bodies import read_approval, read_emit, read_foreach, read_wait
 from agentplat.language.nodes import Node
 from agentplat.language.options import Told, told_of, told_of_steps
-from agentplat.language.parts import Defaults, NormalForm, condition, read_retry
-from agentplat.language.references import check_condition, check_needs, check_template
+from agentplat.language.parts import Defaults, NormalForm, condition, read_failures, read_retry
+from agentplat.language.references import NOTHING, Scope, check_condition, check_needs, check_template
 
 
 class Names(Protocol):
@@ -33,15 +34,17 @@ DEFAULT_ITERATIONS = 3
 """Of a block that has something to converge on and does not say how often it may try."""
 MAX_ITERATIONS = 100
 
-BODIES = ("agent", "agent_type", "tool", "wait", "steps")
+BODIES = ("agent", "agent_type", "tool", "wait", "approval", "emit", "steps")
 _BLOCK = "strategy coordination_type max_iterations convergence_check quality_threshold until options steps"
-_LATER_BODIES = "workflow approval emit"
-_LATER = "foreach max_parallel queue concurrency compensate catch finally model schedule"
-BLOCK_KEYS = frozenset(_BLOCK.split())
-COMMON_KEYS = frozenset({"name", "description", "when", "needs"})
+_ENDS = "timeout catch finally"
+_LATER_BODIES = "workflow"
+_LATER = "queue concurrency"
+BLOCK_KEYS = frozenset(f"{_BLOCK} {_ENDS}".split())
+ITEM_KEYS = frozenset({"foreach", "max_parallel", "join"})
+COMMON_KEYS = frozenset({"name", "description", "when", "needs", "compensate"})
 LATER_BODIES = frozenset(_LATER_BODIES.split())
 LATER_KEYS = LATER_BODIES | frozenset(_LATER.split())
-STEP_KEYS = COMMON_KEYS | BLOCK_KEYS | LATER_KEYS | {*BODIES, "input", "retry", "timeout"}
+STEP_KEYS = COMMON_KEYS | BLOCK_KEYS | LATER_KEYS | {*BODIES, "foreach", "input", "retry", "model", "schedule"}
 """What an option of a strategy cannot be called, when it is to stand beside these."""
 IN_ORDER = ("sequential", "iterative_refinement")
 """Strategies that take their steps as they stand, so that none can wait for a later one."""
@@ -54,6 +57,8 @@ class Reader:
 
     names: Names | None
     defaults: Defaults
+    scope: Scope = NOTHING
+    """What expressions may name besides the steps of their block."""
 
     def block(self, node: Node, around: Told = ANYTHING, more: Collection[str] = ()) -> NormalForm:
         """The block's own part of the normal form: its strategy, and its steps.
@@ -62,22 +67,25 @@ class Reader:
         """
         strategy = self._strategy(node)
         spec = None if self.names is None else self.names.strategy(strategy)
-        own = told_of(spec, STEP_KEYS | around.keys)
+        own = told_of(spec, STEP_KEYS | around.keys | (ITEM_KEYS if "foreach" in node else frozenset()))
         _refuse_keys(node, {*BLOCK_KEYS, *own.keys, *more})
         form: NormalForm = {"strategy": strategy, **self._convergence(node)}
         options = self._options(node, own, lenient="convergence_check" in form)
         if options:
             form["options"] = options
+        timeout = node["timeout"].duration()
+        if timeout is not None:
+            form["timeout"] = timeout
         items = node["steps"].list()
         if not items:
             node["steps"].refuse("no_steps", "a block needs `steps`, a list of at least one step")
-            own.check_expressions(node, None)
+            own.check_expressions(node, self.scope)
             return form
         steps, siblings = self.steps(items, told_of_steps(spec, STEP_KEYS), in_order=strategy in IN_ORDER)
-        check_condition(node["until"], siblings)
-        own.check_expressions(node, siblings)
-        form["steps"] = steps
-        return form
+        scope = replace(self.scope, steps=siblings)
+        check_condition(node["until"], scope)
+        own.check_expressions(node, scope)
+        return form | {"steps": steps} | self._ends(node, siblings)
 
     def steps(
         self, items: list[Node], around: Told = ANYTHING, others: Collection[str] = (), *, in_order: bool = False
@@ -85,13 +93,59 @@ class Reader:
         """The normal forms of a block's steps, and all their names if they can be read. `others` are there already."""
         steps = [self.step(item, around) for item in items]
         siblings = _names_of(items, steps, others)
-        for item in items:
-            check_condition(item["when"], siblings)
-            check_template(item["input"], siblings)
-            around.check_expressions(item, siblings, from_map="steps" not in item)
+        scope = replace(self.scope, steps=siblings)
+        for item, step in zip(items, steps, strict=True):
+            within = scope.with_more("item", "index") if "foreach" in item else scope
+            check_condition(item["when"], scope)
+            check_template(item["foreach"], scope)
+            places = (item["input"], item["wait"]["until"], item["emit"]["data"])
+            for place in (*places, item["approval"]["message"], item["approval"]["assignee"]):
+                check_template(place, within)
+            around.check_expressions(item, scope, from_map="steps" not in item)
+            if item["compensate"].value is not None:
+                step["compensate"] = replace(self, scope=within).compensation(item["compensate"], siblings)
         if siblings is not None:
             check_needs(items, [str(step["name"]) for step in steps], others, in_order=in_order)
         return [*steps], siblings
+
+    def _ends(self, node: Node, siblings: frozenset[str] | None) -> NormalForm:
+        """What the block does about its failures, and at its end."""
+        form: NormalForm = {}
+        reader = replace(self, scope=self.scope.with_more("failure"))
+        clauses: list[JsonValue] = []
+        for clause in node["catch"].list() or []:
+            if not clause.keys({"on", "steps"}):
+                continue
+            on = read_failures(clause["on"]) or ["permanent", "retryable"]
+            clauses.append({"on": on, "steps": reader.handler(clause["steps"], siblings)})
+        if clauses:
+            form["catch"] = clauses
+        if node["finally"].value is not None:
+            form["finally"] = reader.handler(node["finally"], siblings, undone=False)
+        return form
+
+    def handler(self, node: Node, siblings: frozenset[str] | None, *, undone: bool = True) -> list[JsonValue]:
+        """Steps that deal with a failure or an end, and see those of their block. `undone`: may be undone later."""
+        items = node.list()
+        if not items:
+            node.refuse("no_steps", f"`{node.key}` needs a list of at least one step")
+        for item in items or []:
+            _refuse_undoing(item, undone)
+        return self.steps(items or [], ANYTHING, siblings or (), in_order=True)[0]
+
+    def compensation(self, node: Node, siblings: frozenset[str] | None) -> list[JsonValue]:
+        """The steps that make a step undone: one, written as such, or a list of `steps`."""
+        reader = replace(self, scope=replace(self.scope.with_more("failure"), steps=siblings))
+        if not node.is_map():
+            return []
+        if "steps" in node and "strategy" not in node:
+            node.keys({"steps"})
+            return reader.handler(node["steps"], siblings, undone=False)
+        _refuse_undoing(node, undone=False)
+        form = reader.step(node)
+        check_template(node["input"], reader.scope)
+        check_condition(node["when"], reader.scope)
+        return [form]
 
     def _strategy(self, node: Node) -> str:
         given = [key for key in ("strategy", "coordination_type") if key in node]
@@ -131,24 +185,33 @@ class Reader:
             return {}
         bodies = [key for key in BODIES if key in node]
         if len(bodies) != 1:
-            node.keys({*COMMON_KEYS, *BODIES, *BLOCK_KEYS, *around.keys, "input", "retry", "timeout"}, LATER_KEYS)
+            node.keys(
+                {*COMMON_KEYS, *BODIES, *BLOCK_KEYS, *ITEM_KEYS, *around.keys, "input", "retry", "model"}, LATER_KEYS
+            )
             _refuse_bodies(node, bodies)
             return _common(node, None)
-        match bodies[0]:
-            case "steps":
-                told = around.read(node, from_map=False)
-                form = _named(node) | _input(node) | self.block(node, around, {*COMMON_KEYS, *around.keys, "input"})
-            case "wait":
-                told = around.read(node)
-                form = self._wait(node, around)
-            case key:
-                told = around.read(node)
-                form = self._call(node, key, around)
+        reader, more = self, frozenset(around.keys)
+        if "foreach" in node:
+            reader, more = replace(self, scope=self.scope.with_more("item", "index")), more | ITEM_KEYS
+        form = reader.body(node, bodies[0], around, more)
+        told = around.read(node, from_map=bodies[0] != "steps")
+        if "foreach" in node:
+            form["foreach"] = read_foreach(node)
         return form | {"step_options": told} if told else form
 
-    def _call(self, node: Node, key: str, around: Told) -> NormalForm:
-        _refuse_keys(node, {*COMMON_KEYS, key, "input", "retry", "timeout", "options", *around.keys})
+    def body(self, node: Node, key: str, around: Told, more: frozenset[str]) -> NormalForm:
+        """What a step does; `more` are keys that it may have besides."""
+        if key == "steps":
+            return _named(node) | _input(node) | self.block(node, around, {*COMMON_KEYS, *more, "input"})
+        if key in _PLAIN:
+            _refuse_keys(node, {*COMMON_KEYS, key, "options", *more})
+            return _named(node) | {key: _PLAIN[key](node[key])}
+        return self._call(node, key, more)
+
+    def _call(self, node: Node, key: str, more: Collection[str]) -> NormalForm:
         kind = "tool" if key == "tool" else "agent"
+        own = {"model"} if kind == "agent" else set()
+        _refuse_keys(node, {*COMMON_KEYS, key, *own, "input", "retry", "timeout", "options", *more})
         known = None
         if self.names is not None:
             known = self.names.tools() if kind == "tool" else self.names.agents()
@@ -161,29 +224,28 @@ class Reader:
             "timeout": timeout if timeout is not None else self.defaults.timeout,
             "retry": read_retry(node["retry"], self.defaults.retry),
         }
-        return form | _input(node)
+        model = (node["model"].text() or self.defaults.model) if kind == "agent" else None
+        return form | _input(node) | ({} if model is None else {"model": model})
 
-    def _wait(self, node: Node, around: Told) -> NormalForm:
-        _refuse_keys(node, {*COMMON_KEYS, "wait", "options", *around.keys})
-        wait = node["wait"]
-        form = _named(node)
-        if not wait.keys({"duration", "signal", "timeout"}):
-            return form
-        if ("duration" in wait) == ("signal" in wait):
-            wait.refuse("wrong_body", "a wait has either a `duration` or a `signal`")
-        if "duration" in wait and "timeout" in wait:
-            wait["timeout"].refuse_key("wrong_body", "only a wait for a `signal` has a `timeout`")
-        parts: NormalForm = {
-            "duration": wait["duration"].duration(),
-            "signal": wait["signal"].name(),
-            "timeout": wait["timeout"].duration(),
-        }
-        return form | {"wait": {key: value for key, value in parts.items() if value is not None}}
+
+_PLAIN: Mapping[str, Callable[[Node], NormalForm]] = {
+    "wait": read_wait,
+    "approval": read_approval,
+    "emit": read_emit,
+}
+
+
+def _refuse_undoing(node: Node, undone: bool) -> None:
+    """Nothing undoes what comes at the end."""
+    if not undone:
+        for place in (node, *node["steps"].items()):
+            if "compensate" in place:
+                place["compensate"].refuse_key("misplaced_key", "what comes at the end is not undone itself")
 
 
 def _named(node: Node) -> NormalForm:
     if "name" not in node:
-        node.refuse("missing_name", "a wait or a nested block needs a `name`")
+        node.refuse("missing_name", "a step that is no agent and no tool needs a `name`")
     return _common(node, None)
 
 
@@ -217,7 +279,9 @@ def _refuse_bodies(node: Node, bodies: list[str]) -> None:
         named = " and ".join(f"`{key}`" for key in bodies)
         node[bodies[1]].refuse_key("wrong_body", f"a step is one thing, and this one has {named}")
     elif not any(key in node for key in LATER_BODIES):
-        node.refuse("missing_body", "a step needs one of `agent`, `tool`, `wait` or `steps`")
+        node.refuse(
+            "missing_body", f"a step needs one of {', '.join(f'`{key}`' for key in BODIES if key != 'agent_type')}"
+        )
 
 
 def _refuse_keys(node: Node, known: Collection[str]) -> None:
@@ -231,8 +295,15 @@ def _refuse_keys(node: Node, known: Collection[str]) -> None:
         elif child.key in BLOCK_KEYS:
             child.refuse_key("misplaced_key", f"`{child.key}` is for blocks, which have `steps`")
         elif child.key == "input":
-            child.refuse_key("misplaced_key", "a wait takes no `input`")
-    node.keys({*known, *BLOCK_KEYS, "retry", "timeout", "input"}, LATER_KEYS)
+            child.refuse_key("misplaced_key", "only agents, tools and blocks take an `input`")
+        elif child.key == "model":
+            child.refuse_key("misplaced_key", "`model` is for agents")
+        elif child.key in ITEM_KEYS:
+            child.refuse_key("misplaced_key", f"`{child.key}` is for steps with `foreach`", _HINTS.get(child.key, ""))
+    node.keys({*known, *BLOCK_KEYS, *ITEM_KEYS, "retry", "input", "model"}, LATER_KEYS)
+
+
+_HINTS = {"join": "where a strategy takes a `join`, it stands in the block"}
 
 
 def _names_of(items: list[Node], steps: list[NormalForm], others: Collection[str]) -> frozenset[str] | None:

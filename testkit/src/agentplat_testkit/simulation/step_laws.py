@@ -103,7 +103,7 @@ class StepLaws(Book):
                 return self.rules.evaluate(step.input, scope)
             body = step.body if isinstance(step, Step) else step.foreach
             match body:
-                case Emit(data=data):
+                case Emit(payload=data):
                     return self.rules.evaluate(data, scope)
                 case UntilWait(until):
                     return datetime.fromisoformat(str(self.rules.evaluate(until, scope)))
@@ -172,8 +172,8 @@ class StepLaws(Book):
     def _event_emitted(self, event: EventEmitted, at: datetime) -> None:
         entry = self._began(event.path, event, "succeeded", at)
         law(self._expected(event.path, entry.step, "when") is True, "a step starts only if its condition holds")
-        law(event.data == self._expected(event.path, entry.step, "body"), "what is told is what the template says")
-        entry.output = event.data
+        law(event.payload == self._expected(event.path, entry.step, "body"), "what is told is what the template says")
+        entry.output = event.payload
         self._settle(event.path)
         self._note_undoable(event.path, entry.step)
 

@@ -209,7 +209,7 @@ class Simulation(Luck):
                     approval=command.approval,
                 )
             case EmitEvent():
-                return EventEmitted(path=command.path, execution_id=fresh, name=command.name, data=command.data)
+                return EventEmitted(path=command.path, execution_id=fresh, name=command.name, payload=command.payload)
             case SkipStep():
                 return StepSkipped(path=command.path, execution_id=fresh, reason=command.reason)
             case RefuseStep():

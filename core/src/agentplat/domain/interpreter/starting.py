@@ -78,7 +78,7 @@ def start_body(
         case Approval():
             return StartWait(path=path, delay=body.timeout, approval=_question(body, scope, rules))
         case Emit():
-            return EmitEvent(path=path, name=body.event, data=rules.evaluate(body.data, scope))
+            return EmitEvent(path=path, name=body.event, payload=rules.evaluate(body.payload, scope))
         case _:
             assert_never(body)
 

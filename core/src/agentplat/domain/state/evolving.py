@@ -190,7 +190,7 @@ def _begin(
             more = {"until": event.until, "approval": event.approval, "updated_at": at}
             return _answered_early(state, replace(fresh, waiting | more))
         case EventEmitted():
-            return put(state, replace(fresh, {"phase": Phase.SUCCEEDED, "output": event.data, "updated_at": at}))
+            return put(state, replace(fresh, {"phase": Phase.SUCCEEDED, "output": event.payload, "updated_at": at}))
         case _:
             assert_never(event)
 

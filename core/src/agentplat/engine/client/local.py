@@ -151,6 +151,8 @@ class LocalClient:
 
     async def signal(self, task_id: UUID, name: str, payload: JsonValue, key: str) -> None:
         fault = value_fault(payload, "/payload") or unstorable(name, "/name") or unstorable(key, "/key")
+        if name.startswith("@"):  # which stands for answers to approvals
+            fault = ("/name", "begins with @, and names of signals are words")
         if fault is not None:
             raise InputRejected("The signal", [fault])
         item = InboxItem(

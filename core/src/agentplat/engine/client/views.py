@@ -12,7 +12,7 @@ from agentplat.domain.interpreter import ROOT
 from agentplat.domain.json import JsonValue
 from agentplat.domain.state import Execution, Phase, State
 from agentplat.domain.task import TaskState
-from agentplat.domain.workflow import AgentCall, Block, Step, ToolCall
+from agentplat.domain.workflow import AgentCall, Approval, Block, Emit, Step, ToolCall
 
 _WORKFLOW_STATES = UUID("6f1f6f0a-52a7-4a39-9f0e-0c2f3f7b8d11")
 
@@ -83,6 +83,10 @@ def _target(node: Step | Block) -> tuple[str, str]:
             return "agent", agent
         case ToolCall(tool):
             return "tool", tool
+        case Approval():
+            return "approval", node.name
+        case Emit():
+            return "emit", node.body.event
         case _:
             return "wait", node.name
 

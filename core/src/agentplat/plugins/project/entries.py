@@ -11,7 +11,7 @@ from agentplat.contracts.tool import Tool, ToolSpec
 from agentplat.domain.json import JsonObject, JsonValue
 from agentplat.language.diagnostics import Diagnostics, Mark
 from agentplat.language.nodes import Node
-from agentplat.language.references import ATTRIBUTES, check_template
+from agentplat.language.references import ATTRIBUTES, NOTHING, check_template
 from agentplat.language.schema import read_input
 from agentplat.language.syntax import Expression, Malformed, split
 from agentplat.language.yaml import Document
@@ -110,7 +110,7 @@ def _prompt(node: Node, name: str) -> JsonObject:
 
 def _template(node: Node) -> str | None:
     text = node.text()
-    check_template(node, None)
+    check_template(node, NOTHING)
     try:
         pieces = split(text or "")
     except Malformed:

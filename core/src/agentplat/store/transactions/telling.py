@@ -58,8 +58,8 @@ async def _why_not(transaction: Transaction, task_id: TaskId) -> NotFound | Conf
 
 async def _is_in_journal(transaction: Transaction, item: InboxItem) -> bool:
     """Whether the owner has taken an item of this key already."""
-    kind = "cancel_requested" if item.kind == "cancel" else "signal_received"
-    events = select(journal.c.content).where(journal.c.task_id == item.task_id, journal.c.kind == kind)
+    kinds = ["cancel_requested"] if item.kind == "cancel" else ["signal_received", "approval_answered"]
+    events = select(journal.c.content).where(journal.c.task_id == item.task_id, journal.c.kind.in_(kinds))
     contents = (await transaction.connection.execute(events)).scalars()
     return any(item.kind == "cancel" or content.get("key") == item.key for content in contents)
 
