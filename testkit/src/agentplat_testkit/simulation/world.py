@@ -72,6 +72,8 @@ class Simulation(Luck):
     Subclasses say what bodies give and how they fail.
     """
 
+    thorough = True  # False: the journal is not read again at the end, which saves a third of the time
+
     def __init__(
         self,
         workflow: Workflow,
@@ -256,9 +258,14 @@ class Simulation(Luck):
         finish, self.length = self.journal[-1], len(self.journal)
         law(isinstance(finish, TaskFinished) and self.state.finished == finish, "the last event is the finish")
         law(self.rests.keys() >= {len(self.journal)}, "a finished task emits nothing")
-        self.replay()
+        if self.thorough:
+            self.replay()
         over = self.state
-        for event in [*self.journal[-12:], CancelRequested(reason="too late"), TaskClaimed(fence=99, worker="late")]:
+        for event in [
+            *self.journal[-12 if self.thorough else -2 :],
+            CancelRequested(reason="too late"),
+            TaskClaimed(fence=99, worker="late"),
+        ]:
             self.record(event)
             law(self.ask() == (), "a finished task emits nothing, whatever comes")
         law(replace(self.state, seq=over.seq) == over, "a finished task does not change")
