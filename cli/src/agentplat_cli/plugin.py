@@ -32,5 +32,7 @@ def agentplat_commands() -> list[CommandSpec]:
             target="agentplat_cli.tasks:app",
         ),
         CommandSpec(name="why", help="Say why a task stands where it stands.", target="agentplat_cli.why:why"),
-        CommandSpec(name="workflows", help="List, validate and compare workflows.", target="agentplat_cli.workflows:app"),
+        CommandSpec(
+            name="workflows", help="List, validate and compare workflows.", target="agentplat_cli.workflows:app"
+        ),
     ]

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
+from agentplat_testkit.simulation.world import START
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
@@ -27,9 +28,9 @@ from agentplat.domain.workflow import Workflow
 from agentplat.engine.client.reuse import Edits, Reused, reused
 from agentplat.engine.history import plan
 
+from .histories import Simulation
 from .profiles import tried
 from .rules import FakeRules
-from .simulation import START, Simulation
 from .workflows import tapes, workflows
 
 BY_HAND: JsonValue = {"score": 5, "by": "hand"}
