@@ -75,3 +75,28 @@ def test_no_text_of_a_workflow_can_break_out_of_its_label() -> None:
     drawn = mermaid(Workflow(name="w", root=Block(name="", strategy="sequential", steps=(step,))))
     assert "<script" not in drawn
     assert all(line.count('"') in (0, 2) for line in drawn.splitlines())
+
+
+def test_items_failures_and_ends_are_drawn(compiler: Compiler) -> None:
+    text = """\
+name: w
+steps:
+- {name: each, foreach: [1, 2], agent: writer}
+- {name: ask, approval: {message: sure?}}
+- {name: tell, emit: {event: over}}
+catch: [{on: refused, steps: [{name: sorry, agent: writer}]}]
+finally: [{name: tidy, tool: calculator}]
+"""
+    drawn = mermaid(compiler.compile(text))
+
+    for words in (
+        "each: for each item",
+        "each item",
+        "approval",
+        "emit over",
+        "on refused",
+        "finally",
+        "sorry",
+        "tidy",
+    ):
+        assert words in drawn

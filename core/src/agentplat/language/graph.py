@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from agentplat.domain.workflow import (
+    FOREACH,
+    ITEM,
     SINGLE,
     AgentCall,
     Approval,
@@ -18,7 +20,7 @@ from agentplat.domain.workflow import (
     Workflow,
 )
 
-IN_ORDER = frozenset({SINGLE, "sequential", "iterative_refinement"})
+IN_ORDER = frozenset({SINGLE, FOREACH, "sequential", "iterative_refinement"})
 """Strategies whose steps follow each other as the document has them; of others only the strategy knows the order."""
 
 
@@ -48,13 +50,25 @@ def _block(block: Block, prefix: str, before: str, indent: str) -> Iterator[str]
         again = f"again, at most {block.max_iterations} times" + (f", until {goal}" if goal else "")
         for source in previous:
             yield f"{indent}{source} -.->|{_label(again)}| {prefix}1"
+    for number, clause in enumerate(block.catch, 1):
+        yield from _handler(clause.block, f"{prefix}c{number}", before, f"on {', '.join(sorted(clause.on))}", indent)
+    if block.final is not None:
+        yield from _handler(block.final, f"{prefix}f", before, "finally", indent)
+
+
+def _handler(block: Block, prefix: str, before: str, when: str, indent: str) -> Iterator[str]:
+    """What deals with a failure or an end: on the side, since no way leads through it when all is well."""
+    yield f"{indent}{prefix}([{_label(when)}])"
+    yield f"{indent}{before} -.-> {prefix}"
+    yield from _block(block, f"{prefix}_", prefix, indent)
 
 
 def _step(step: Step | Block, node: str, indent: str) -> Iterator[str]:
     if isinstance(step, Step):
         yield f"{indent}{node}{_shape(step)}"
         return
-    yield f"{indent}subgraph {node}_block [{_label(f'{step.name}: {step.strategy}')}]"
+    rule = "for each item" if step.foreach is not None else step.strategy
+    yield f"{indent}subgraph {node}_block [{_label(f'{_name(step)}: {rule}')}]"
     yield f"{indent}  {node}(( ))"
     yield from _block(step, f"{node}_", node, indent + "  ")
     yield f"{indent}end"
@@ -63,19 +77,23 @@ def _step(step: Step | Block, node: str, indent: str) -> Iterator[str]:
 def _shape(step: Step) -> str:
     match step.body:
         case AgentCall(agent):
-            return f"[{_label(step.name, agent)}]"
+            return f"[{_label(_name(step), agent)}]"
         case ToolCall(tool):
-            return f"[[{_label(step.name, tool)}]]"
+            return f"[[{_label(_name(step), tool)}]]"
         case TimerWait(duration):
-            return f"{{{{{_label(step.name, f'wait {duration}')}}}}}"
+            return f"{{{{{_label(_name(step), f'wait {duration}')}}}}}"
         case SignalWait(signal):
-            return f"{{{{{_label(step.name, f'signal {signal}')}}}}}"
+            return f"{{{{{_label(_name(step), f'signal {signal}')}}}}}"
         case UntilWait(until):
-            return f"{{{{{_label(step.name, f'until {until}')}}}}}"
+            return f"{{{{{_label(_name(step), f'until {until}')}}}}}"
         case Approval():
-            return f"{{{{{_label(step.name, 'approval')}}}}}"
+            return f"{{{{{_label(_name(step), 'approval')}}}}}"
         case Emit():
-            return f">{_label(step.name, f'emit {step.body.event}')}]"
+            return f">{_label(_name(step), f'emit {step.body.event}')}]"
+
+
+def _name(step: Step | Block) -> str:
+    return "each item" if step.name == ITEM else step.name
 
 
 def _ends(step: Step | Block, node: str) -> list[str]:
