@@ -230,8 +230,8 @@ FAULTS = (
     ),
     Fault(
         "the document's input is ignored",
-        "rules.evaluate(step.input, scope)\n            return StartStep(",
-        "given\n            return StartStep(",
+        "rules.evaluate(step.input, scope)\n        return StartStep(",
+        "given\n        return StartStep(",
     ),
     Fault(
         "an expression sees the first execution of a step",
