@@ -9,7 +9,8 @@ from xml.etree import ElementTree as ET
 
 import pytest
 from agentplat_analysis.bounds import bounds_of
-from agentplat_analysis.knowledge import Installation
+from agentplat_analysis.checks import check
+from agentplat_analysis.knowledge import Installation, InstalledSchemas
 from agentplat_analysis.mermaid import mermaid
 from agentplat_analysis.reading import Written, installed
 from agentplat_analysis.report import as_json, as_text
@@ -45,7 +46,7 @@ def test_what_compiles_is_drawn_and_counted_and_taken_by_the_schema() -> None:
     files = [*([WHOLE] * 60), *(STOCK * 60), *BROKEN]
     seeds = [file.read_bytes().decode("utf-8", "replace") for file in files]
     known = Installation(installed(), None, {})
-    offers = offers_of(installed())
+    schemas, offers = InstalledSchemas(installed()), offers_of(installed())
     # What inputs have to be only the schema says: to the compiler they are templates.
     agents, tools = ([Known(each.name, "") for each in kind] for kind in (offers.agents, offers.tools))
     bare = schema_of(replace(offers, agents=agents, tools=tools))
@@ -62,6 +63,7 @@ def test_what_compiles_is_drawn_and_counted_and_taken_by_the_schema() -> None:
         bounds, written = bounds_of(workflow, known), Written(workflow, document)
         assert list(as_text(bounds, written))
         assert as_json(bounds, written)
+        check(workflow, document, schemas)
         if not has_nothing(document.value) and not checked.is_valid(document.value):
             said = [error.message for error in checked.iter_errors(document.value)]
             raise AssertionError(f"the schema refuses what compiles: {said}\n{text}")
