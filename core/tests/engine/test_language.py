@@ -78,6 +78,33 @@ async def test_items_that_had_an_outcome_are_not_done_again_after_a_crash(engine
     assert attempts == {"each[0]": 1, "each[1]": 1, "each[2]": 2, "each[3]": 1}
 
 
+async def test_a_thousand_items_have_one_outcome_each_whoever_dies_meanwhile(engine: Engine, script: Script) -> None:
+    done: list[int] = []
+    half = asyncio.Event()
+
+    async def one(given: Given, ctx: AgentContext) -> Given:
+        done.append(given["number"])
+        if len(done) == 500:
+            half.set()
+        return {"number": given["number"]}
+
+    script.bodies["one"] = one
+    worker = engine.start_worker()
+    task_id = await engine.submit("workflow:crowd", {"numbers": list(range(1_000))})
+    await asyncio.wait_for(half.wait(), 60)
+    await engine.crash(worker)
+    engine.start_worker()
+    task = await engine.ended(task_id)
+
+    assert task.status is TaskState.DONE, task.failure
+    assert task.output == {"result": [{"number": number} for number in range(1_000)]}
+    journal = await engine.client.journal(task_id)
+    outcomes = [event.content["path"] for event in journal if event.kind == "step_succeeded"]
+    assert len(outcomes) == len(set(outcomes)) == 1_000
+    # What was under way when the worker died is all that ran twice.
+    assert len(done) - 1_000 <= 50
+
+
 async def test_a_failure_is_caught_by_the_clause_that_is_for_it(engine: Engine, script: Script) -> None:
     script.bodies["one"] = fails_on_demand
     engine.start_worker()
@@ -120,6 +147,21 @@ async def test_what_was_done_is_undone_and_finally_runs_after_a_cancel(engine: E
     assert task.status is TaskState.CANCELLED
     asked = [given for name, given in script.asked if name == "two"]
     assert asked == [{"unbook": "y"}, {"failed": "cancelled"}]
+
+
+async def test_what_waits_without_a_worker_is_undone_by_one_after_a_cancel(engine: Engine, script: Script) -> None:
+    worker = engine.start_worker()
+    task_id = await engine.submit("workflow:parting")
+    await until_waiting(engine, task_id)
+    await engine.crash(worker)
+    asked = await engine.client.cancel(task_id)
+    assert asked.cancel_requested
+    assert not asked.status.is_terminal
+    engine.start_worker()
+    task = await engine.ended(task_id)
+
+    assert task.status is TaskState.CANCELLED
+    assert [given for name, given in script.asked if name == "two"] == [{"undo": "one"}, {"why": "cancelled"}]
 
 
 async def test_of_two_answers_the_first_one_counts_and_the_task_waits_without_a_worker(

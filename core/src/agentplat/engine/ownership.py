@@ -55,7 +55,7 @@ from agentplat.engine.history import fold, plan
 from agentplat.engine.inbox import told
 from agentplat.engine.journal import JournalWriter, WriteRejected, patiently
 from agentplat.engine.mailbox import Mailbox
-from agentplat.engine.timers import due_times, has_timer, waiting
+from agentplat.engine.timers import TimerKey, due_times, has_timer, key_of, waiting
 
 Ending: TypeAlias = Literal["ended", "parked", "released"]
 Outcome: TypeAlias = StepSucceeded | StepFailed | StepCancelled
@@ -127,7 +127,7 @@ class TaskOwner:
         self._mailbox = Mailbox[Outcome | None]()  # None: look into the inbox
         self._bodies: dict[StepPath, asyncio.Task[None]] = {}
         self._clock = claim.now  # the database's time at which the loop's time is nought; see `_resume`
-        self._timers: dict[StepPath, float] = {}  # path -> the loop's time at which it is due
+        self._timers: dict[TimerKey, float] = {}  # -> the loop's time at which it is due
         self._deadline: float | None = None
         self._draining = False
         self._lost: LeaseLost | None = None  # found out by a body that wrote to the ledger
@@ -168,8 +168,8 @@ class TaskOwner:
         self._state = fold(self._workflow, claim.journal, self.task_id, claim.tenant)
         loop_now = asyncio.get_running_loop().time()
         self._clock = claim.now - timedelta(seconds=loop_now)
-        for path, due in due_times(self._state):
-            self._timers[path] = (due - self._clock).total_seconds()
+        for timer, due in due_times(self._state):
+            self._timers[key_of(timer)] = (due - self._clock).total_seconds()
         if self._workflow.deadline is not None:
             ends = claim.submitted_at + self._workflow.deadline
             self._deadline = loop_now + (ends - claim.now).total_seconds()
@@ -260,7 +260,7 @@ class TaskOwner:
         """Seconds to the next timer: those already known, and those that the state has just got."""
         now = asyncio.get_running_loop().time()
         waits = [
-            self._timers[timer.path] - now if timer.path in self._timers else self._after(timer)
+            self._timers[key_of(timer)] - now if key_of(timer) in self._timers else self._after(timer)
             for timer in waiting(state)
         ]
         if self._deadline is not None:
@@ -281,20 +281,19 @@ class TaskOwner:
         for event in events:
             if not isinstance(event, RetryScheduled | WaitStarted | BlockStarted | BlockEnding):
                 continue
+            key = (event.path, isinstance(event, BlockEnding))
             if event.delay is not None:
-                self._timers[event.path] = now + event.delay
+                self._timers[key] = now + event.delay
             elif isinstance(event, WaitStarted) and event.until is not None:
-                self._timers[event.path] = now + self._after(self._state.executions[event.path])
-            elif isinstance(event, BlockEnding):
-                self._timers.pop(event.path, None)  # of a block that took long, but not too long
+                self._timers[key] = now + self._after(self._state.executions[event.path])
 
     def _fired(self) -> list[Event]:
         now = asyncio.get_running_loop().time()
         fired: list[Event] = []
-        for path in [path for path, at in self._timers.items() if at <= now]:
-            del self._timers[path]
-            if has_timer(self._state, path):
-                fired.append(TimerFired(path=path))
+        for key in [key for key, at in self._timers.items() if at <= now]:
+            del self._timers[key]
+            if has_timer(self._state, key):
+                fired.append(TimerFired(path=key[0]))
         if self._deadline is not None and self._deadline <= now:
             self._deadline = None
             fired.append(DeadlinePassed())

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from typing import TypeAlias
 
 from agentplat.domain.ids import StepPath
 from agentplat.domain.state import BlockState, Execution, Phase, State
+
+TimerKey: TypeAlias = tuple[StepPath, bool]
+"""A path, and whether it is the timer of a block's end: that is another one than of the block itself."""
 
 
 def waiting(state: State) -> Iterator[Execution | BlockState]:
@@ -19,23 +23,29 @@ def waiting(state: State) -> Iterator[Execution | BlockState]:
             yield state.blocks[path]
 
 
-def has_timer(state: State, path: StepPath) -> bool:
-    """Whether what is at `path` still waits for its timer."""
+def key_of(timer: Execution | BlockState) -> TimerKey:
+    """What its timer is known by."""
+    return timer.path, timer.phase is Phase.ENDING
+
+
+def has_timer(state: State, key: TimerKey) -> bool:
+    """Whether what is there still waits for this timer."""
+    path, is_ending = key
     execution = state.executions.get(path)
     if execution is not None:
         return _waits(execution)
     block = state.blocks.get(path)
-    return block is not None and _may_end(block)
+    return block is not None and _may_end(block) and is_ending is (block.phase is Phase.ENDING)
 
 
-def due_times(state: State) -> Iterator[tuple[StepPath, datetime]]:
+def due_times(state: State) -> Iterator[tuple[Execution | BlockState, datetime]]:
     """When each timer is due, by the database's clock. For states that were folded with the times of their events."""
     for timer in waiting(state):
         since = timer.updated_at if isinstance(timer, Execution) else timer.since
         if isinstance(timer, Execution) and timer.until is not None:
-            yield timer.path, datetime.fromisoformat(timer.until)
+            yield timer, datetime.fromisoformat(timer.until)
         elif timer.delay is not None and since is not None:
-            yield timer.path, since + timedelta(seconds=timer.delay)
+            yield timer, since + timedelta(seconds=timer.delay)
 
 
 def _waits(execution: Execution) -> bool:

@@ -44,12 +44,9 @@ async def cancel(task_id: TaskId, reason: str, *, store: Store, definitions: Def
         if row.status.is_terminal:
             raise IllegalTransition(row.status.value, TaskTrigger.CANCELLED.value)
         if row.worker_id is not None:
-            item = InboxItem(id=uuid7(), task_id=task_id, kind="cancel", key="cancel", name="", payload=reason)
-            try:
-                await store.tell(item)
-            except ConflictError:
-                continue  # it ended meanwhile: the next look says how
-            return
+            if await _tell(task_id, reason, store):
+                return
+            continue
         pinned = await definitions.pinned(row.type, row.definition)
         before = fold(pinned.workflow, await store.journal(task_id), row.id, row.tenant)
         facts: list[Event] = [CancelRequested(reason=reason)]
@@ -58,9 +55,24 @@ async def cancel(task_id: TaskId, reason: str, *, store: Store, definitions: Def
             assert row.fence is not None
             facts.insert(0, TaskClaimed(fence=row.fence + 1, worker="nobody"))
         state, events, _ = plan(reduce(evolve, facts, before), rules)
+        if state.finished is None:
+            # Something has to be done before the end, which takes a worker.
+            if await _tell(task_id, reason, store):
+                return
+            continue
         if await _take(store, row, before, state, [*facts, *events]):
             return
     raise ConflictError(f"Task {task_id} changed hands {_RACES} times while it was being cancelled. Try again.")
+
+
+async def _tell(task_id: TaskId, reason: str, store: Store) -> bool:
+    """Whether the inbox took it: not when the task ended meanwhile, and the next look says how."""
+    item = InboxItem(id=uuid7(), task_id=task_id, kind="cancel", key="cancel", name="", payload=reason)
+    try:
+        await store.tell(item)
+    except ConflictError:
+        return False
+    return True
 
 
 async def _take(store: Store, row: TaskRow, before: State, state: State, events: list[Event]) -> bool:

@@ -10,9 +10,9 @@ from agentplat.contracts.store import TaskRow
 from agentplat.domain.ids import TaskId
 from agentplat.domain.interpreter import ROOT
 from agentplat.domain.json import JsonValue
-from agentplat.domain.state import Execution, Phase, State
+from agentplat.domain.state import BlockState, Execution, Phase, State
 from agentplat.domain.task import TaskState
-from agentplat.domain.workflow import AgentCall, Approval, Block, Emit, Step, ToolCall
+from agentplat.domain.workflow import ITEM, AgentCall, Approval, Block, Emit, Step, ToolCall
 
 _WORKFLOW_STATES = UUID("6f1f6f0a-52a7-4a39-9f0e-0c2f3f7b8d11")
 
@@ -98,7 +98,7 @@ def _workflow_state(row: TaskRow, state: State) -> WorkflowStateView:
         id=uuid5(_WORKFLOW_STATES, str(row.id)),
         task_id=row.id,
         workflow=state.workflow.name,
-        iteration=max((path.number for path in children), default=0),
+        iteration=max((path.number for path in children if path.step[0] != "@"), default=0),
         max_iterations=state.workflow.root.max_iterations,
         current=_current(row, state),
         outputs=_outputs(state),
@@ -116,9 +116,14 @@ def _current(row: TaskRow, state: State) -> str:
 
 
 def _outputs(state: State) -> dict[str, JsonValue]:
-    """The latest output of each step, by its name; a step of a nested block by its path without numbers."""
+    """The latest output of each step, by its name; a step of a nested block by its path without numbers.
+
+    Items are left out: their step has the outputs of all of them.
+    """
+    children: list[Execution | BlockState] = [*state.executions.values()]
+    children += [block for block in state.blocks.values() if ITEM in block.started]
     return {
-        "/".join(name for name, _ in execution.path): execution.output
-        for execution in state.executions.values()
-        if execution.phase is Phase.SUCCEEDED
+        "/".join(name for name, _ in child.path): child.output
+        for child in children
+        if child.phase is Phase.SUCCEEDED and not any(name == ITEM for name, _ in child.path)
     }
