@@ -11,12 +11,12 @@ import pytest
 from agentplat_analysis.bounds import bounds_of
 from agentplat_analysis.checks import check
 from agentplat_analysis.knowledge import Installation, InstalledSchemas
-from agentplat_analysis.mermaid import mermaid
+from agentplat_analysis.picture.mermaid import mermaid
+from agentplat_analysis.picture.svg import svg
 from agentplat_analysis.reading import Written, installed
 from agentplat_analysis.report import as_json, as_text
 from agentplat_analysis.schema.document import Known, schema_of
 from agentplat_analysis.schema.installed import offers_of
-from agentplat_analysis.svg import svg
 from agentplat_testkit.documents import mutated
 
 from agentplat import WorkflowInvalid

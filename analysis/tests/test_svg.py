@@ -7,9 +7,9 @@ from itertools import combinations
 from xml.etree import ElementTree as ET
 
 import pytest
-from agentplat_analysis.drawing import Group, Node, draw
-from agentplat_analysis.layout import Box, edges_of, laid_out
-from agentplat_analysis.svg import svg
+from agentplat_analysis.picture.drawing import Group, Node, draw
+from agentplat_analysis.picture.layout import Box, edges_of, laid_out
+from agentplat_analysis.picture.svg import svg
 
 from agentplat.domain.workflow import Block, Step, ToolCall, Workflow
 

@@ -64,9 +64,9 @@ def graph(
     as_svg: Annotated[bool, typer.Option("--svg", help="A picture (SVG), in place of a Mermaid diagram.")] = False,
 ) -> None:
     """The workflow as a Mermaid diagram, or as a picture."""
-    from agentplat_analysis.mermaid import mermaid
+    from agentplat_analysis.picture.mermaid import mermaid
+    from agentplat_analysis.picture.svg import svg
     from agentplat_analysis.reading import installed, read
-    from agentplat_analysis.svg import svg
 
     drawn = svg if as_svg else mermaid
     typer.echo(drawn(read(installed(), workflow).workflow), nl=False)

@@ -11,9 +11,10 @@ from importlib.abc import InspectLoader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 
+from agentplat_testkit.simulation.world import Core
+
 from agentplat.domain import interpreter, state
 
-from agentplat_testkit.simulation.world import Core
 from .workflows import Kinds
 
 SOURCES = {
