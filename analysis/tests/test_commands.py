@@ -1,4 +1,4 @@
-"""`agentplat workflows bounds` and `graph`, in a folder with a workflow of its own."""
+"""`agentplat workflows bounds`, `check`, `graph` and `schema`, in a folder with a workflow of its own."""
 
 from __future__ import annotations
 
@@ -63,6 +63,37 @@ def test_programs_get_the_same_as_one_object(capsys: pytest.CaptureFixture[str])
     assert told["bounds"]["seconds"]["most"] is None
     assert [cause["place"] for cause in told["bounds"]["seconds"]["causes"]] == ["workflows/mine.yaml:9"]
     assert told["bounds"]["usd"] == {"most": 0, "unpriced": []}
+
+
+def test_a_budget_is_said_and_taken_for_no_bound(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (project / "workflows" / "mine.yaml").write_text(MINE + "budget: {usd: 0.5, tokens: 1000}\n")
+    assert called("workflows", "bounds", "mine") == 0
+    said = capsys.readouterr().out
+    assert "The budget that it declares (tokens 1000, usd 0.5) is kept with it; nothing stops" in said
+    assert "  tokens           unbounded" in said
+
+
+def test_what_is_wrong_is_checked_with_its_place_and_ends_with_1(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert called("workflows", "check", "mine") == 0
+    assert capsys.readouterr().out == "mine: nothing to say\n"
+    (project / "b.yaml").write_text("name: b\nsteps: [{agent: nobody}]\n")
+    (project / "c.yaml").write_text("name: c\nsteps:\n  - {tool: calculator, input: {expresion: 1 + 1}}\n")
+    assert called("workflows", "check", "b.yaml", "c.yaml", "mine") == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("b.yaml:2:17: unknown_agent: ")
+    assert lines[1].startswith("c.yaml:3:31: invalid_input: tool `calculator` does not take this")
+
+
+def test_the_schema_is_printed_as_json(capsys: pytest.CaptureFixture[str]) -> None:
+    assert called("workflows", "schema") == 0
+    assert json.loads(capsys.readouterr().out)["$schema"] == "http://json-schema.org/draft-07/schema#"
+
+
+def test_a_picture_is_drawn_where_one_is_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    assert called("workflows", "graph", "mine", "--svg") == 0
+    assert capsys.readouterr().out.startswith("<svg ")
 
 
 def test_the_stock_workflows_have_bounds(capsys: pytest.CaptureFixture[str]) -> None:

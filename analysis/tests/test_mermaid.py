@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from agentplat_analysis.mermaid import mermaid
+from agentplat_analysis.picture.mermaid import mermaid
 
 from agentplat.domain.workflow import Block, Step, ToolCall, Workflow, single
 

@@ -7,12 +7,13 @@ from itertools import combinations
 from xml.etree import ElementTree as ET
 
 import pytest
-from agentplat_analysis.drawing import Group, Node, draw
-from agentplat_analysis.layout import Box, edges_of, laid_out
-from agentplat_analysis.svg import svg
+from agentplat_analysis.picture.drawing import Group, Node, draw
+from agentplat_analysis.picture.layout import Box, edges_of, laid_out
+from agentplat_analysis.picture.svg import svg
 
 from agentplat.domain.workflow import Block, Step, ToolCall, Workflow
 
+from .conftest import Compiler
 from .everything import EVERYTHING, large_dag
 
 NAMESPACE = "{http://www.w3.org/2000/svg}"
@@ -96,3 +97,14 @@ def test_a_dag_of_200_steps_is_drawn_within_a_second() -> None:
     assert took < 1, f"{took:.2f} s"
     assert len(texts(picture)) == 202
     assert isinstance(draw(workflow), Group)
+
+
+def test_a_dag_of_200_steps_is_read_and_compiled_within_a_second(compiler: Compiler) -> None:
+    steps = large_dag(200).root.steps
+    lines = [f"  - {{name: {step.name}, tool: calculator, needs: [{', '.join(step.needs)}]}}" for step in steps]
+    text = "\n".join(["name: large", "strategy: dag", "steps:", *lines])
+    started = time.perf_counter()
+    compiled = compiler.compile(text)
+    took = time.perf_counter() - started
+    assert took < 1, f"{took:.2f} s"
+    assert [step.needs for step in compiled.root.steps] == [step.needs for step in steps]

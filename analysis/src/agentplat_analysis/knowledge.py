@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 from agentplat import AgentplatError
+from agentplat.contracts.tool import Effect
+from agentplat.domain.json import JsonObject
 from agentplat.domain.strategy import Strategy
+from agentplat.engine.steps.invocation import input_schema, output_schema
 from agentplat.engine.steps.llm import MAX_REQUESTS_A_ROUND, MAX_ROUNDS
 from agentplat_analysis.bounds import Calls
 
@@ -65,3 +68,29 @@ class Installation:
             return str(choice or self._registries.default_model(os.environ, self._default))
         except AgentplatError:
             return spec.model or "the default model"
+
+
+class InstalledSchemas:
+    """The `Schemas` of the checks. What cannot be loaded is not known."""
+
+    def __init__(self, registries: Registries) -> None:
+        self._registries = registries
+        self._known: dict[tuple[object, str, str], JsonObject | None] = {}
+
+    def input(self, kind: str, name: str) -> JsonObject | None:
+        return self._asked(kind, name, input_schema)
+
+    def output(self, kind: str, name: str) -> JsonObject | None:
+        return self._asked(kind, name, output_schema)
+
+    def effect(self, tool: str) -> Effect:
+        return self._registries.tools.spec(tool).effect
+
+    def _asked(self, kind: str, name: str, schema: Callable[[Any], JsonObject]) -> JsonObject | None:
+        key = (schema, kind, name)
+        if key not in self._known:
+            try:
+                self._known[key] = schema(getattr(self._registries, kind)(name))
+            except AgentplatError:
+                self._known[key] = None
+        return self._known[key]

@@ -9,12 +9,17 @@ API_LEVEL = 1
 
 @hookimpl
 def agentplat_commands() -> list[CommandSpec]:
-    """The commands `workflows bounds`, `workflows graph` and `workflows schema`."""
+    """The commands `workflows bounds`, `workflows check`, `workflows graph` and `workflows schema`."""
     return [
         CommandSpec(
             name="workflows_bounds",
             help="The worst case of a workflow: steps, calls, tokens, money, time.",
             target="agentplat_analysis.commands:bounds",
+        ),
+        CommandSpec(
+            name="workflows_check",
+            help="What the schemas of agents and tools tell of a workflow, besides what validate says.",
+            target="agentplat_analysis.commands:check",
         ),
         CommandSpec(
             name="workflows_graph",

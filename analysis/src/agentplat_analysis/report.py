@@ -30,6 +30,10 @@ def as_text(bounds: Bounds, written: Written) -> Iterator[str]:
         loop = bounds.dominating.get(quantity)
         by = f"  dominated by {_named(loop.path)} ({loop.kind}; {written.place(loop.path, *LOOP)})" if loop else ""
         yield _plain(f"  {_WORDS[quantity]:15}  {_amount(quantity, bounds.most[quantity])}{by}")
+    budget = written.workflow.budget
+    if budget:
+        said = ", ".join(f"{key} {value}" for key, value in sorted(budget.items()))
+        yield f"The budget that it declares ({said}) is kept with it; nothing stops a task that exceeds it yet."
     for cause in bounds.causes:
         words = ", ".join(_WORDS[quantity] for quantity in cause.quantities)
         yield _plain(f"No bound on {words}: {_named(cause.path)} ({written.place(cause.path)}): {cause.reason}.")
@@ -51,7 +55,8 @@ def as_json(bounds: Bounds, written: Written) -> JsonObject:
         }
     is_known = bounds.cost is not None and is_bounded(bounds.cost)
     found["usd"] = {"most": bounds.cost if is_known else None, "unpriced": list(bounds.unpriced)}
-    return {"workflow": written.workflow.name, "file": written.document.file, "bounds": found}
+    whole = {"workflow": written.workflow.name, "file": written.document.file}
+    return {**whole, "bounds": found, "budget": written.workflow.budget}
 
 
 def _loop(loop: Loop, written: Written) -> JsonObject:

@@ -21,7 +21,7 @@ from agentplat.language.compiler import compile_document
 from agentplat.language.diagnostics import nearest
 from agentplat.language.yaml import MAX_BYTES, load
 
-from .conftest import Installed
+from .installed import Installed
 
 if TYPE_CHECKING:
     from .conftest import Load

@@ -4,6 +4,8 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
+import agentplat_analysis
+
 import agentplat.language
 import agentplat.plugins.project
 from agentplat.language.steps import LATER_KEYS
@@ -22,6 +24,7 @@ _MEANINGS = {
     "expression": "An expression that cannot be read, or that stands where none is evaluated.",
     "invalid_cron": "Not a cron expression of five fields.",
     "invalid_duration": "Not a duration such as `30s` or `1h30m`.",
+    "invalid_input": "An input that its agent or tool does not take; said by `workflows check`.",
     "invalid_name": "Not a name: lower-case letters, digits and underscores, with a letter first.",
     "invalid_option": "An option that does not fit what its strategy takes.",
     "invalid_schema": "Not JSON Schema, or not one of an object.",
@@ -64,7 +67,9 @@ _MEANINGS = {
     "unknown_model": "A model whose provider is not installed.",
     "unknown_type": "A type that the short form of `input` does not have.",
     "unknown_value": "An expression names a value that is not in scope.",
+    "unreachable_catch": "A clause of `catch` that earlier ones leave nothing to; said by `workflows check`.",
     "unreachable_step": "A step that can never start, since what it needs comes after it.",
+    "unsafe_retry": "A retry of a tool that acts at most once; said by `workflows check`.",
     "wrong_body": "A step with two things to do, or a wait with none.",
     "wrong_type": "A text where a map is expected, and the like.",
     "yaml_syntax": "Not YAML.",
@@ -93,7 +98,7 @@ def diagnostics() -> str:
 
 
 def _codes() -> Iterator[str]:
-    for package in (agentplat.language, agentplat.plugins.project):
+    for package in (agentplat.language, agentplat.plugins.project, agentplat_analysis):
         for file in sorted(Path(next(iter(package.__path__))).glob("*.py")):
             for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
                 if isinstance(node, ast.Call) and node.args:

@@ -14,7 +14,13 @@ _MAPS = ("properties", "patternProperties")
 
 
 def for_steps(name: str, schema: JsonObject) -> tuple[JsonObject, JsonObject]:
-    """The schema of `input`, and definitions that it refers to; `name` keeps them apart from those of others.
+    """The schema of `input`, and definitions that it refers to; `name` keeps them apart from those of others."""
+    own, definitions = loose(name, schema)
+    return _any_value(own), definitions
+
+
+def loose(name: str, schema: JsonObject) -> tuple[JsonObject, JsonObject]:
+    """The same for an input that is written out.
 
     Nothing is required: a model may take a field by several names, of which a schema knows one.
     """
@@ -22,7 +28,7 @@ def for_steps(name: str, schema: JsonObject) -> tuple[JsonObject, JsonObject]:
     definitions = local if isinstance(local, Mapping) else {}
     prefix = f"#/definitions/{name}."
     whole = {key: value for key, value in schema.items() if key not in ("$defs", "$schema", "title")}
-    return _any_value(_loose(whole, prefix)), {
+    return _loose(whole, prefix), {
         f"{name}.{key}": _loose(value, prefix) for key, value in definitions.items() if isinstance(value, Mapping)
     }
 

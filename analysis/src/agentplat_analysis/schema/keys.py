@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from agentplat.domain.json import JsonObject, JsonValue
+from agentplat.language.bodies import MAX_PARALLEL
 from agentplat.language.parts import BACKOFFS, FAILURES
 from agentplat.language.schema import TYPES
 from agentplat.language.steps import MAX_ITERATIONS
@@ -132,7 +133,7 @@ STEP: JsonObject = {
         "description": "How many items are worked on at a time.",
         "type": "integer",
         "minimum": 1,
-        "maximum": 1000,
+        "maximum": MAX_PARALLEL,
     },
     "join": {
         "description": "How many items have to succeed: all, any, settled, or {n_of: 2}.",

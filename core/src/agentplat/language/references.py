@@ -208,10 +208,10 @@ def _check_step(node: Node, mention: Mention, steps: Collection[str] | None) -> 
 
 
 def _refuse(node: Node, offset: int, code: str, text: str, hint: str = "") -> None:
-    node.diagnostics.add(_place(node, offset), code, text, hint)
+    node.diagnostics.add(place_of(node, offset), code, text, hint)
 
 
-def _place(node: Node, offset: int) -> Mark:
+def place_of(node: Node, offset: int) -> Mark:
     """Where the `offset`-th character of a text stands in the file; if written otherwise, where the text does."""
     mark, text, written = node.document.mark(node.path), str(node.value), node.document.text
     opened = text.rfind(OPEN, 0, offset + len(OPEN))

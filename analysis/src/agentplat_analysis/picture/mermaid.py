@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from agentplat.domain.workflow import Workflow
-from agentplat_analysis.drawing import Edge, Group, Kind, Node, Shape, draw
+from agentplat_analysis.picture.drawing import Edge, Group, Kind, Node, Shape, draw
 
 LONGEST = 80
 _SHAPES: dict[Shape, tuple[str, str]] = {

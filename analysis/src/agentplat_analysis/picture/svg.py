@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from html import escape
 
 from agentplat.domain.workflow import Workflow
-from agentplat_analysis.drawing import Edge, Group, Node, draw
-from agentplat_analysis.layout import LINE, Box, edges_of, laid_out, shortened
+from agentplat_analysis.picture.drawing import Edge, Group, Node, draw
+from agentplat_analysis.picture.layout import LINE, Box, edges_of, laid_out, shortened
 
 _STYLE = """\
 text{font:13px ui-sans-serif,system-ui,sans-serif;fill:#1f2328;text-anchor:middle}

@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Literal, TypeAlias
 
 from agentplat.domain.workflow import (
+    ITEM,
     SINGLE,
     AgentCall,
     Approval,
@@ -152,9 +153,10 @@ def _enter(group: Group, ends: Sequence[str], target: str, kind: Kind, on: str =
 
 
 def _title(block: Block) -> str:
+    named = "" if block.name == ITEM else f"{block.name}: "
     if block.foreach is not None:
-        return f"{block.name}: for each of {block.foreach.items}, at most {block.foreach.max_parallel} at a time"
-    return f"{block.name}: {block.strategy}"
+        return f"{named}for each of {block.foreach.items}, at most {block.foreach.max_parallel} at a time"
+    return f"{named}{block.strategy}"
 
 
 def _shown(step: Step) -> tuple[Shape, tuple[str, ...]]:
@@ -182,4 +184,4 @@ def _within(timeout: timedelta | None) -> str:
 
 def _lines(name: str, what: str) -> tuple[str, ...]:
     """Both, unless they say the same; of an item its name is no name."""
-    return tuple(dict.fromkeys(line for line in (name, what) if line != "[]"))
+    return tuple(dict.fromkeys(line for line in (name, what) if line != ITEM))

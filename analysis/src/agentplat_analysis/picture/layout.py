@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from agentplat_analysis.drawing import Edge, Group, Node
+from agentplat_analysis.picture.drawing import Edge, Group, Node
 
 CHARACTER, LINE = 7.2, 18.0
 LONGEST = 42  # characters of a label
