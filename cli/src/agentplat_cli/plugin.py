@@ -12,6 +12,11 @@ def agentplat_commands() -> list[CommandSpec]:
     """The commands that submit, watch and show."""
     return [
         CommandSpec(
+            name="approvals",
+            help="List and answer what tasks ask people.",
+            target="agentplat_cli.approvals:app",
+        ),
+        CommandSpec(
             name="demo",
             help="Show what agentplat does, over your documents; no key.",
             target="agentplat_cli.demo:demo",

@@ -12,6 +12,8 @@ import httpx
 
 from agentplat import (
     AgentplatError,
+    Answer,
+    ApprovalView,
     ConflictError,
     Failure,
     InputRejected,
@@ -118,6 +120,18 @@ class RemoteTasks:
         path = f"v1/workflows/{quote(name, safe='')}/diff"
         return await self._ask("GET", path, lambda said: str(said["diff"]), params=given)
 
+    async def approvals(
+        self, *, tenant: str | None = None, assignee: str | None = None, before: UUID | None = None, limit: int = 100
+    ) -> Sequence[ApprovalView]:
+        wanted = {"tenant_id": tenant, "assignee": assignee, "cursor": before and str(before), "limit": str(limit)}
+        given = {name: value for name, value in wanted.items() if value is not None}
+        return await self._ask("GET", "v1/approvals", lambda found: [_approval(one) for one in found], params=given)
+
+    async def answer(self, task_id: UUID, given: Answer) -> ApprovalView:
+        body = {"step": given.path, "answers": given.answers, "user_id": given.by}
+        verb = "approve" if given.approved else "reject"
+        return await self._ask("POST", f"v1/tasks/{task_id}:{verb}", _approval, json=body)
+
     async def limits(self) -> Sequence[LimitRow]:
         return await self._ask("GET", "v1/limits", lambda limits: [_limit(limit) for limit in limits])
 
@@ -183,6 +197,20 @@ def _versions(values: Sequence[Mapping[str, Any]]) -> list[WorkflowVersion]:
         )
         for value in values
     ]
+
+
+def _approval(value: Mapping[str, Any]) -> ApprovalView:
+    return ApprovalView(
+        task_id=UUID(value["task_id"]),
+        task_type=value["task_type"],
+        tenant=value["tenant_id"],
+        path=value["step"],
+        message=value["message"],
+        assignee=value["assignee"],
+        form=value["form"],
+        since=_time(value["since"]),
+        until=_time_or_none(value["until"]),
+    )
 
 
 def _reuse(value: Mapping[str, Any]) -> Reuse:

@@ -42,9 +42,14 @@ def run(
 
 def read_input(text: str) -> JsonObject:
     """The JSON object in `text`, or in the file that `@file` names. InputRejected for anything else."""
-    value = read_json(text, "--input")
+    return read_object(text, "--input")
+
+
+def read_object(text: str, option: str) -> JsonObject:
+    """The same of another option."""
+    value = read_json(text, option)
     if not isinstance(value, dict):
-        raise InputRejected("--input", [("", 'is not a JSON object, such as {"topic": "..."}')])
+        raise InputRejected(option, [("", 'is not a JSON object, such as {"topic": "..."}')])
     return value
 
 

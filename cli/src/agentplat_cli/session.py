@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from uuid import UUID
 
 from agentplat import (
+    Answer,
+    ApprovalView,
     JournalView,
     JsonValue,
     Limit,
@@ -63,6 +65,12 @@ class Tasks(Protocol):
     async def workflow_versions(self, name: str) -> Sequence[WorkflowVersion]: ...
 
     async def workflow_diff(self, name: str, before: str | None = None, after: str | None = None) -> str: ...
+
+    async def approvals(
+        self, *, tenant: str | None = None, assignee: str | None = None, before: UUID | None = None, limit: int = 100
+    ) -> Sequence[ApprovalView]: ...
+
+    async def answer(self, task_id: UUID, given: Answer) -> ApprovalView: ...
 
     async def limits(self) -> Sequence[LimitRow]: ...
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from agentplat.contracts.agent import Agent, AgentContext, AgentSpec
+    from agentplat.contracts.approvals import Answer, ApprovalView
     from agentplat.contracts.interface import (
         Accepted,
         Client,
@@ -69,6 +70,7 @@ if TYPE_CHECKING:
     from agentplat.plugins.marker import hookimpl
 
 _HOME = {
+    "agentplat.contracts.approvals": ("Answer", "ApprovalView"),
     "agentplat.contracts.agent": ("Agent", "AgentContext", "AgentSpec"),
     "agentplat.contracts.specs": (
         "CheckSpec",
@@ -146,6 +148,8 @@ __all__ = [
     "AgentContext",
     "AgentSpec",
     "AgentplatError",
+    "Answer",
+    "ApprovalView",
     "BlockView",
     "CheckSpec",
     "Client",

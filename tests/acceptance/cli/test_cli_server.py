@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -153,6 +154,48 @@ def test_a_signal_is_sent_once_with_and_without_a_server(remote: bool, folder: F
 
         late = folder.call("tasks", "signal", task, "go", *to)
         assert (late.code, "Error (conflict)" in late.err, "is over (done)" in late.err) == (1, True, True)
+
+
+def ended_well(folder: Folder, show: tuple[str, ...]) -> bool:
+    return bool(folder.call(*show).lines[0]["status"] == "done")
+
+
+ASKING = """name: asking
+strategy: sequential
+steps:
+  - {name: sign_off, approval: {message: "Publish ${{ input.topic }}?", form: {comment: string}}}
+"""
+
+
+@pytest.mark.parametrize("remote", [False, True])
+def test_approvals_are_listed_shown_and_answered_with_and_without_a_server(remote: bool, folder: Folder) -> None:
+    (folder.path / "workflows").mkdir()
+    (folder.path / "workflows" / "asking.yaml").write_text(ASKING)
+    with folder.running("dev", "--port", "0") as dev:
+        to = ["--url", dev.address()] if remote else []
+        made = []
+        for topic in ("tea", "coffee"):
+            body = {"type": "workflow:asking", "input": {"topic": topic}}
+            made.append(httpx.post(f"{dev.address()}/tasks", json=body, trust_env=False, timeout=60).json()["id"])
+        wait_for(lambda: len(folder.call("approvals", "list", *to, "--json").lines) == 2)
+        heads, *rows = folder.call("approvals", "list", *to).out.splitlines()
+        assert heads.split() == ["task", "step", "assignee", "until", "(UTC)", "message"]
+        assert [row.split()[0] for row in rows] == made[::-1]
+        shown = folder.call("approvals", "show", made[0], *to)
+        assert shown.out.startswith("sign_off: Publish tea?\n  for anybody, until it is answered\n{")
+
+        wrong = folder.call("approvals", "approve", made[0], *to)
+        assert (wrong.code, "/answers/comment" in wrong.err) == (2, True)
+        yes = folder.call("approvals", "approve", made[0], "--answers", '{"comment": "Good."}', *to)
+        assert (yes.code, yes.out) == (0, "sign_off: approved.\n")
+        assert folder.call("approvals", "reject", made[1], *to, "--json").lines[0]["approved"] is False
+        wait_for(lambda: folder.call("approvals", "list", *to, "--json").lines == [])
+        for id_, approved in zip(made, (True, False), strict=True):
+            show = ("tasks", "show", id_, *to, "--json")
+            wait_for(partial(ended_well, folder, show))
+            assert folder.call(*show).lines[0]["output"]["approved"] is approved
+        late = folder.call("approvals", "approve", made[0], *to)
+        assert (late.code, "Error (conflict)" in late.err) == (1, True)
 
 
 def test_a_server_that_is_away_is_exit_code_1(folder: Folder) -> None:

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
+from agentplat.contracts.approvals import Answer, ApprovalView
 from agentplat.contracts.limits import Limit, LimitRow
 from agentplat.contracts.versions import WorkflowFile, WorkflowVersion
 from agentplat.contracts.why import Why
@@ -221,6 +222,18 @@ class Client(Protocol):
         """Deliver a signal, before or after its wait begins. False when the task has one of this `key`: that stays.
 
         NotFound for an unknown id, ConflictError for a task that has ended.
+        """
+
+    async def approvals(
+        self, *, tenant: str | None = None, assignee: str | None = None, before: UUID | None = None, limit: int = 100
+    ) -> Sequence[ApprovalView]:
+        """Open ones, of the newest tasks first; a page ends with a whole task, so there may be a few more."""
+
+    async def answer(self, task_id: UUID, given: Answer) -> ApprovalView:
+        """Say yes or no to an approval; the first answer stays.
+
+        ConflictError when it is not open, or not any more, or when it is not said which of several is meant;
+        InputRejected points into `/answers`.
         """
 
     async def administer(

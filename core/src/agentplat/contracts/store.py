@@ -382,6 +382,9 @@ class Store(Protocol):
 
     async def standing(self, task_id: TaskId) -> Standing: ...
 
+    async def asking(self, *, before: UUID | None, tenant: str | None, limit: int) -> Sequence[TaskId]:
+        """Open tasks that asked, or ask, for an approval, the newest first."""
+
     async def costs(self, *, tenant: str | None = None, user_hash: str | None = None) -> CostSummary: ...
 
     async def changes(self, after: tuple[datetime, UUID] | None, limit: int) -> Sequence[TaskRow]:

@@ -142,6 +142,18 @@ EXAMPLES: Mapping[str, Mapping[str, Any]] = {
     },
     "WorkflowVersion": {"hash": _HASH, "version": "2", "since": _BEGAN, "current": True},
     "Difference": {"diff": "--- shorten@b81a922c012f\n+++ shorten@cf0c6aa3ddc8\n"},
+    "AnswerIn": {"step": "sign_off", "answers": {"comment": "Well done."}, "user_id": "ada@example.org"},
+    "Approval": {
+        "task_id": _TASK_ID,
+        "task_type": "workflow:publish_article",
+        "tenant_id": "acme",
+        "step": "sign_off",
+        "message": "Publish this?",
+        "assignee": "role:editor",
+        "form": {"type": "object", "properties": {"comment": {"type": "string"}}, "required": ["comment"]},
+        "since": _BEGAN,
+        "until": None,
+    },
     "Why": {
         "task_id": _TASK_ID,
         "code": "waiting",

@@ -1,13 +1,14 @@
-"""The shapes of workflow files and their versions."""
+"""The shapes of workflow files, their versions, and what they ask people."""
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
+from uuid import UUID
 
 from pydantic import BaseModel, Field
 
-from agentplat_interface_rest.models import Incoming
+from agentplat_interface_rest.models import STORABLE, Incoming, UserId
 
 
 class WorkflowIn(Incoming):
@@ -46,3 +47,23 @@ class WorkflowVersion(BaseModel):
 
 class Difference(BaseModel):
     diff: str = Field(description="A unified diff of the two normal forms; empty when there is nothing to compare.")
+
+
+class AnswerIn(Incoming):
+    step: Annotated[str, Field(max_length=2000, pattern=STORABLE)] | None = Field(
+        default=None, description="Of the approval; needed where a task has several open."
+    )
+    answers: dict[str, Any] = Field(default={}, description="What the form asks for.")
+    user_id: UserId = None
+
+
+class Approval(BaseModel):
+    task_id: UUID
+    task_type: str
+    tenant_id: str
+    step: str
+    message: str
+    assignee: str | None
+    form: dict[str, Any] | None = Field(description="JSON Schema of `answers`.")
+    since: datetime
+    until: datetime | None = Field(description="What happens then, the workflow says.")

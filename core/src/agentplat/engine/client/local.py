@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID
 
+from agentplat.contracts.approvals import Answer, ApprovalView
 from agentplat.contracts.interface import (
     Accepted,
     CostSummary,
@@ -34,6 +35,7 @@ from agentplat.domain.task import TaskState
 from agentplat.engine.catalog import Catalog
 from agentplat.engine.client import steering
 from agentplat.engine.client.again import Planned, planned
+from agentplat.engine.client.approvals import Approvals
 from agentplat.engine.client.describe import describe_agents, describe_tools, describe_workflows
 from agentplat.engine.client.identity import ANONYMOUS, HashUser
 from agentplat.engine.client.limits import refuse_nonsense
@@ -76,6 +78,7 @@ class LocalClient:
         self._hash_user = hash_user
         self._plugins = plugins
         self._development = development
+        self._approvals = Approvals(store, definitions, hash_user)
         self._versions = Versions(store, catalog, definitions, project, reload)
 
     @property
@@ -169,6 +172,14 @@ class LocalClient:
 
     async def signal(self, task_id: UUID, name: str, payload: JsonValue, key: str) -> bool:
         return await steering.signal(TaskId(task_id), name, payload, key, store=self._store)
+
+    async def approvals(
+        self, *, tenant: str | None = None, assignee: str | None = None, before: UUID | None = None, limit: int = 100
+    ) -> Sequence[ApprovalView]:
+        return await self._approvals.open(tenant, assignee, before, limit)
+
+    async def answer(self, task_id: UUID, given: Answer) -> ApprovalView:
+        return await self._approvals.answer(TaskId(task_id), given)
 
     async def administer(
         self, task_id: UUID, *, status: TaskState, output: JsonObject | None = None, error: str | None = None

@@ -22,6 +22,7 @@ from agentplat.domain.events import (
     StepGivenUp,
     StepReopened,
     StepReused,
+    TaskFinished,
     WaitStarted,
 )
 from agentplat.domain.ids import ExecutionId, StepPath
@@ -96,9 +97,9 @@ class _Order:
         self.ended: dict[StepPath, int] = {}
         self.undone = _undone(source)
         self.cuts = [*edits.outputs, *self.undone, *([edits.start] if edits.start is not None else [])]
-        for recorded in journal:
+        for recorded in _until_the_end(journal):
             path = getattr(recorded.event, "path", None)
-            if isinstance(path, StepPath):
+            if isinstance(path, StepPath) and (path in source.executions or path in source.blocks):
                 self.started.setdefault(path, recorded.seq)
                 self.ended[path] = recorded.seq
         for path in [path for path in self.ended if _child(source, path).phase.is_open]:
@@ -212,7 +213,7 @@ def _refuse_gap(source: State, path: StepPath, undecided: Collection[StepPath]) 
 
 def _events(source: State, journal: Sequence[Recorded], order: _Order, fates: _Fates) -> Iterator[Event]:
     signals = {signal.key for signal in source.signals}
-    for recorded in journal:
+    for recorded in _until_the_end(journal):
         event = recorded.event
         path = getattr(event, "path", None)
         if isinstance(event, SignalReceived):
@@ -232,8 +233,18 @@ def _events(source: State, journal: Sequence[Recorded], order: _Order, fates: _F
                     yield event
 
 
+def _until_the_end(journal: Sequence[Recorded]) -> Iterator[Recorded]:
+    """Whatever is said after the end changes nothing."""
+    for recorded in journal:
+        if isinstance(recorded.event, TaskFinished):
+            return
+        yield recorded
+
+
 def _of_block(recorded: Recorded, path: StepPath, order: _Order, fates: _Fates) -> Iterator[Event]:
     event, fate, edits = recorded.event, fates.fate(path), fates.edits
+    if isinstance(event, BlockStarted) and recorded.seq != order.started[path]:
+        return
     if fate == "kept":
         yield event
     elif fate == "edited" and isinstance(event, BlockStarted):
@@ -310,12 +321,22 @@ def _refuse_misfits(source: State, edits: Edits) -> None:
             path == edits.start or _is_below(edits.start, path) or _is_below(path, edits.start)
         ):
             wrong += [(_pointer(path), f"is part of what runs again: from {str(edits.start)!r} on")]
-    if edits.input is not None and edits.start is not None and edits.start in known:
-        step = source.node(edits.start)
-        if isinstance(step, Step) and not isinstance(step.body, AgentCall | ToolCall):
-            wrong.append(("/input", f"is for an agent, a tool or a block; {str(edits.start)!r} waits, and takes none"))
+    if edits.input is not None and edits.start in known:
+        wrong += [("/input", f"is no input of {str(edits.start)!r}, which {why}") for why in _takes_none(source, edits)]
     if wrong:
         raise InputRejected("What is to be done differently", wrong)
+
+
+def _takes_none(source: State, edits: Edits) -> Iterator[str]:
+    """Why `start` can be given no other input, if it cannot."""
+    start = edits.start
+    node = source.node(start) if start is not None else None
+    if isinstance(node, Step) and not isinstance(node.body, AgentCall | ToolCall):
+        yield "waits, or tells something, and takes none"
+    elif isinstance(node, Block) and node.foreach is not None:
+        yield "goes through a list. Begin from one of its items, or from the step before"
+    elif isinstance(node, Block) and start in source.executions:
+        yield "could not begin. Begin from the step before"
 
 
 def _refuse_undecided(edits: Edits, undecided: Collection[StepPath]) -> None:

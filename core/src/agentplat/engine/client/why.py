@@ -167,6 +167,12 @@ def _of_step(execution: Execution) -> Reason | None:
             return Reason(
                 path=path, code="signal", sentence=sentence, until=until, details={"signal": execution.signal}
             )
+        case Phase.WAITING if execution.approval is not None:
+            asked = execution.approval
+            of = f" of {asked['assignee']}" if asked.get("assignee") else ""
+            sentence = f"Step {path!r} waits for an approval{of}{due}: {asked.get('message')}"
+            details = {"message": asked.get("message"), "assignee": asked.get("assignee")}
+            return Reason(path=path, code="approval", sentence=sentence, until=until, details=details)
         case Phase.WAITING:
             return Reason(path=path, code="timer", sentence=f"Step {path!r} waits{due}.", until=until)
         case Phase.FAILED if execution.failure is not None:
@@ -191,6 +197,8 @@ def _retry(execution: Execution, until: datetime | None) -> Reason:
 
 
 def _until(execution: Execution) -> datetime | None:
+    if execution.until is not None:
+        return datetime.fromisoformat(execution.until)
     if execution.delay is None or execution.updated_at is None:
         return None
     return execution.updated_at + timedelta(seconds=execution.delay)

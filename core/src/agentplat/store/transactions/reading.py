@@ -98,6 +98,22 @@ async def standing(transaction: Transaction, task_id: TaskId) -> Standing:
     )
 
 
+async def asking(transaction: Transaction, before: UUID | None, tenant: str | None, limit: int) -> Sequence[TaskId]:
+    """Open tasks that asked, or ask, for an approval, the newest first."""
+    asked = exists().where(
+        journal.c.task_id == queue.c.task_id,
+        journal.c.kind == "wait_started",
+        cast(journal.c.content, Text).like('%"approval"%'),
+    )
+    statement = select(queue.c.task_id).where(queue.c.fence > 0, asked)  # whoever asks was claimed before
+    if before is not None:
+        statement = statement.where(queue.c.task_id < before)
+    if tenant is not None:
+        statement = statement.where(queue.c.tenant_id == tenant)
+    found = await transaction.connection.execute(statement.order_by(queue.c.task_id.desc()).limit(limit))
+    return [TaskId(task_id) for task_id in found.scalars()]
+
+
 def _conditions(wanted: TaskFilter) -> Sequence[ColumnElement[bool]]:
     conditions: list[ColumnElement[bool]] = []
     if wanted.status is not None:
