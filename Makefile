@@ -27,7 +27,7 @@ endif
 BIN := .venv/bin
 bootstrap := $(filter .uv/%,$(UV))
 
-.PHONY: help setup demo test chaos faults bench bench-short recovery pooled model histories mutations test-pythons format format-check lint types layers architecture public-api docs docs-write \
+.PHONY: help setup demo test chaos faults bench bench-short recovery examination pooled model histories mutations test-pythons format format-check lint types layers architecture public-api docs docs-write \
 	wheels validate build constraints clean
 
 help: ## List these commands
@@ -66,6 +66,9 @@ bench-short: setup ## Let agentplat and the limit run every kind of benchmark on
 
 recovery: setup ## Measure how long tasks stand still when workers die, drain or are blocked: half an hour (TRIALS=, ARGS=)
 	$(BIN)/python benchmarks/recovery.py $(if $(TRIALS),--trials $(TRIALS)) $(ARGS)
+
+examination: setup ## Measure how long the doctor takes for a million tasks on each database: some minutes (TASKS=)
+	$(BIN)/python benchmarks/examination.py $(if $(TASKS),--tasks $(TASKS)) $(ARGS)
 
 pooled: setup ## Run the tests of store and engine behind a pooler of connections (POOLER=pgbouncer for the real one)
 	AGENTPLAT_TEST_POOLER=$(or $(POOLER),unkind) $(BIN)/pytest core/tests/store core/tests/engine -n $(WORKERS) \

@@ -335,7 +335,7 @@ async def measure(what: str, given: argparse.Namespace) -> dict[str, Any]:
 def main() -> None:
     """As the first lines of this file say. Ends with 1 when a target is missed."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("what", nargs="*", default=[*TIMED, *HELD], choices=[*TIMED, *HELD])
+    parser.add_argument("what", nargs="*", choices=[*TIMED, *HELD, []])
     parser.add_argument("--trials", type=int)
     parser.add_argument("--repeat", type=int, default=1)
     parser.add_argument("--database-url", help="postgresql://... or sqlite")

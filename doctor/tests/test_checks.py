@@ -1,12 +1,14 @@
 """How the examination goes about it: one snapshot, slices, read only, whatever the server's limits are."""
 
 import hashlib
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from agentplat_doctor import checks
 from agentplat_doctor.checks import examine
+from agentplat_doctor.questions import asked_on, counted
 from agentplat_doctor.snapshot import snapshot
 from agentplat_testkit.pooler import Pooler
 from sqlalchemy import Connection, create_engine, select, text, update
@@ -92,6 +94,18 @@ def test_the_file_of_sqlite_stays_as_it_is(sqlite_url: str) -> None:
     before = hashlib.sha256(file.read_bytes()).hexdigest()
     examine(sqlite_url)
     assert hashlib.sha256(file.read_bytes()).hexdigest() == before
+
+
+def test_no_question_to_sqlite_walks_through_a_table_for_each_row_of_another(sqlite_url: str) -> None:
+    """With 20,000 tasks in a slice that is an hour for a million."""
+    walks = []
+    with create_engine(make_url(sqlite_url).set(drivername="sqlite")).connect() as connection:
+        for question in asked_on("sqlite"):
+            statement = counted(question, "sqlite")
+            plan = text(f"EXPLAIN QUERY PLAN {statement.clause}")
+            rows = connection.execute(plan, dict.fromkeys(statement.parameters, 1))
+            walks += [f"{question.name}: {row.detail}" for row in rows if re.match("SCAN .* LEFT-JOIN", row.detail)]
+    assert walks == []
 
 
 def test_time_limits_of_the_server_are_no_matter(postgres_url: str) -> None:

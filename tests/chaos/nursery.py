@@ -74,8 +74,12 @@ class Nursery:
         return await asked
 
     async def expire(self, fledgling: Fledgling) -> None:
-        """What its keeper does when the process has ended."""
-        await self._by_thread(self.renewal.expire, fledgling.id)
+        """What its keeper does when the process has ended, as often as it takes."""
+        while True:
+            try:
+                return await self._by_thread(self.renewal.expire, fledgling.id)
+            except StoreUnavailable:
+                await asyncio.sleep(_RENEW)
 
     async def owned(self, fledgling: Fledgling) -> int:
         """How many tasks it owns, or owned when it died, and nobody has taken them from it yet."""

@@ -296,6 +296,21 @@ async def test_a_sweep_knows_when_a_rate_has_room_and_says_so(store: Store) -> N
     assert len(await store.claim(worker_id, 5)) == 1
 
 
+async def test_room_that_came_before_any_sweep_looked_is_a_hint_that_there_is_work(store: Store) -> None:
+    await limited(store, starts=1, seconds=0.1)
+    worker_id = await working(store)
+    await waiting(store, 2)
+    assert len(await store.claim(worker_id, 2)) == 1
+    await asyncio.sleep(0.2)
+    heard: list[Hint] = []
+    store.subscribe(heard.append)
+    await store.sweep()
+    assert Hint.WORK in heard, "and nobody would look before the next poll"
+    heard.clear()
+    await store.sweep()
+    assert heard == [], "once is enough"
+
+
 async def test_the_end_of_a_limited_task_is_a_hint_that_there_is_work(store: Store) -> None:
     await limited(store, at_once=1)
     await waiting(store, 2)

@@ -60,6 +60,7 @@ class SqlStore:
         # An expired worker was in the hands of another sweeper, who may die before he returns its tasks, or says so.
         self._left_to_another = False
         self._delay_over: datetime | None = None  # of what will be claimable next by itself, as the last sweep saw it
+        self._opened_at: datetime | None = None  # when there was room under a rate last, as the last sweep saw it
         self._chose_at: dict[tuple[str, bool], float] = {}  # when claims of a queue, or of its suspects, had to choose
         self._limits = False  # whether there are any, as the last claim saw it that had to choose
 
@@ -246,8 +247,9 @@ class SqlStore:
         overdue = due.timer_at is not None and due.timer_at <= due.now
         woken = await self._write(sweeping.wake_due) if overdue or due.told else 0
         delay_over = self._delay_over is not None and self._delay_over <= due.now
-        self._delay_over = min((at for at in (due.run_at, due.opens_at) if at is not None), default=None)
-        if workers or woken or delay_over:
+        opened = due.opened_at is not None and due.opened_at != self._opened_at
+        self._delay_over, self._opened_at = due.run_at, due.opened_at
+        if workers or woken or delay_over or opened:
             self._hint(Hint.CHANGED, *_CLAIMABLE)
         elif self._left_to_another:
             self._database.hints.heard(_CLAIMABLE)

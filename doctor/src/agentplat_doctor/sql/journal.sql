@@ -3,7 +3,7 @@
 -- How         One scan adds each journal up. Those that are not of the plainest kind (submitted, claimed once, known
 --             events only) are then looked at event by event; in a healthy database these are tasks that waited, were
 --             handed on or were cancelled. What beginning and end hold goes into a checksum first, and is compared
---             only where that differs.
+--             only where that differs. SQLite has no index for a FULL JOIN, and would compare each task with each other.
 WITH summary AS MATERIALIZED (
     SELECT task_id,
            count(*) AS events,
@@ -62,7 +62,8 @@ WITH summary AS MATERIALIZED (
                        ELSE t.cost <> coalesce(s.cost, 0) END) AS counts_differently,
            s.fence > q.fence AS fence_behind
     FROM summary AS s
-    FULL JOIN (SELECT * FROM agentplat.tasks WHERE id >= :low AND id < :high) AS t ON t.id = s.task_id
+    FULL JOIN (SELECT * FROM agentplat.tasks WHERE id >= :low AND id < :high) AS t ON t.id = s.task_id -- postgresql
+    LEFT JOIN agentplat.tasks AS t ON t.id = s.task_id                                                 -- sqlite
     LEFT JOIN agentplat.queue AS q ON q.task_id = s.task_id
 ), broken AS MATERIALIZED (
     SELECT * FROM judged
@@ -91,7 +92,10 @@ UNION ALL
 SELECT 'journal_without_task' AS code, id FROM broken WHERE without_task
 UNION ALL
 -- Durable acceptance: the task and its first event are committed together. Retention removes histories of ended tasks only.
-SELECT 'task_without_journal' AS code, id FROM broken WHERE without_journal
+SELECT 'task_without_journal' AS code, id FROM broken WHERE without_journal                            -- postgresql
+SELECT 'task_without_journal' AS code, t.id FROM agentplat.tasks AS t                                  -- sqlite
+WHERE t.status = 'open' AND t.id >= :low AND t.id < :high                                              -- sqlite
+  AND NOT EXISTS (SELECT 1 FROM agentplat.journal AS j WHERE j.task_id = t.id)                         -- sqlite
 UNION ALL
 -- The first event is what was submitted, and the row shows it.
 SELECT 'submission_differs' AS code, b.id FROM broken AS b
