@@ -12,7 +12,7 @@ from agentplat.contracts.store import Store, TaskRow
 from agentplat.domain.errors import ConflictError, InputRejected
 from agentplat.domain.ids import StepPath, TaskId
 from agentplat.domain.json import JsonObject, unstorable
-from agentplat.domain.state import Phase, State
+from agentplat.domain.state import Execution, Phase, State
 from agentplat.engine.client.identity import ANONYMOUS, HashUser
 from agentplat.engine.client.submission import value_fault
 from agentplat.engine.definitions import Definitions
@@ -77,7 +77,7 @@ class Approvals:
 
 
 def _views(row: TaskRow, state: State) -> Iterator[ApprovalView]:
-    due = dict(due_times(state))
+    due = {timer.path: at for timer, at in due_times(state) if isinstance(timer, Execution)}
     for path, execution in state.executions.items():
         if execution.phase is not Phase.WAITING or execution.approval is None or execution.answered:
             continue
