@@ -64,6 +64,7 @@ WHENS = (*[None] * 40, *["iteration == 1", "false", "true"] * 2, "steps.nobody.o
 GOOD_INPUTS: tuple[JsonValue, ...] = ({"n": "${{ iteration }}"}, "${{ input.topic }}")
 INPUTS: tuple[JsonValue, ...] = (*[None] * 40, *GOOD_INPUTS * 2, "${{ 1 / 0 }}")
 
+JOINS: tuple[str | int, ...] = ("all", "settled", "any", 2)
 ITEMS: tuple[JsonValue, ...] = (["x", "y"], ["x"], [], [1, 2, 3], "${{ input.topic }}")
 
 
@@ -100,9 +101,7 @@ def _block(samples: Sequence[Sample], tape: Tape, name: str, depth: int) -> Bloc
 
 def _for_each(tape: Tape, node: Step | Block) -> Block:
     """The node, once for each of some items."""
-    foreach = ForEach(
-        items=tape.pick(ITEMS), max_parallel=tape.pick((1, 2)), join=tape.pick(("all", "settled", "any", 2))
-    )
+    foreach = ForEach(items=tape.pick(ITEMS), max_parallel=tape.pick((1, 2)), join=tape.pick(JOINS))
     inner = replace(node, name=ITEM, when=None, needs=(), step_options={}, input=tape.pick((None, "${{ item }}")))
     return Block(
         name=node.name,
