@@ -59,7 +59,9 @@ class Node:
     def _expect(self, what: str) -> None:
         found = _KIND.get(type(self.value), "nothing")
         value = f" {shown(self.value)}" if isinstance(self.value, str | int | float) else ""
-        self.refuse("wrong_type", f"`{self.key}` is {what}, not {found}{value}")
+        last = self.path[-1]
+        named = f"item {last + 1} of `{self.path[-2]}`" if isinstance(last, int) else f"`{last}`"
+        self.refuse("wrong_type", f"{named} is {what}, not {found}{value}")
 
     def is_map(self) -> bool:
         """Whether this is a map; reported when it is not."""
