@@ -32,7 +32,7 @@ steps:
       - {name: text, strategy: vote, samples: 3, otherwise: most, steps: [{name: voice, agent: writer}]}
       - {name: check, agent: critic, when: "${{ iteration < 3 }}"}
   - {name: pause, needs: [polish], wait: {duration: 5s}}
-  - {name: send, needs: [pause, sign], agent: writer, input: {text: "${{ steps.polish.output.status }}"}, join: settled}
+  - {name: send, needs: [pause, sign], needed: settled, agent: writer, input: {of: "${{ steps.polish.output.status }}"}}
 output: {sent: "${{ steps.send.output.result }}"}
 """
 SAID = {"check": [{"good": False}, {"good": True}], "voice": [{"result": "a"}, {"result": "b"}]}

@@ -29,7 +29,7 @@ class TestParallel(StrategyContract):
 
 class TestDag(StrategyContract):
     plugin, name = "strategy-graph", "dag"
-    step_variants = (*[{}] * 4, *JOINS[:5])
+    step_variants: ClassVar[Sequence[Options]] = (*[{}] * 4, *({"needed": said["join"]} for said in JOINS[1:5]))
     has_needs = True
 
 

@@ -19,7 +19,7 @@ def play(needs: dict[str, str], joins: dict[str, Any] | None = None, **outputs: 
         outputs,
         input={"topic": "bees"},
         needs={step: tuple(wanted.split()) for step, wanted in needs.items()},
-        step_options={step: {"join": join} for step, join in (joins or {}).items()},
+        step_options={step: {"needed": join} for step, join in (joins or {}).items()},
     )
 
 

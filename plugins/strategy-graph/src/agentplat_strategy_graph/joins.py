@@ -27,7 +27,7 @@ class Join:
         return 0 if self.kind == "settled" or skipped == steps else 1
 
 
-def read_join(said: JsonValue, steps: int, default: str = "all") -> Join:
+def read_join(said: JsonValue, steps: int, default: str = "all", *, option: str = "join") -> Join:
     """The join that an option says. Raises StepError when it is none, or wants more steps than there are."""
     if said is None:
         return Join(default)
@@ -35,10 +35,10 @@ def read_join(said: JsonValue, steps: int, default: str = "all") -> Join:
         return Join(said)
     least = said.get("n_of") if isinstance(said, Mapping) and len(said) == 1 else None
     if not isinstance(least, int) or isinstance(least, bool) or least < 1:
-        message = f"`join` is {said!r}; it has to be all, any, settled or {{n_of: 2}}, with a number from 1."
+        message = f"`{option}` is {said!r}; it has to be all, any, settled or {{n_of: 2}}, with a number from 1."
         raise StepError(FailureCode.INVALID_INPUT, message)
     if least > steps:
-        message = f"`join` waits for {least} steps, and there are only {steps}; lower `n_of` or add steps."
+        message = f"`{option}` waits for {least} steps, and there are only {steps}; lower `n_of` or add steps."
         raise StepError(FailureCode.INVALID_INPUT, message)
     return Join("n_of", least)
 

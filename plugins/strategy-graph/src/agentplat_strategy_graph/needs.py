@@ -12,7 +12,7 @@ from agentplat_strategy_graph.joins import Join, failed, outputs_in_order, read_
 class ByNeeds(Strategy):
     """Starts whatever is ready. Each step runs once, or not at all where nothing leads to it.
 
-    A step is ready when all that it needs has ended and some of it succeeded; its own `join` may say otherwise.
+    A step is ready when all that it needs has ended and some of it succeeded; its own `needed` may say otherwise.
     """
 
     name = "dag"
@@ -23,7 +23,7 @@ class ByNeeds(Strategy):
     def decide(self, block: BlockView) -> Decision:
         needs = {step: block.needs.get(step, ()) for step in block.steps}
         joins = {
-            step: read_join(block.step_options.get(step, {}).get("join"), len(needs[step]), "some")
+            step: read_join(block.step_options.get(step, {}).get("needed"), len(needs[step]), "some", option="needed")
             for step in block.steps
             if needs[step]
         }

@@ -22,6 +22,10 @@ JOIN: JsonObject = {
         },
     ],
 }
+NEEDED: JsonObject = {
+    **JOIN,
+    "description": "How many of its needs have to succeed. Default: one, of those that ended.",
+}
 BATCH: JsonObject = {
     "description": "How many results the reducing step gets at a time, again until one is left.",
     "type": "integer",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from agentplat import StrategySpec, hookimpl
-from agentplat_strategy_graph.options import BATCH, JOIN, ROUTER, options
+from agentplat_strategy_graph.options import BATCH, JOIN, NEEDED, ROUTER, options
 
 API_LEVEL = 1
 
@@ -23,7 +23,7 @@ def agentplat_strategies() -> list[StrategySpec]:
             description="Starts each step when the steps that it needs have ended.",
             factory="agentplat_strategy_graph.needs:ByNeeds",
             options=options(),
-            step_options=options(join=JOIN),
+            step_options=options(needed=NEEDED),
         ),
         StrategySpec(
             name="map_reduce",
