@@ -25,7 +25,8 @@ from agentplat.domain.ids import StepPath
 from agentplat.domain.json import JsonValue
 from agentplat.domain.state import Phase, State, evolve
 from agentplat.domain.workflow import Workflow
-from agentplat.engine.client.reuse import Edits, Reused, reused
+from agentplat.engine.client.reuse import Reused, reused
+from agentplat.engine.edits import Edits
 from agentplat.engine.history import plan
 
 from .histories import Simulation

@@ -12,7 +12,7 @@ from agentplat_interface_rest.models import STORABLE, Incoming, UserId
 
 
 class WorkflowIn(Incoming):
-    text: Annotated[str, Field(max_length=262_144)] = Field(description="The YAML document.")
+    text: str = Field(description="The YAML document, of at most 256 KiB.")
 
 
 class Diagnostic(BaseModel):

@@ -17,9 +17,10 @@ from agentplat.domain.ids import StepPath, TaskId
 from agentplat.domain.json import JsonObject, JsonValue, dumps, unstorable
 from agentplat.domain.task import TaskState
 from agentplat.domain.workflow import Workflow
-from agentplat.engine.client.reuse import Edits, Reused, reused
+from agentplat.engine.client.reuse import Reused, reused
 from agentplat.engine.client.submission import Door, value_fault
 from agentplat.engine.definitions import Definitions
+from agentplat.engine.edits import Edits
 from agentplat.engine.history import fold
 
 MAX_HISTORY_BYTES = 32 * 1024 * 1024

@@ -6,12 +6,12 @@ its outcome; what has to run again is one event with its input; everything in be
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from uuid_utils.compat import uuid7
 
-from agentplat.domain.errors import ConflictError, InputRejected
+from agentplat.domain.errors import ConflictError
 from agentplat.domain.events import (
     BlockExpanded,
     BlockFinished,
@@ -26,7 +26,6 @@ from agentplat.domain.events import (
     WaitStarted,
 )
 from agentplat.domain.ids import ExecutionId, StepPath
-from agentplat.domain.json import JsonObject, JsonValue
 from agentplat.domain.state import BlockState, Execution, Phase, State
 from agentplat.domain.usage import NO_USAGE, Usage
 from agentplat.domain.workflow import (
@@ -41,17 +40,9 @@ from agentplat.domain.workflow import (
     UntilWait,
     Workflow,
 )
+from agentplat.engine.edits import Edits, is_below, refuse_misfits, refuse_undecided
 
 _STANDING = (Phase.SUCCEEDED, Phase.SKIPPED)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Edits:
-    """What the new task does differently: from which execution on, with which input, with which outputs."""
-
-    start: StepPath | None = None
-    input: JsonObject | None = None  # of `start`
-    outputs: Mapping[StepPath, JsonValue] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,9 +63,9 @@ def reused(source: State, journal: Sequence[Recorded], edits: Edits, newest: Wor
     With `newest` the new task is worked on by that version: ConflictError when a step whose outcome is to be reused is
     another one there. InputRejected when the edits do not fit the source.
     """
-    _refuse_misfits(source, edits)
+    refuse_misfits(source, edits)
     order = _Order(source, journal, edits)
-    _refuse_undecided(edits, order.undecided)
+    refuse_undecided(edits, order.undecided)
     fates = _Fates(source, edits, order, newest)
     if newest is not None:
         _refuse_changed(source, newest, fates)
@@ -109,7 +100,7 @@ class _Order:
 
     def known_until(self, block: StepPath) -> int | None:
         """The number of the event up to which no strategy of `block` can have known of a cut; None: of all events."""
-        below = [StepPath(cut[: len(block) + 1]) for cut in self.cuts if _is_below(cut, block)]
+        below = [StepPath(cut[: len(block) + 1]) for cut in self.cuts if is_below(cut, block)]
         return min((self.ended[path] for path in below if path in self.ended), default=None)
 
     def _follows(self, source: State, path: StepPath, cut: StepPath) -> bool:
@@ -151,11 +142,11 @@ class _Fates:
 
     def fate(self, path: StepPath) -> str:
         """`kept`, `edited`, `again`, `undecided`, or `hidden` below a block whose output is given."""
-        if any(_is_below(path, edited) for edited in self.edits.outputs) or self._is_of_an_end(path):
+        if any(is_below(path, edited) for edited in self.edits.outputs) or self._is_of_an_end(path):
             return "hidden"
         start = self.edits.start
         restarted = (*self._undone, *((start,) if start is not None else ()))
-        if path in self._undecided or any(_is_below(path, block) for block in restarted if block in self.source.blocks):
+        if path in self._undecided or any(is_below(path, block) for block in restarted if block in self.source.blocks):
             return "undecided"
         if path in self.edits.outputs:
             return "edited"
@@ -309,49 +300,6 @@ def _goes_through_items(source: State, path: StepPath) -> bool:
 # --- what does not fit
 
 
-def _refuse_misfits(source: State, edits: Edits) -> None:
-    known = {*source.executions, *source.blocks} - {StepPath()}
-    wrong = [
-        (pointer, f"names {str(path)!r}, which the task has not begun. It has begun: {_listed(known)}")
-        for pointer, path in _named(edits)
-        if path not in known
-    ]
-    for path in edits.outputs:
-        if edits.start is not None and (
-            path == edits.start or _is_below(edits.start, path) or _is_below(path, edits.start)
-        ):
-            wrong += [(_pointer(path), f"is part of what runs again: from {str(edits.start)!r} on")]
-    if edits.input is not None and edits.start in known:
-        wrong += [("/input", f"is no input of {str(edits.start)!r}, which {why}") for why in _takes_none(source, edits)]
-    if wrong:
-        raise InputRejected("What is to be done differently", wrong)
-
-
-def _takes_none(source: State, edits: Edits) -> Iterator[str]:
-    """Why `start` can be given no other input, if it cannot."""
-    start = edits.start
-    node = source.node(start) if start is not None else None
-    if isinstance(node, Step) and not isinstance(node.body, AgentCall | ToolCall):
-        yield "waits, or tells something, and takes none"
-    elif isinstance(node, Block) and node.foreach is not None:
-        yield "goes through a list. Begin from one of its items, or from the step before"
-    elif isinstance(node, Block) and start in source.executions:
-        yield "could not begin. Begin from the step before"
-
-
-def _refuse_undecided(edits: Edits, undecided: Collection[StepPath]) -> None:
-    wrong = [
-        (_pointer(path), f"is of {str(path)!r}, which is decided anew, since it began after something that is edited")
-        for path in edits.outputs
-        if path in undecided
-    ]
-    if edits.start in undecided and edits.input is not None:
-        reason = f"is of {str(edits.start)!r}, whose input follows from an edited output. Leave one of the two out"
-        wrong.append(("/input", reason))
-    if wrong:
-        raise InputRejected("What is to be done differently", wrong)
-
-
 def _refuse_changed(source: State, newest: Workflow, fates: _Fates) -> None:
     """ConflictError, with every step of which the newest version says something else than the outcome came from."""
     theirs = State(workflow=newest)
@@ -394,23 +342,3 @@ def _node(state: State, path: StepPath) -> Step | Block | None:
         return state.node(path)
     except KeyError:
         return None
-
-
-def _named(edits: Edits) -> Iterator[tuple[str, StepPath]]:
-    if edits.start is not None:
-        yield "/from", edits.start
-    for path in edits.outputs:
-        yield _pointer(path), path
-
-
-def _pointer(path: StepPath) -> str:
-    return "/outputs/" + str(path).replace("~", "~0").replace("/", "~1")
-
-
-def _is_below(path: StepPath, around: StepPath) -> bool:
-    return len(path) > len(around) and path[: len(around)] == around
-
-
-def _listed(paths: Collection[StepPath]) -> str:
-    names = sorted(map(str, paths))
-    return ", ".join(names[:20]) + (f" and {len(names) - 20} more" if len(names) > 20 else "") if names else "nothing"
