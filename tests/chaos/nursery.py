@@ -21,7 +21,7 @@ from .processes import counting, send
 
 T = TypeVar("T")
 LEASE = 1.5
-_RENEW = 0.3
+_RENEW = 0.5
 
 
 @dataclass
