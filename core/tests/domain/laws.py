@@ -306,7 +306,9 @@ class LawBook:
         if event.path == ROOT:
             law(not self.blocks, "the root block starts once")
             law(self.stop is None, "nothing starts in a stopped task")
-            self.blocks[ROOT] = BlockEntry(ROOT, self.workflow.root, event.input)
+            limit = self.workflow.root.timeout
+            law(event.delay == (limit and limit.total_seconds()), "a block has the time that the document gives it")
+            self.blocks[ROOT] = BlockEntry(ROOT, self.workflow.root, event.input, delay=event.delay)
             return
         if event.path.step.startswith("@"):
             self._begin_handler(event)
@@ -596,7 +598,8 @@ class LawBook:
                     return self.rules.evaluate([body.message, body.assignee], scope)
                 case ForEach():
                     items = self.rules.evaluate(body.items, scope)
-                    return items if isinstance(items, list) else StepError(FailureCode.INVALID_INPUT, "no list")
+                    fits = isinstance(items, list) and len(items) <= 10_000
+                    return items if fits else StepError(FailureCode.INVALID_INPUT, "no list, or too long")
                 case _:
                     return None
         except ValueError:
