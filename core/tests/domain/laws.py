@@ -306,8 +306,8 @@ class LawBook:
         if event.path == ROOT:
             law(not self.blocks, "the root block starts once")
             law(self.stop is None, "nothing starts in a stopped task")
-            limit = self.workflow.root.timeout
-            law(event.delay == (limit and limit.total_seconds()), "a block has the time that the document gives it")
+            whole = self.workflow.root.timeout
+            law(event.delay == (whole and whole.total_seconds()), "a block has the time that the document gives it")
             self.blocks[ROOT] = BlockEntry(ROOT, self.workflow.root, event.input, delay=event.delay)
             return
         if event.path.step.startswith("@"):
