@@ -378,6 +378,11 @@ FAULTS = (
         "elif False and (failure",
         "ends",
     ),
+    Fault(
+        "the workflow itself has no time limit",
+        "input=state.input, delay=state.workflow.root.timeout)",
+        "input=state.input)",
+    ),
     Fault("a block that is late goes on", "return timed_out(node) if block.fired else None", "return None"),
     # Approvals
     Fault(

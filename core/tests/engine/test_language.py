@@ -78,6 +78,20 @@ async def test_items_that_had_an_outcome_are_not_done_again_after_a_crash(engine
     assert attempts == {"each[0]": 1, "each[1]": 1, "each[2]": 2, "each[3]": 1}
 
 
+async def test_some_items_may_fail_where_the_join_allows_it(engine: Engine, script: Script) -> None:
+    script.bodies["one"] = fails_on_demand
+    engine.start_worker()
+    task = await engine.ended(await engine.submit("workflow:joins"))
+
+    assert task.status is TaskState.DONE, task.failure
+    failed = {"status": "failed", "output": None, "failure": {"code": "refused", "message": "as it was told"}}
+    assert task.output == {
+        "first": {"name": 1},
+        "two": [{"name": 0}, {"name": 2}],
+        "all": [{"status": "succeeded", "output": {"name": 0}, "failure": None}, failed],
+    }
+
+
 async def test_a_thousand_items_have_one_outcome_each_whoever_dies_meanwhile(engine: Engine, script: Script) -> None:
     done: list[int] = []
     half = asyncio.Event()

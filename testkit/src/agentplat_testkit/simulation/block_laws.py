@@ -38,7 +38,9 @@ class BlockLaws(StepLaws):
         if event.path == ROOT:
             law(not self.blocks, "the root block starts once")
             law(self.stop is None, "nothing starts in a stopped task")
-            self.blocks[ROOT] = BlockEntry(ROOT, self.workflow.root, event.input)
+            whole = self.workflow.root.timeout
+            law(event.delay == (whole and whole.total_seconds()), "a block has the time that the document gives it")
+            self.blocks[ROOT] = BlockEntry(ROOT, self.workflow.root, event.input, delay=event.delay)
             return
         if event.path.step.startswith("@"):
             self._begin_handler(event)

@@ -111,7 +111,8 @@ class StepLaws(Book):
                     return self.rules.evaluate([body.message, body.assignee], scope)
                 case ForEach():
                     items = self.rules.evaluate(body.items, scope)
-                    return items if isinstance(items, list) else StepError(FailureCode.INVALID_INPUT, "no list")
+                    fits = isinstance(items, list) and len(items) <= 10_000
+                    return items if fits else StepError(FailureCode.INVALID_INPUT, "no list, or too long")
                 case _:
                     return None
         except ValueError:

@@ -62,7 +62,7 @@ def decide(state: State, rules: Rules) -> tuple[Command, ...]:
     if root is None:
         if state.stop is not None:
             return (_finish_stopped(state),)
-        return (StartBlock(path=ROOT, input=state.input),)
+        return (StartBlock(path=ROOT, input=state.input, delay=state.workflow.root.timeout),)
     if not root.phase.is_open:
         return (_finish(state, root, rules),)
     commands: tuple[Command, ...] = ()
