@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+import agentplat_doctor
 import pytest
 from agentplat_doctor import checks
 from agentplat_doctor.checks import examine
@@ -16,6 +17,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 
 from agentplat.domain.errors import SchemaOutdated, SettingsInvalid, StoreUnavailable
+from agentplat.domain.events import KINDS
 from agentplat.store.address import Address
 from agentplat.store.tables import VERSION_TABLE, journal, queue, tasks
 
@@ -177,3 +179,10 @@ def test_a_hand_strikes(healthy_url: str) -> None:
         assert content["fence"] == 9
         with pytest.raises(AssertionError):
             striking.do(update(tasks).where(tasks.c.id == NOBODY).values(type="x"))
+
+
+def test_every_kind_of_event_is_known() -> None:
+    questions = (Path(agentplat_doctor.__file__).parent / "sql" / "journal.sql").read_text(encoding="utf-8")
+    listed = re.search(r"'unknown_event'.*?NOT IN \((.*?)\)", questions, re.DOTALL)
+    assert listed is not None
+    assert sorted(re.findall(r"'(\w+)'", listed[1])) == sorted(KINDS)

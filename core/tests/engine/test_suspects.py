@@ -5,7 +5,8 @@ from dataclasses import replace
 from typing import Any, cast
 
 from agentplat import AgentContext
-from agentplat.contracts.store import Claim, Hint, Store
+from agentplat.contracts.hints import Hint
+from agentplat.contracts.store import Claim, Store
 from agentplat.domain.errors import StoreUnavailable
 from agentplat.domain.ids import TaskId
 from agentplat.domain.task import TaskState

@@ -4,7 +4,8 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from agentplat.contracts.store import Hint, Park, Store
+from agentplat.contracts.hints import Hint
+from agentplat.contracts.store import Park, Store
 from agentplat.store.connect import open_store
 from agentplat.store.renewal import Renewal
 

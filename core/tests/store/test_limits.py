@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
+from agentplat.contracts.hints import Hint
 from agentplat.contracts.interface import TaskFilter
 from agentplat.contracts.limits import Limit
-from agentplat.contracts.store import Claim, Hint, Park, Release, Store
+from agentplat.contracts.store import Claim, Park, Release, Store
 from agentplat.domain.errors import InputRejected
 from agentplat.domain.ids import TaskId, WorkerId
 from agentplat.domain.task import TaskState

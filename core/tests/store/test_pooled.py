@@ -12,8 +12,9 @@ from agentplat_testkit.pooler import Pooler
 from psycopg.errors import QueryCanceled
 from sqlalchemy import text
 
+from agentplat.contracts.hints import Hint
 from agentplat.contracts.interface import TaskFilter
-from agentplat.contracts.store import Committed, Hint, Retention, TaskRow
+from agentplat.contracts.store import Committed, Retention, TaskRow
 from agentplat.domain.errors import SettingsInvalid
 from agentplat.domain.task import TaskState
 from agentplat.store.address import Address

@@ -2,7 +2,8 @@ import asyncio
 
 import pytest
 
-from agentplat.contracts.store import Claim, Committed, Hint, Lost, Park, Store
+from agentplat.contracts.hints import Hint
+from agentplat.contracts.store import Claim, Committed, Lost, Park, Store
 from agentplat.domain.ids import WorkerId
 from agentplat.domain.task import Lease, TaskState
 from agentplat.store.connect import open_store

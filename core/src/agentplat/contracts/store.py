@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import StrEnum
 from typing import Literal, Protocol, TypeAlias
 from uuid import UUID
 
+from agentplat.contracts.hints import Hint
 from agentplat.contracts.interface import CostSummary, TaskFilter
 from agentplat.contracts.limits import Limit, LimitRow
 from agentplat.contracts.why import Standing
@@ -261,16 +261,6 @@ class TaskRow:
     fence: int | None  # of the queue row; None when terminal
     worker_id: WorkerId | None
     last_seq: int  # of the journal; 0 when it was not kept
-
-
-class Hint(StrEnum):
-    """What there may be to look at. Nobody may depend on being told: the truth is always a look."""
-
-    WORK = "work"  # something may be claimable
-    SUSPECT = "suspect"  # something that has to run alone may be claimable
-    TOLD = "told"  # an inbox has something
-    TIMER = "timer"  # something will be due that was not known before; said within the process only
-    CHANGED = "changed"  # a task was submitted, claimed, parked or ended
 
 
 class Store(Protocol):

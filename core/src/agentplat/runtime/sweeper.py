@@ -13,7 +13,8 @@ import time
 from contextlib import aclosing
 
 from agentplat import telemetry
-from agentplat.contracts.store import Hint, Retention, Store, Upkept
+from agentplat.contracts.hints import Hint
+from agentplat.contracts.store import Retention, Store, Upkept
 from agentplat.domain.errors import UnavailableError
 from agentplat.engine.client.steering import end_poisoned
 

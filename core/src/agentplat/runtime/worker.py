@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from functools import partial
 
 from agentplat import telemetry
-from agentplat.contracts.store import Claim, Hint, Store, WorkerRow
+from agentplat.contracts.hints import Hint
+from agentplat.contracts.store import Claim, Store, WorkerRow
 from agentplat.domain.errors import LeaseLost, StoreUnavailable, UsageError
 from agentplat.domain.ids import TaskId, WorkerId
 from agentplat.domain.json import JsonObject

@@ -16,7 +16,7 @@ from typing import ClassVar, TypeVar
 from sqlalchemy.exc import DBAPIError, StatementError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from agentplat.contracts.store import Hint
+from agentplat.contracts.hints import Hint
 from agentplat.domain.errors import SchemaOutdated, StoreUnavailable
 from agentplat.store.address import Dialect
 from agentplat.store.hints import Hints

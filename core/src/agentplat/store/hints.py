@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 
-from agentplat.contracts.store import Hint
+from agentplat.contracts.hints import Hint
 
 _DEBOUNCE = 0.01  # seconds between two messages of one process
 _LAST_WORDS = 1.0  # seconds for what is still to be sent at the end

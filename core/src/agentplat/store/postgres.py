@@ -21,7 +21,7 @@ from psycopg.pq.abc import PGresult
 from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
-from agentplat.contracts.store import Hint
+from agentplat.contracts.hints import Hint
 from agentplat.domain.errors import StoreUnavailable
 from agentplat.store.address import Address, Dialect
 from agentplat.store.database import Database, Verdict

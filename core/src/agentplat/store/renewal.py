@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import Any, Protocol, Self, cast
 from uuid import UUID
 
-from agentplat.contracts.store import Hint
+from agentplat.contracts.hints import Hint
 from agentplat.domain.errors import StoreUnavailable
 from agentplat.store.address import Address, Dialect
 from agentplat.store.statements import CHANNEL, statement

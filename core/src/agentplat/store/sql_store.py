@@ -10,6 +10,7 @@ from uuid import UUID, uuid4
 
 from sqlalchemy import literal_column, select
 
+from agentplat.contracts.hints import Hint
 from agentplat.contracts.interface import CostSummary, TaskFilter
 from agentplat.contracts.limits import Limit, LimitRow
 from agentplat.contracts.store import (
@@ -19,7 +20,6 @@ from agentplat.contracts.store import (
     Committed,
     Definition,
     End,
-    Hint,
     InboxItem,
     Keep,
     NewTask,

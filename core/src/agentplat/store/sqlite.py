@@ -21,7 +21,7 @@ from sqlalchemy import URL, event
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 
-from agentplat.contracts.store import Hint
+from agentplat.contracts.hints import Hint
 from agentplat.domain.errors import SettingsInvalid, StoreUnavailable
 from agentplat.store.address import Dialect
 from agentplat.store.columns import instant, microseconds

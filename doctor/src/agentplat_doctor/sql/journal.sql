@@ -17,7 +17,8 @@ WITH summary AS MATERIALIZED (
                    'block_started', 'block_finished', 'block_failed', 'block_stopping', 'block_cancelled', 'step_started',
                    'step_skipped', 'step_refused', 'wait_started', 'step_succeeded', 'step_failed',
                    'step_cancel_requested', 'step_cancelled', 'retry_scheduled', 'timer_fired', 'signal_received',
-                   'block_expanded', 'step_given_up', 'task_finished'
+                   'block_expanded', 'block_caught', 'block_ending', 'event_emitted', 'approval_answered', 'step_given_up',
+                   'task_finished'
                ) THEN 0
                ELSE 1
            END) AS unusual,
@@ -174,7 +175,8 @@ WHERE kind NOT IN (
     'task_submitted', 'task_claimed', 'block_started', 'block_finished', 'block_failed', 'block_stopping',
     'block_cancelled', 'step_started', 'step_skipped', 'step_refused', 'wait_started', 'step_succeeded', 'step_failed',
     'step_cancel_requested', 'step_cancelled', 'retry_scheduled', 'timer_fired', 'signal_received', 'cancel_requested',
-    'deadline_passed', 'block_expanded', 'step_given_up', 'history_reused', 'step_reused', 'step_reopened', 'task_finished'
+    'deadline_passed', 'block_expanded', 'block_caught', 'block_ending', 'event_emitted', 'approval_answered',
+    'step_given_up', 'history_reused', 'step_reused', 'step_reopened', 'task_finished'
 )
 UNION ALL
 -- Only the database's clock stamps events.

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 
-from agentplat.contracts.store import Hint, Store
+from agentplat.contracts.hints import Hint
+from agentplat.contracts.store import Store
 
 
 class News:
