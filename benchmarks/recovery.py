@@ -335,15 +335,18 @@ async def measure(what: str, given: argparse.Namespace) -> dict[str, Any]:
 def main() -> None:
     """As the first lines of this file say. Ends with 1 when a target is missed."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("what", nargs="*", choices=[*TIMED, *HELD, []])
+    parser.add_argument("what", nargs="*", metavar="what", help="; ".join([*TIMED, *HELD]) + "; all by default")
     parser.add_argument("--trials", type=int)
     parser.add_argument("--repeat", type=int, default=1)
     parser.add_argument("--database-url", help="postgresql://... or sqlite")
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
+    wanted = given.what or [*TIMED, *HELD]
+    if unknown := [what for what in wanted if what not in (*TIMED, *HELD)]:
+        parser.error(f"unknown: {', '.join(unknown)}")
     found = []
     for _ in range(given.repeat):
-        for what in given.what:
+        for what in wanted:
             result = {**asyncio.run(measure(what, given)), "load": round(os.getloadavg()[0], 1)}
             found.append(result)
             print("  ".join(f"{name} {value}" for name, value in result.items()), flush=True)
