@@ -78,6 +78,10 @@ histories: setup ## Play random histories of random nested workflows of all stra
 	AGENTPLAT_HISTORIES=$(or $(COUNT),1000000) $(if $(SEED),AGENTPLAT_HISTORIES_SEED=$(SEED)) \
 		$(BIN)/pytest tests/histories/test_histories.py -n $(WORKERS) --dist worksteal -rA $(ARGS)
 
+documents: setup ## Change good and broken workflow files at random, and see each compile or be refused (DOCUMENTS=10000, SEED=)
+	AGENTPLAT_DOCUMENTS=$(or $(DOCUMENTS),10000) $(if $(SEED),AGENTPLAT_DOCUMENTS_SEED=$(SEED)) \
+		$(BIN)/pytest core/tests/language/test_mutations.py analysis/tests/test_any_document.py $(ARGS)
+
 mutations: setup ## Put each of many bugs into a copy of the core, and see the suite catch it
 	AGENTPLAT_BUGS=all $(BIN)/pytest tests/protocol $(ARGS)
 

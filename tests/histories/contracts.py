@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 
 from agentplat_testkit import StrategyContract
-from agentplat_testkit.simulation.search import Search
+from agentplat_testkit.histories.search import Search
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 

@@ -17,7 +17,9 @@ PARTS = 4
 @pytest.mark.parametrize("part", range(PARTS))
 def test_every_history_of_nested_strategies_keeps_the_laws(part: int, capsys: pytest.CaptureFixture[str]) -> None:
     found = search().run(COUNT // PARTS, seed=SEED * PARTS + part)
+    told = f"{found.histories} histories, {found.events} events, {found.rate:.0f} histories/s of a core, seed {SEED}"
+    print(told)  # noqa: T201 - `make histories` shows what its processes print at the end
     with capsys.disabled():
-        print(f"\n{found.histories} histories, {found.events} events, {found.rate:.0f} histories/s, seed {SEED}")  # noqa: T201
+        print(f"\n{told}")  # noqa: T201
     broken = found.broken
     assert broken is None, f"{broken.law}\ntapes: {[tape.hex() for tape in broken.tapes]}\n{broken.trace}"

@@ -11,10 +11,9 @@ from importlib.abc import InspectLoader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 
-from agentplat_testkit.simulation.world import Core
-
 from agentplat.domain import interpreter, state
 
+from agentplat_testkit.simulation.world import Core
 from .workflows import Kinds
 
 SOURCES = {
@@ -231,8 +230,8 @@ FAULTS = (
     ),
     Fault(
         "the document's input is ignored",
-        "rules.evaluate(step.input, scope)\n            return StartStep(",
-        "given\n            return StartStep(",
+        "rules.evaluate(step.input, scope)\n        return StartStep(",
+        "given\n        return StartStep(",
     ),
     Fault(
         "an expression sees the first execution of a step",

@@ -18,6 +18,8 @@ class Laws(LawBook):
     rules: FakeRules
 
     def most_children(self, block: Block) -> int:
+        if block.foreach is not None:
+            return len(block.foreach.items) if isinstance(block.foreach.items, list) else 1
         if "lottery" in block.strategy:
             return 4 + len(block.steps) + 1  # it starts no more once there are five; all and one more at a time
         if block.strategy not in NAMES:

@@ -26,7 +26,7 @@ def try_laws(core: Core, kinds: Kinds, examples: int) -> None:
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.what)
 def test_the_laws_catch(fault: Fault) -> None:
     with faulty(fault) as core, pytest.raises(LawBroken):
-        try_laws(core, fault.kinds, 2_000)
+        try_laws(core, fault.kinds, 6_000)
 
 
 def test_the_laws_find_nothing_in_a_copy_without_a_fault() -> None:

@@ -5,15 +5,36 @@ To build workflows from bytes costs a tenth of drawing every choice, so ten time
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
-from typing import Literal
+from typing import Any, Literal
 
 from agentplat_testkit.simulation.tape import Tape
 from hypothesis import strategies as st
 
 from agentplat.domain.json import JsonValue
 from agentplat.domain.retry import DEFAULT_RETRY, RetryPolicy
-from agentplat.domain.workflow import SINGLE, AgentCall, Block, Body, SignalWait, Step, TimerWait, ToolCall, Workflow
+from agentplat.domain.workflow import (
+    CATCH,
+    COMPENSATE,
+    FINALLY,
+    FOREACH,
+    ITEM,
+    SINGLE,
+    AgentCall,
+    Approval,
+    Block,
+    Body,
+    Catch,
+    Emit,
+    ForEach,
+    SignalWait,
+    Step,
+    TimerWait,
+    ToolCall,
+    UntilWait,
+    Workflow,
+)
 
 from .rules import CONDITIONS, STRATEGIES, TEMPLATES
 
@@ -32,12 +53,21 @@ WAITS: tuple[Body, ...] = (
     SignalWait(SIGNALS[0]),
     TimerWait(timedelta(seconds=5)),
     SignalWait(SIGNALS[1], timedelta(minutes=1)),
+    Approval(message="$iteration", timeout=timedelta(minutes=1)),
+    Approval(message="may I?", assignee="$count", timeout=timedelta(minutes=1), on_timeout="reject"),
+    Approval(message="may I?", form={"type": "object"}, timeout=timedelta(minutes=1), on_timeout="approve"),
+    Approval(message="may I?"),
+    UntilWait("2026-03-01T07:00:00+01:00"),
+    UntilWait("$iteration"),
+    Emit(event="happened", payload={"n": "$count"}),
 )
 # What cannot be evaluated comes last and seldom: a task that it ends at once shows little.
 INPUTS: tuple[JsonValue, ...] = (*[None] * 30, *TEMPLATES[:4] * 3, {"topic": "bees"}, {"n": "$count"}, *TEMPLATES)
+ITEMS: tuple[JsonValue, ...] = (["x"], ["x", "y", "z"], [1, 2], [], ["x", "y", "z", 4, 5], "$input", "$broken")
+JOINS: tuple[str | int, ...] = ("all", "settled", "any", 2)
 WHENS = (*[None] * 30, *CONDITIONS[:4] * 2, *CONDITIONS)
 CROWDED = ("parallel", "window", "eager_lottery", "lottery", "forgiving")
-Kinds = Literal["any", "waits", "crowds"]
+Kinds = Literal["any", "waits", "crowds", "ends"]
 
 
 def tapes(longest: int = 100) -> st.SearchStrategy[bytes]:
@@ -61,7 +91,9 @@ def _block(tape: Tape, name: str, depth: int, kinds: Kinds) -> Block:
     children: list[Step | Block] = []
     for child in "abcd"[:count]:
         nested = depth < 2 and tape.next() % (8 if kinds == "crowds" else 4) == 3
-        children.append(_block(tape, child, depth + 1, kinds) if nested else _step(tape, child, kinds))
+        node = _block(tape, child, depth + 1, kinds) if nested else _step(tape, child, kinds)
+        children.append(_for_each(tape, node) if kinds in ("any", "ends") and tape.next() % 8 == 7 else node)
+    ends = _ends(tape, kinds) if depth < 3 and tape.next() % (2 if kinds == "ends" else 6) == 1 else {}
     return Block(
         name=name,
         strategy=strategy,
@@ -72,7 +104,35 @@ def _block(tape: Tape, name: str, depth: int, kinds: Kinds) -> Block:
         options={"join": tape.pick(("all", "any")), "salt": tape.next()},
         input=tape.pick(INPUTS) if depth else None,
         when=tape.pick(WHENS) if depth else None,
+        timeout=timedelta(minutes=1) if tape.next() % 16 == 15 else None,
+        compensate=_undo(tape, kinds) if depth and tape.next() % (3 if kinds == "ends" else 12) == 2 else None,
+        **ends,
     )
+
+
+def _ends(tape: Tape, kinds: Kinds) -> dict[str, Any]:
+    """What deals with failures and ends."""
+    which, clauses = tape.next(), []
+    for number in range(1, 1 + which % 3):
+        on = frozenset(tape.pick((("permanent",), ("retryable",), ("refused", "timeout"), ("permanent", "retryable"))))
+        name = CATCH if number == 1 else f"{CATCH}_{number}"
+        clauses.append(Catch(on, Block(name=name, strategy="sequential", steps=(_step(tape, "h", kinds),))))
+    final = Block(name=FINALLY, strategy="sequential", steps=(_step(tape, "f", kinds),)) if which & 4 else None
+    return {"catch": tuple(clauses), "final": final}
+
+
+def _undo(tape: Tape, kinds: Kinds) -> Block:
+    return Block(name=COMPENSATE, strategy=SINGLE, steps=(_step(tape, "u", kinds),))
+
+
+def _for_each(tape: Tape, node: Step | Block) -> Block:
+    items = tape.pick(ITEMS)
+    if isinstance(node, Block) and isinstance(node.steps[0], Step):
+        first = replace(node.steps[0], input=tape.pick((None, "$item", "$index")))
+        node = replace(node, steps=(first, *node.steps[1:]))
+    foreach = ForEach(items=items, max_parallel=tape.pick((1, 2, 5)), join=tape.pick(JOINS))
+    inner = replace(node, name=ITEM, when=None, input=tape.pick((None, "$item", "$index", "$last", "$iteration")))
+    return Block(name=node.name, strategy=FOREACH, steps=(inner,), foreach=foreach, when=node.when)
 
 
 def _step(tape: Tape, name: str, kinds: Kinds) -> Step:
@@ -81,4 +141,9 @@ def _step(tape: Tape, name: str, kinds: Kinds) -> Step:
     retry = tape.pick(POLICIES)
     if kinds == "crowds":
         return Step(name=name, body=body, retry=retry)
-    return Step(name=name, body=body, input=tape.pick(INPUTS), when=tape.pick(WHENS), retry=retry)
+    undo = (
+        _undo(tape, "crowds")
+        if kinds in ("any", "ends") and tape.next() % (3 if kinds == "ends" else 12) == 2
+        else None
+    )
+    return Step(name=name, body=body, input=tape.pick(INPUTS), when=tape.pick(WHENS), retry=retry, compensate=undo)

@@ -348,6 +348,8 @@ async def test_the_model_of_an_agent_is_the_one_that_its_configuration_names() -
     for config, model in (({}, "openai:small"), ({"model": "ollama:llama"}, "ollama:llama")):
         world = StepHarness(agents=[AgentEntry(agent=Doing(which), spec=spec, config=config)])
         assert await world.run_agent("doing", {}) == model
+        outcome = await world.outcome(AgentCall("doing", model="openrouter:large"), {})
+        assert outcome.output == "openrouter:large"
 
 
 async def test_a_record_that_is_lost_is_raised_instead_of_an_outcome() -> None:

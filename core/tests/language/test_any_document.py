@@ -14,7 +14,7 @@ from agentplat.domain.tree import build
 from agentplat.language.compiler import compile_document, normalise
 from agentplat.language.yaml import load
 
-from .conftest import Installed
+from .installed import Installed
 from .test_compiler import OLD, WHOLE
 
 PIECES = [

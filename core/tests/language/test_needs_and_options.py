@@ -11,7 +11,7 @@ from agentplat.domain.json import JsonValue
 from agentplat.domain.workflow import AgentCall, Block, Step
 from agentplat.language.compiler import compile_steps
 
-from .conftest import Installed
+from .installed import Installed
 
 if TYPE_CHECKING:
     from .conftest import Compiler

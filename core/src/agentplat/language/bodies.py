@@ -14,7 +14,7 @@ from agentplat.language.references import refuse_expressions
 from agentplat.language.schema import read_input
 from agentplat.language.syntax import OPEN
 
-MAX_PARALLEL = 1_000
+MAX_PARALLEL = 200
 USUAL_PARALLEL = 10
 ON_TIMEOUT = ("reject", "approve", "fail")
 ANSWERED = ("approved", "by")

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from agentplat.domain.json import JsonValue
 from agentplat.domain.strategy import BlockView, Decision, Strategy
 from agentplat_testkit.contracts.plugins import PluginContract, imported_by
+from agentplat_testkit.histories.samples import Sample
+from agentplat_testkit.histories.search import Search
 from agentplat_testkit.simulation.blocks import BlockPlay
-from agentplat_testkit.simulation.samples import Sample
-from agentplat_testkit.simulation.search import Search
 from agentplat_testkit.simulation.tape import Tape
 
 IMPURE = frozenset(

@@ -9,8 +9,8 @@ from agentplat.domain.ids import StepPath
 from agentplat.domain.interpreter import Rules
 from agentplat.domain.json import JsonObject, JsonValue
 from agentplat.domain.usage import Usage
-from agentplat.domain.workflow import SINGLE, Workflow
-from agentplat_testkit.simulation.entries import OPEN, BlockEntry, StepEntry
+from agentplat.domain.workflow import CATCH, COMPENSATE, FINALLY, ITEM, SINGLE, Workflow
+from agentplat_testkit.simulation.entries import ENDS, OPEN, BlockEntry, StepEntry
 
 
 class Book:
@@ -26,6 +26,7 @@ class Book:
         self.finished: TaskFinished | None = None
         self.signals: list[SignalReceived] = []
         self.usage = Usage()
+        self.undoable: list[StepPath] = []
         self.claims = 0
 
     def open_steps(self, *phases: str) -> list[StepEntry]:
@@ -36,9 +37,20 @@ class Book:
 
     def is_stopping(self, path: StepPath) -> bool:
         """Whether the block there, one around it, or the task is on its way down."""
-        if self.stop is not None:
-            return True
-        return any(around.phase == "cancelling" or around.doom is not None for around in self.around(path))
+        for block in self.around(path):
+            late = block.fired and block.phase == "running"
+            if block.phase == "cancelling" or block.doom is not None or late:
+                return True
+            if block.path.step in ENDS:
+                return self.blocks[block.path.parent].fired
+        return self.stop is not None
+
+    def is_stopped(self, path: StepPath) -> bool:
+        """Whether the task has stopped, and what is there is not what comes after that."""
+        return self.stop is not None and not any(name in ENDS for name, _ in path)
+
+    def open_blocks(self) -> list[BlockEntry]:
+        return [block for block in self.blocks.values() if block.phase in OPEN]
 
     def around(self, path: StepPath) -> Iterator[BlockEntry]:
         """The block at `path` and those around it."""
@@ -49,16 +61,43 @@ class Book:
             path = path.parent
 
     def scope(self, block: BlockEntry, iteration: int) -> dict[str, JsonValue]:
+        steps, name = self._steps_of(block), block.path.step
+        if name == FINALLY or name.startswith(CATCH):
+            steps = {**self._steps_of(self.blocks[block.path.parent]), **steps}
+        item_of = block.path
+        if any(part == COMPENSATE for part, _ in block.path):
+            number = next(number for part, number in block.path if part == COMPENSATE)
+            item_of = self.undoable[-number]
+            if name == COMPENSATE:
+                steps = {**self._undone(item_of), **steps}
+        scope: dict[str, JsonValue] = {"input": self.input, "steps": steps, "iteration": iteration}
+        for depth in range(len(item_of), 0, -1):
+            if item_of[depth - 1][0] == ITEM and "item" not in scope:
+                index = item_of[depth - 1][1] - 1
+                items = self.blocks[StepPath(item_of[: depth - 1])].input
+                assert isinstance(items, list)
+                scope |= {"item": items[index], "index": index}
+        return scope
+
+    def _steps_of(self, block: BlockEntry) -> dict[str, JsonValue]:
         steps: dict[str, JsonValue] = {}
         for path in block.settled[: block.seen]:
             entry = self.steps.get(path) or self.blocks[path]
             steps[path.step] = {"output": entry.output, "status": entry.phase, "iteration": path.number}
-        return {"input": self.input, "steps": steps, "iteration": iteration}
+        return steps
+
+    def _undone(self, path: StepPath) -> dict[str, JsonValue]:
+        entry = self.steps.get(path) or self.blocks[path]
+        own: JsonValue = {"output": entry.output, "status": "succeeded", "iteration": path.number}
+        step = path if path.step != ITEM else path.parent
+        return {**self._steps_of(self.blocks[step.parent]), step.step: own}
 
     def phase_of(self, path: StepPath) -> str:
         return self.blocks[path].phase if path in self.blocks else self.steps[path].phase
 
     def sees_failures(self, block: BlockEntry) -> bool:
+        if block.block.foreach is not None:
+            return block.block.foreach.join != "all"
         return block.block.strategy != SINGLE and self.rules.strategy(block.block.strategy).sees_failures
 
     def _is_open(self, path: StepPath) -> bool:

@@ -7,11 +7,12 @@ from datetime import datetime
 
 from agentplat.domain.failure import Failure
 from agentplat.domain.ids import ExecutionId, StepPath
-from agentplat.domain.json import JsonValue
-from agentplat.domain.workflow import AgentCall, Block, Step, ToolCall
+from agentplat.domain.json import JsonObject, JsonValue
+from agentplat.domain.workflow import COMPENSATE, FINALLY, AgentCall, Block, Step, ToolCall
 
 ROOT = StepPath()
-OPEN = ("running", "cancelling", "interrupted", "backing_off", "waiting")
+OPEN = ("running", "cancelling", "interrupted", "backing_off", "waiting", "catching", "ending")
+ENDS = (FINALLY, COMPENSATE)
 
 
 class LawBroken(AssertionError):
@@ -36,10 +37,16 @@ class StepEntry:
     output: JsonValue = None
     failure: Failure | None = None
     signal: str | None = None
+    approval: JsonObject | None = None
+    until: str | None = None
     delay: float | None = None
     since: datetime | None = None
     answer: tuple[JsonValue] | None = None
     fired: bool = False
+
+    @property
+    def has_timer(self) -> bool:
+        return self.delay is not None or self.until is not None
 
     @property
     def may_retry(self) -> bool:
@@ -63,3 +70,13 @@ class BlockEntry:
     failure: Failure | None = None
     doom: Failure | None = None  # the first child that failed for good
     expansions: int = 0
+    clause: int = 0
+    ending: str = ""
+    delay: float | None = None
+    fired: bool = False
+    undone: int = 0
+
+
+def handlers(block: Block) -> list[Block]:
+    """What deals with the block's failures, and with its end."""
+    return [clause.block for clause in block.catch] + ([block.final] if block.final is not None else [])

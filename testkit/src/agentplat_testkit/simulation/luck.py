@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from agentplat.domain.events import (
+    ApprovalAnswered,
     CancelRequested,
     DeadlinePassed,
     Event,
@@ -82,10 +83,10 @@ class Luck:
         if bodies:
             self.end(self.tape.pick(bodies))
         elif not self.let_pass():
-            waiting = [entry.signal for entry in self.laws.open_steps("waiting") if entry.answer is None]
+            waiting = [entry for entry in self.laws.open_steps("waiting") if entry.answer is None]
             # Nothing may be left when several things happen at once, before the owner has looked.
-            if waiting and waiting[0] is not None:
-                self.signal(waiting[0])
+            if waiting:
+                self.tell(waiting[0])
 
     def end(self, entry: StepEntry) -> None:
         """A body ends, one way or another. One that was asked to end may win the race with another outcome."""
@@ -114,25 +115,37 @@ class Luck:
 
     def let_pass(self) -> bool:
         """Time, until one of the timers fires. False when there is none."""
-        timers = [entry.path for entry in self.laws.open_steps("backing_off", "waiting") if entry.delay is not None]
+        timers = [entry.path for entry in self.laws.open_steps("backing_off", "waiting") if entry.has_timer]
+        timers += [block.path for block in self.laws.open_blocks() if block.delay is not None and not block.fired]
         if timers:
             self.record(TimerFired(path=self.tape.pick(timers)))
         return bool(timers)
 
     def race(self) -> None:
-        """A signal and its timeout, or two signals, at once."""
-        waiting = [entry for entry in self.laws.open_steps("waiting") if entry.signal is not None]
+        """A signal and its timeout, or two signals, at once; the same with the answers to an approval."""
+        waiting = [entry for entry in self.laws.open_steps("waiting") if entry.signal or entry.approval]
         if not waiting:
             return
         wait = self.tape.pick(waiting)
         timer, order = TimerFired(path=wait.path), self.tape.next() % 3
         if order == 0:
             self.record(timer)
-        self.signal(str(wait.signal))
+        self.tell(wait)
         if order == 1:
             self.record(timer)
         if order == 2:
-            self.signal(str(wait.signal))
+            self.tell(wait)
+
+    def tell(self, wait: StepEntry) -> None:
+        """What the step waits for."""
+        if wait.signal is not None:
+            self.signal(wait.signal)
+        elif wait.approval is not None:
+            number = len(self.journal)
+            answers = {"number": number}
+            self.record(
+                ApprovalAnswered(path=wait.path, approved=number % 2 == 0, by="me", answers=answers, key=f"{number}")
+            )
 
     def signal(self, name: str) -> None:
         number = len(self.journal)
@@ -142,7 +155,7 @@ class Luck:
         """Something is reported late, or again, or of what never was."""
         reports = [event for event in self.journal if isinstance(event, StepSucceeded | StepFailed | StepCancelled)]
         stale = self.tape.pick(reports) if reports else None
-        waits = [entry for entry in self.laws.open_steps("waiting") if entry.delay is None]
+        waits = [entry for entry in self.laws.open_steps("waiting") if not entry.has_timer]
         past = self.laws.open_steps("running", "backing_off", "interrupted")
         match self.tape.next() % 5:
             case 0 | 1 if stale is not None:

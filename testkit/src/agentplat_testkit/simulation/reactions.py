@@ -2,11 +2,26 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import assert_never
 
-from agentplat.domain.commands import CancelBlock, FailBlock, FinishBlock, SettleStep, StartBlock, StopBlock
+from agentplat.domain.commands import (
+    BeginEnding,
+    CancelBlock,
+    CatchFailure,
+    ExpandBlock,
+    FailBlock,
+    FinishBlock,
+    GiveUp,
+    SettleStep,
+    StartBlock,
+    StopBlock,
+)
 from agentplat.domain.events import (
     BlockCancelled,
+    BlockCaught,
+    BlockEnding,
+    BlockExpanded,
     BlockFailed,
     BlockFinished,
     BlockStarted,
@@ -14,15 +29,39 @@ from agentplat.domain.events import (
     Event,
     StepCancelled,
     StepFailed,
+    StepGivenUp,
     StepSucceeded,
 )
 
+BlockCommand = (
+    StartBlock | FinishBlock | FailBlock | StopBlock | CancelBlock | CatchFailure | BeginEnding | ExpandBlock | GiveUp
+)
 
-def event_of_block(command: StartBlock | FinishBlock | FailBlock | StopBlock | CancelBlock) -> Event:
+
+def seconds(delay: timedelta | None) -> float | None:
+    """A delay as events keep it."""
+    return None if delay is None else delay.total_seconds()
+
+
+def event_of_block(command: BlockCommand) -> Event:
     """The event of a command about a block as a whole."""
     match command:
+        case ExpandBlock():
+            return BlockExpanded(path=command.path, steps=command.steps)
+        case GiveUp():
+            return StepGivenUp(path=command.path)
         case StartBlock():
-            return BlockStarted(path=command.path, input=command.input)
+            return BlockStarted(path=command.path, input=command.input, delay=seconds(command.delay))
+        case CatchFailure():
+            return BlockCaught(path=command.path, clause=command.clause, failure=command.failure)
+        case BeginEnding():
+            return BlockEnding(
+                path=command.path,
+                status=command.status,
+                output=command.output,
+                failure=command.failure,
+                delay=seconds(command.delay),
+            )
         case FinishBlock():
             return BlockFinished(path=command.path, output=command.output)
         case FailBlock():

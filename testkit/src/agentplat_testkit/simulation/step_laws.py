@@ -8,6 +8,8 @@ from typing import Any, ClassVar
 
 from agentplat.domain.errors import StepError
 from agentplat.domain.events import (
+    ApprovalAnswered,
+    EventEmitted,
     RetryScheduled,
     SignalReceived,
     StepCancelled,
@@ -25,9 +27,20 @@ from agentplat.domain.failure import Failure, FailureCode
 from agentplat.domain.ids import StepPath
 from agentplat.domain.interpreter import MAX_EXECUTIONS
 from agentplat.domain.json import JsonValue
-from agentplat.domain.workflow import AgentCall, Block, SignalWait, Step, TimerWait, ToolCall
+from agentplat.domain.workflow import (
+    AgentCall,
+    Approval,
+    Block,
+    Emit,
+    ForEach,
+    SignalWait,
+    Step,
+    TimerWait,
+    ToolCall,
+    UntilWait,
+)
 from agentplat_testkit.simulation.book import Book
-from agentplat_testkit.simulation.entries import OPEN, StepEntry, law
+from agentplat_testkit.simulation.entries import ENDS, OPEN, StepEntry, handlers, law
 
 Reader = Callable[[Any, Any, datetime], bool | None]
 
@@ -36,13 +49,16 @@ class StepLaws(Book):
     """Each reader holds one event against the laws and writes it down; False: the event does not count."""
 
     def most_children(self, block: Block) -> int:
-        """The most executions that a block can start."""
+        """The most executions that a block can start; whoever knows its strategy says more."""
+        if block.foreach is not None:
+            return len(block.foreach.items) if isinstance(block.foreach.items, list) else MAX_EXECUTIONS
         return MAX_EXECUTIONS
 
     def most_executions(self, block: Block) -> int:
         """The most steps and blocks that can begin at `block` and below."""
-        deepest = max(self.most_executions(step) if isinstance(step, Block) else 1 for step in block.steps)
-        return 1 + self.most_children(block) * deepest
+        ends = sum(self.most_executions(handler) for handler in handlers(block))
+        below = max(self.most_executions(step) if isinstance(step, Block) else 1 for step in block.steps)
+        return 1 + self.most_children(block) * (below + 3) + ends
 
     # --- Starts -------------------------------------------------------------------------------------------------
 
@@ -50,8 +66,14 @@ class StepLaws(Book):
         """The first event of an execution: its block is open, does not stop, and counts it right."""
         law(path not in self.steps and path not in self.blocks, "an execution begins once")
         parent = self.blocks[path.parent]
-        law(all(around.phase == "running" for around in self.around(path.parent)), "steps start in open blocks only")
+        for around in self.around(path.parent):
+            law(around.phase == "running", "steps start in open blocks only")
+            if around.path.step.startswith("@"):
+                break
         law(not self.is_stopping(path.parent), "nothing starts in a block that is stopping")
+        if parent.block.foreach is not None:
+            most = parent.block.foreach.max_parallel
+            law(len(self.open_below(parent)) < most or refused, "no more items at a time than may be")
         number = 1 + sum(1 for child in parent.children if child.step == path.step)
         # Of several that should start together only the one that is refused is there.
         law(path.number == number or (refused and path.number > number), "executions are counted from 1")
@@ -67,11 +89,33 @@ class StepLaws(Book):
 
     def _expected(self, path: StepPath, step: Step | Block, what: str) -> object:
         """What the document's condition or input comes to; the StepError, when it comes to nothing."""
-        scope = self.scope(self.blocks[path.parent], path.number)
+        parent = self.blocks[path.parent]
+        if parent.block.foreach is not None:
+            assert isinstance(parent.input, list)
+            scope = self.scope(self.blocks[path.parent.parent], path.parent.number)
+            scope |= {"item": parent.input[path.number - 1], "index": path.number - 1}
+        else:
+            scope = self.scope(parent, path.number)
         try:
             if what == "when":
                 return step.when is None or self.rules.truth(step.when, scope)
-            return self.rules.evaluate(step.input, scope)
+            if what == "input":
+                return self.rules.evaluate(step.input, scope)
+            body = step.body if isinstance(step, Step) else step.foreach
+            match body:
+                case Emit(payload=data):
+                    return self.rules.evaluate(data, scope)
+                case UntilWait(until):
+                    return datetime.fromisoformat(str(self.rules.evaluate(until, scope)))
+                case Approval():
+                    return self.rules.evaluate([body.message, body.assignee], scope)
+                case ForEach():
+                    items = self.rules.evaluate(body.items, scope)
+                    return items if isinstance(items, list) else StepError(FailureCode.INVALID_INPUT, "no list")
+                case _:
+                    return None
+        except ValueError:
+            return StepError(FailureCode.INVALID_INPUT, "no time")
         except StepError as error:
             return error
 
@@ -106,20 +150,32 @@ class StepLaws(Book):
 
     def _step_refused(self, event: StepRefused, at: datetime) -> None:
         entry = self._began(event.path, event, "failed", at)
-        reasons = (self._expected(event.path, entry.step, "when"), self._expected(event.path, entry.step, "input"))
+        reasons = [self._expected(event.path, entry.step, what) for what in ("when", "input", "body")]
         law(any(isinstance(reason, StepError) for reason in reasons), "only what cannot be evaluated is refused")
         entry.failure = event.failure
         self._doom(event.path, event.failure)
 
     def _wait_started(self, event: WaitStarted, at: datetime) -> None:
         entry = self._began(event.path, event, "waiting", at)
-        law(isinstance(entry.step, Step) and isinstance(entry.step.body, TimerWait | SignalWait), "only waits wait")
+        body = entry.step.body if isinstance(entry.step, Step) else None
+        law(isinstance(body, TimerWait | SignalWait | UntilWait | Approval), "only waits wait")
+        law((event.until is not None) == isinstance(body, UntilWait), "a wait for a time names it")
+        law((event.approval is not None) == isinstance(body, Approval), "an approval says what it asks")
+        entry.until, entry.approval = event.until, event.approval
         law(self._expected(event.path, entry.step, "when") is True, "a wait starts only if its condition holds")
         entry.attempt, entry.signal, entry.delay = 1, event.signal, event.delay
         early = next((signal for signal in self.signals if signal.name == event.signal), None)
         if early is not None:
             self.signals.remove(early)
             entry.answer = (early.payload,)
+
+    def _event_emitted(self, event: EventEmitted, at: datetime) -> None:
+        entry = self._began(event.path, event, "succeeded", at)
+        law(self._expected(event.path, entry.step, "when") is True, "a step starts only if its condition holds")
+        law(event.payload == self._expected(event.path, entry.step, "body"), "what is told is what the template says")
+        entry.output = event.payload
+        self._settle(event.path)
+        self._note_undoable(event.path, entry.step)
 
     # --- Outcomes -----------------------------------------------------------------------------------------------
 
@@ -135,12 +191,16 @@ class StepLaws(Book):
             return False
         if entry.phase == "waiting":
             law(entry.answer is not None or entry.fired, "a wait ends by what it waits for")
-            expected = entry.answer[0] if entry.answer is not None else {}
+            body = entry.step.body if isinstance(entry.step, Step) else None
+            late = {"approve": {"approved": True, "by": None}, "reject": {"approved": False, "by": None}}
+            unanswered = late.get(body.on_timeout) if isinstance(body, Approval) else {}
+            expected = entry.answer[0] if entry.answer is not None else unanswered
             law(entry.answer is not None or entry.signal is None, "a signal that did not come is no success")
             law(event.output == expected, "a wait gives what came")
         entry.phase, entry.output, entry.since, entry.delay, entry.failure = "succeeded", event.output, at, None, None
         self.usage += event.usage
         self._settle(event.path)
+        self._note_undoable(event.path, entry.step)
         return True
 
     def _step_failed(self, event: StepFailed, at: datetime) -> bool:
@@ -149,7 +209,7 @@ class StepLaws(Book):
             return False
         if entry.phase == "waiting":
             law(
-                entry.fired and entry.answer is None and entry.signal is not None,
+                entry.fired and entry.answer is None and (entry.signal is not None or entry.approval is not None),
                 "of signal and timeout the first wins",
             )
         self.usage += event.usage
@@ -189,8 +249,11 @@ class StepLaws(Book):
         entry.fired = False
 
     def _timer_fired(self, event: TimerFired, at: datetime) -> bool:
-        entry = self.steps.get(event.path)
-        if entry is None or entry.phase not in ("backing_off", "waiting") or entry.delay is None:
+        entry, block = self.steps.get(event.path), self.blocks.get(event.path)
+        if entry is None and block is not None and block.phase in OPEN and block.delay is not None:
+            known, block.fired = block.fired, True
+            return not known
+        if entry is None or entry.phase not in ("backing_off", "waiting") or not entry.has_timer:
             return False
         if entry.answer is not None or entry.fired:
             return False
@@ -204,12 +267,19 @@ class StepLaws(Book):
                 return
         self.signals.append(event)
 
+    def _approval_answered(self, event: ApprovalAnswered, at: datetime) -> bool:
+        entry = self.steps.get(event.path)
+        if entry is None or entry.phase != "waiting" or entry.approval is None or entry.answer or entry.fired:
+            return False
+        entry.answer = ({**event.answers, "approved": event.approved, "by": event.by},)
+        return True
+
     def _settle(self, path: StepPath) -> None:
-        if path:
+        if path and not path.step.startswith("@"):
             self.blocks[path.parent].settled.append(path)
 
     def _doom(self, path: StepPath, failure: Failure) -> None:
-        parent = self.blocks[path.parent] if path else None
+        parent = self.blocks[path.parent] if path and not path.step.startswith("@") else None
         if parent is not None and not self.sees_failures(parent):
             parent.doom = parent.doom or failure
 
@@ -223,11 +293,16 @@ class StepLaws(Book):
         law(event.path not in parent.settled, "a failure is shown once")
         self._settle(event.path)
 
+    def _note_undoable(self, path: StepPath, node: Step | Block) -> None:
+        if path and node.compensate is not None and not any(name in ENDS for name, _ in path):
+            self.undoable.append(path)
+
     READERS: ClassVar[Mapping[type, Reader]] = {
         StepStarted: _step_started,
         StepSkipped: _step_skipped,
         StepRefused: _step_refused,
         WaitStarted: _wait_started,
+        EventEmitted: _event_emitted,
         StepSucceeded: _step_succeeded,
         StepFailed: _step_failed,
         StepGivenUp: _step_given_up,
@@ -236,4 +311,5 @@ class StepLaws(Book):
         RetryScheduled: _retry_scheduled,
         TimerFired: _timer_fired,
         SignalReceived: _signal_received,
+        ApprovalAnswered: _approval_answered,
     }

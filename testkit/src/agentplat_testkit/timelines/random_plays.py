@@ -12,9 +12,9 @@ from agentplat.domain.events import Event, TaskSubmitted
 from agentplat.domain.interpreter import Rules
 from agentplat.domain.json import JsonValue
 from agentplat.domain.workflow import Workflow
+from agentplat_testkit.histories.plays import StrategyPlay
+from agentplat_testkit.histories.search import Broken, shrunk
 from agentplat_testkit.simulation.entries import LawBroken, StepEntry
-from agentplat_testkit.simulation.plays import StrategyPlay
-from agentplat_testkit.simulation.search import Broken, shrunk
 from agentplat_testkit.timelines.timeline import Script, names_of
 
 

@@ -23,8 +23,8 @@ from agentplat.domain.ids import StepPath
 from agentplat.domain.interpreter import Rules
 from agentplat.domain.json import JsonObject, JsonValue
 from agentplat.domain.workflow import Step, Workflow
+from agentplat_testkit.histories.plays import StrategyPlay
 from agentplat_testkit.simulation.entries import StepEntry, law
-from agentplat_testkit.simulation.plays import StrategyPlay
 from agentplat_testkit.simulation.world import START
 
 

@@ -9,6 +9,7 @@ from typing import assert_never
 from agentplat.domain.commands import Command, ExpandBlock, FailBlock, FinishBlock, StopBlock
 from agentplat.domain.errors import StepError
 from agentplat.domain.failure import Failure, FailureCode
+from agentplat.domain.interpreter.ending import end
 from agentplat.domain.interpreter.rules import Rules, scope_of
 from agentplat.domain.interpreter.starting import start
 from agentplat.domain.json import JsonObject, JsonValue, storable_text
@@ -33,14 +34,15 @@ def consult(state: State, block: BlockState, node: Block, rules: Rules) -> Itera
         return
     match decision:
         case Finish():
-            yield FinishBlock(path=block.path, output=decision.output)
+            yield end(state, block, node, FinishBlock(path=block.path, output=decision.output))
         case Fail():
-            yield FailBlock(path=block.path, failure=decision.failure)
+            yield end(state, block, node, FailBlock(path=block.path, failure=decision.failure))
         case Start() | Wait() | _Plan() if closing:
-            yield _fail(block, f"strategy {node.strategy!r} finished its block and then asked for more")
+            yield _fail(state, block, node, f"strategy {node.strategy!r} finished its block and then asked for more")
         case Wait():
             if not block.open:
-                yield _fail(block, f"strategy {node.strategy!r} waits, but nothing of its block is under way")
+                message = f"strategy {node.strategy!r} waits, but nothing of its block is under way"
+                yield _fail(state, block, node, message)
         case Start():
             yield from start(state, block, node, decision, rules)
         case _Plan():
@@ -93,8 +95,9 @@ def _words_of(error: Exception) -> str:
     return storable_text(f"{type(error).__name__}: {text}")[:2_000]
 
 
-def _fail(block: BlockState, message: str) -> FailBlock:
-    return FailBlock(path=block.path, failure=Failure(code=FailureCode.AGENT_FAILED, message=message))
+def _fail(state: State, block: BlockState, node: Block, message: str) -> Command:
+    failure = Failure(code=FailureCode.AGENT_FAILED, message=message)
+    return end(state, block, node, FailBlock(path=block.path, failure=failure))
 
 
 def _ask(state: State, block: BlockState, node: Block, rules: Rules) -> Decision:

@@ -20,7 +20,6 @@ from agentplat.domain.commands import (
     EmitEvent,
     ExpandBlock,
     FailBlock,
-    FinishBlock,
     FinishTask,
     GiveUp,
     RefuseStep,
@@ -126,14 +125,10 @@ def _decide_block(state: State, block: BlockState, rules: Rules) -> Iterable[Com
         return again
     node = block_node(state, block.path)
     if node.foreach is not None:
-        return [_ended(state, block, node, command) for command in go_through(state, block, node, node.foreach, rules)]
+        return go_through(state, block, node, node.foreach, rules)
     if not block.open or _is_eager(block, node, rules):
-        return [_ended(state, block, node, command) for command in consult(state, block, node, rules)]
+        return consult(state, block, node, rules)
     return ()
-
-
-def _ended(state: State, block: BlockState, node: Block, command: Command) -> Command:
-    return end(state, block, node, command) if isinstance(command, FinishBlock | FailBlock) else command
 
 
 def _decide_end(state: State, block: BlockState, rules: Rules) -> Iterable[Command]:

@@ -8,6 +8,7 @@ from agentplat.domain.commands import Command, FailBlock, FinishBlock, RefuseSte
 from agentplat.domain.errors import StepError
 from agentplat.domain.failure import Failure, FailureCode
 from agentplat.domain.ids import StepPath
+from agentplat.domain.interpreter.ending import end
 from agentplat.domain.interpreter.rules import Rules, scope_of
 from agentplat.domain.interpreter.starting import start_body
 from agentplat.domain.json import JsonValue
@@ -26,7 +27,7 @@ def go_through(state: State, block: BlockState, node: Block, foreach: ForEach, r
     if is_over and block.open:
         yield StopBlock(path=block.path)
     elif is_over or block.phase is Phase.CANCELLING:
-        yield _end(state, block, foreach, good, enough)
+        yield end(state, block, node, _end(state, block, foreach, good, enough))
     else:
         yield from _start_more(state, block, node, foreach, rules)
 

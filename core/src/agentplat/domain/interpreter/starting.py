@@ -65,10 +65,10 @@ def start_body(
         value = given if step.input is None else rules.evaluate(step.input, scope)
         return StartBlock(path=path, input=value, delay=step.timeout)
     body = step.body
+    if isinstance(body, AgentCall | ToolCall):
+        value = given if step.input is None else rules.evaluate(step.input, scope)
+        return StartStep(path=path, body=body, attempt=1, try_number=1, input=value, timeout=step.timeout)
     match body:
-        case AgentCall() | ToolCall():
-            value = given if step.input is None else rules.evaluate(step.input, scope)
-            return StartStep(path=path, body=body, attempt=1, try_number=1, input=value, timeout=step.timeout)
         case TimerWait():
             return StartWait(path=path, delay=body.duration)
         case SignalWait():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
-from agentplat.domain.growing import grown, with_entry
+from agentplat.domain.growing import LARGE, grown, with_entry
 from agentplat.domain.ids import StepPath
 from agentplat.domain.state.values import BlockState, Execution, News, Phase, State, replace
 from agentplat.domain.strategy import Settled
@@ -18,7 +18,10 @@ def put(state: State, execution: Execution) -> News:
     known = state.executions.get(path)
     before = known.phase if known is not None else None
     bodies = state.bodies + after.has_body - (before is not None and before.has_body)
-    executions = with_entry(state.executions, path, execution)
+    known_ones = state.executions
+    # Nearly every task is small, and this is done for every event.
+    small = len(known_ones) < LARGE
+    executions = {**known_ones, path: execution} if small else with_entry(known_ones, path, execution)
     news: News = {"executions": executions, "bodies": bodies, "blocks": _told(state.blocks, before, execution)}
     if after is Phase.SUCCEEDED and (state.workflow.compensates or not state.is_as_written):
         news |= _undoable(state, path)
@@ -29,7 +32,7 @@ def put_block(state: State, block: BlockState) -> News:
     """The same with a block."""
     path, after = block.path, block.phase
     known = state.blocks.get(path)
-    blocks = with_entry(state.blocks, path, block)
+    blocks = {**state.blocks, path: block} if len(state.blocks) < LARGE else with_entry(state.blocks, path, block)
     news: News = {"blocks": _told(blocks, known.phase if known else None, block)}
     if after.is_open and known is None:
         news["open_blocks"] = {**state.open_blocks, path: None}
@@ -59,7 +62,8 @@ def _told(
     step = path.step
     news: News = {}
     if before is None:
-        news["children"] = grown(parent.children, path)
+        children = parent.children
+        news["children"] = (*children, path) if len(children) < LARGE else grown(children, path)
         news["started"] = {**parent.started, step: parent.started.get(step, 0) + 1}
     elif before is Phase.FAILED:
         news["failed"] = tuple([earlier for earlier in parent.failed if earlier != path])
@@ -75,7 +79,10 @@ def _told(
             news |= settled(parent, child, "skipped" if after is Phase.SKIPPED else "succeeded")
         elif after is Phase.FAILED:
             news["failed"] = (*parent.failed, path)
-    return with_entry(blocks, parent.path, replace(parent, news)) if news else blocks
+    if not news:
+        return blocks
+    told = replace(parent, news)
+    return {**blocks, parent.path: told} if len(blocks) < LARGE else with_entry(blocks, parent.path, told)
 
 
 def settled(
@@ -85,9 +92,11 @@ def settled(
     step, number = child.path[-1]
     result = Settled(step=step, number=number, status=status, output=child.output, failure=child.failure)
     latest = {"output": child.output, "status": status, "iteration": number}
+    paths, results = parent.settled, parent.results
+    small = len(paths) < LARGE
     return {
-        "settled": grown(parent.settled, child.path),
-        "results": grown(parent.results, result),
+        "settled": (*paths, child.path) if small else grown(paths, child.path),
+        "results": (*results, result) if small else grown(results, result),
         "latest": {**parent.latest, step: latest},
         "iteration": max(parent.iteration, number),
     }

@@ -165,7 +165,7 @@ def replace(value: T, news: News) -> T:
     Those cost most of it, and a step makes half a dozen such values.
     """
     other = object.__new__(type(value))
-    members = other.__dict__
-    members.update(value.__dict__)
+    members = value.__dict__.copy()
     members.update(news)
+    other.__dict__ = members
     return other

@@ -62,8 +62,8 @@ class Outcome:
 class StepContext:
     """The `AgentContext` of the contract. Safe to use from the thread of a plain `execute`, calls excepted."""
 
-    def __init__(self, entry: AgentEntry, attempt: Attempt, around: Surroundings) -> None:
-        self._entry, self._attempt, self._around = entry, attempt, around
+    def __init__(self, entry: AgentEntry, attempt: Attempt, around: Surroundings, model: str | None = None) -> None:
+        self._entry, self._attempt, self._around, self._model = entry, attempt, around, model
         self._ends_at = around.clock() + attempt.timeout.total_seconds()
         self._loop = asyncio.get_running_loop()
         self._llm: RecordedLlm | None = None
@@ -80,7 +80,7 @@ class StepContext:
         """Made at first use: an agent that asks no model needs none."""
         if self._llm is None:
             self._llm = RecordedLlm(
-                entry=_resolved_model(self._around.capabilities, self._entry),
+                entry=_resolved_model(self._around.capabilities, self._entry, self._model),
                 ledger=self._attempt.ledger,
                 toolbox=self._tools,
                 pricing=self._around.pricing,
@@ -135,9 +135,9 @@ def _resolved_agent(capabilities: Capabilities, name: str) -> AgentEntry:
         raise StepError(FailureCode.AGENT_FAILED, f"The agent {name!r} cannot be made: {described(error)}") from None
 
 
-def _resolved_model(capabilities: Capabilities, entry: AgentEntry) -> ModelEntry:
+def _resolved_model(capabilities: Capabilities, entry: AgentEntry, named: str | None) -> ModelEntry:
     configured = entry.config.get("model")
-    wanted = configured if isinstance(configured, str) else entry.spec.model
+    wanted = named or (configured if isinstance(configured, str) else entry.spec.model)
     try:
         return capabilities.model(wanted)
     except AgentplatError as error:
@@ -191,7 +191,9 @@ async def _run(body: AgentCall | ToolCall, raw_input: JsonValue, attempt: Attemp
     attempt.ledger.stop_if_in_doubt()
     if isinstance(body, AgentCall):
         entry = _resolved_agent(around.capabilities, body.agent)
-        return await invoke(entry.agent, raw_input, StepContext(entry, attempt, around), name=entry.spec.name)
+        return await invoke(
+            entry.agent, raw_input, StepContext(entry, attempt, around, body.model), name=entry.spec.name
+        )
     tool = resolved_tool(around.capabilities, body.tool)
     ends_at = around.clock() + attempt.timeout.total_seconds()
     toolbox = Toolbox(

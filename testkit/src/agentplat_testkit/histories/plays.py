@@ -11,9 +11,9 @@ from agentplat.domain.json import JsonObject, JsonValue
 from agentplat.domain.strategy import BlockView, Settled, Strategy
 from agentplat.domain.workflow import SINGLE, Block, Workflow
 from agentplat.language.expressions import ExpressionEngine
+from agentplat_testkit.histories.samples import Sample
 from agentplat_testkit.simulation.entries import BlockEntry, StepEntry, law
 from agentplat_testkit.simulation.laws import LawBook
-from agentplat_testkit.simulation.samples import Sample
 from agentplat_testkit.simulation.world import REAL, Core, Simulation
 
 
