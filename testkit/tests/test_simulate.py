@@ -128,3 +128,69 @@ def test_what_cannot_be_simulated_is_said(arguments: tuple[str, ...], says: str)
 def test_the_command_stands_beside_the_others_in_the_overview(capsys: pytest.CaptureFixture[str]) -> None:
     run_command(["--help"])
     assert "\n  workflows simulate  Play a workflow with scripted" in capsys.readouterr().out
+
+
+WHOLE = """
+name: whole
+input: {topics: array}
+steps:
+  - {name: hello, emit: {event: begun, data: {many: "${{ input.topics | length }}"}}}
+  - {name: each, foreach: "${{ input.topics }}", max_parallel: 2, agent: finder}
+  - name: fragile
+    steps: [{name: doomed, agent: writer, retry: {max_attempts: 1}}]
+    catch: [{on: [permanent], steps: [{name: mend, agent: critic}]}]
+  - name: slow
+    timeout: 5s
+    steps: [{name: never, wait: {duration: 1h}}]
+    catch: [{on: timeout, steps: [{name: late, agent: writer}]}]
+  - {name: soon, wait: {until: "2026-01-01T00:01:00Z"}}
+  - {name: sign, approval: {message: May I?, form: {comment: string}}}
+  - {name: book, agent: writer, compensate: {agent: critic}}
+finally:
+  - {name: tidy, agent: critic}
+output: {each: "${{ steps.each.output }}", signed: "${{ steps.sign.output }}"}
+"""
+
+
+@pytest.fixture
+def whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Simulate:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "whole.yaml").write_text(WHOLE, encoding="utf-8")
+    (tmp_path / "agents.yaml").write_text(AGENTS, encoding="utf-8")
+
+    def simulated(*arguments: str) -> list[str]:
+        with pytest.raises(SystemExit) as ended:
+            run_command(["workflows", "simulate", "whole.yaml", "--input", '{"topics": ["a", "b", "c"]}', *arguments])
+        assert ended.value.code == 0
+        return capsys.readouterr().out.splitlines()
+
+    return simulated
+
+
+def test_everything_that_the_language_has_takes_its_time(whole: Simulate, tmp_path: Path) -> None:
+    said = {"each": [{"found": 1}, {"found": 2}, {"found": 3}], "sign": {"approved": False, "comment": "no"}}
+    (tmp_path / "said.json").write_text(json.dumps(said), encoding="utf-8")
+    told = "\n".join(whole("--output", "said.json", "--fail", "doomed=refused"))
+    for line in (
+        '0.0s  hello emits begun {"many": 3}',
+        "2.0s  each done ",
+        "3.0s  fragile catches it, by clause 1: it was told to fail",
+        "9.0s  slow catches it, by clause 1: ",
+        "60.0s  soon: time is up",
+        "61.0s  sign rejected by somebody",
+        "the task succeeded, and ends what it has to",
+        "done after 63.0s",
+        '"comment": "no"',
+    ):
+        assert line in told, f"{line}\n{told}"
+
+
+def test_what_was_done_is_undone_when_the_end_fails(whole: Simulate) -> None:
+    told = lines(whole("--json", "--fail", "doomed=refused", "--fail", "@finally/tidy=refused:3"))
+    assert told[-1]["status"] == "error"
+
+
+def test_random_lives_of_everything_keep_the_laws(whole: Simulate) -> None:
+    (line,) = lines(whole("--histories", "60", "--json"))
+    assert line["law"] is None
+    assert set(line["ends"]) == {"done", "error", "cancelled"}

@@ -9,7 +9,7 @@ from agentplat.domain.failure import FailureCode
 from agentplat.domain.interpreter import MAX_EXECUTIONS, Rules
 from agentplat.domain.json import JsonObject, JsonValue
 from agentplat.domain.strategy import BlockView, Settled, Strategy
-from agentplat.domain.workflow import SINGLE, Block, Workflow
+from agentplat.domain.workflow import ITEM, SINGLE, Block, Workflow
 from agentplat.language.expressions import ExpressionEngine
 from agentplat_testkit.histories.samples import Sample
 from agentplat_testkit.simulation.entries import BlockEntry, StepEntry, law
@@ -73,6 +73,8 @@ class StrategyLaws(LawBook):
     """The laws, and that a block has no more executions than its strategy says itself."""
 
     def most_children(self, block: Block) -> int:
+        if block.foreach is not None:
+            return super().most_children(block)
         if block.strategy == SINGLE:
             return 1
         most = self.rules.strategy(block.strategy).most_executions(view_of(block))
@@ -100,11 +102,12 @@ class StrategyPlay(Simulation):
         self.samples = samples or {}
 
     def output_of(self, entry: StepEntry, draw: int) -> JsonValue:
-        around = self.laws.blocks[entry.path.parent]
+        path = entry.path if entry.path.step != ITEM else entry.path.parent
+        around = self.laws.blocks[path.parent]
         sample = self.samples.get(around.block.strategy)
         if sample is None:
             return super().output_of(entry, draw)
-        return sample.output_of(entry.path.step, view_of(around.block, around), self.tape)
+        return sample.output_of(path.step, view_of(around.block, around), self.tape)
 
 
 def view_of(block: Block, entry: BlockEntry | None = None) -> BlockView:

@@ -9,7 +9,19 @@ from datetime import timedelta
 from agentplat.domain.json import JsonValue
 from agentplat.domain.retry import DEFAULT_RETRY, RetryPolicy
 from agentplat.domain.strategy import BlockView
-from agentplat.domain.workflow import AgentCall, Block, Body, SignalWait, Step, TimerWait, ToolCall, Workflow
+from agentplat.domain.workflow import (
+    FOREACH,
+    ITEM,
+    AgentCall,
+    Block,
+    Body,
+    ForEach,
+    SignalWait,
+    Step,
+    TimerWait,
+    ToolCall,
+    Workflow,
+)
 from agentplat_testkit.simulation.tape import Tape
 
 Options = Mapping[str, JsonValue]
@@ -52,6 +64,8 @@ WHENS = (*[None] * 40, *["iteration == 1", "false", "true"] * 2, "steps.nobody.o
 GOOD_INPUTS: tuple[JsonValue, ...] = ({"n": "${{ iteration }}"}, "${{ input.topic }}")
 INPUTS: tuple[JsonValue, ...] = (*[None] * 40, *GOOD_INPUTS * 2, "${{ 1 / 0 }}")
 
+ITEMS: tuple[JsonValue, ...] = (["x", "y"], ["x"], [], [1, 2, 3], "${{ input.topic }}")
+
 
 def drawn_workflow(samples: Sequence[Sample], tape: Tape) -> Workflow:
     """A workflow of up to three levels of blocks."""
@@ -66,11 +80,12 @@ def _block(samples: Sequence[Sample], tape: Tape, name: str, depth: int) -> Bloc
     for child in names:
         told = tape.pick(sample.step_variants)
         wanted = needs.get(child, ())
+        node: Step | Block
         if depth < 2 and tape.next() % 5 == 4:
-            nested = _block(samples, tape, child, depth + 1)
-            steps.append(replace(nested, needs=wanted, step_options=told))
+            node = replace(_block(samples, tape, child, depth + 1), needs=wanted, step_options=told)
         else:
-            steps.append(_step(tape, child, wanted, told))
+            node = _step(tape, child, wanted, told)
+        steps.append(_for_each(tape, node) if tape.next() % 12 == 11 else node)
     return Block(
         name=name,
         strategy=sample.strategy,
@@ -80,6 +95,23 @@ def _block(samples: Sequence[Sample], tape: Tape, name: str, depth: int) -> Bloc
         options=tape.pick(sample.variants),
         when=tape.pick(WHENS) if depth else None,
         input=tape.pick(INPUTS) if depth else None,
+    )
+
+
+def _for_each(tape: Tape, node: Step | Block) -> Block:
+    """The node, once for each of some items."""
+    foreach = ForEach(
+        items=tape.pick(ITEMS), max_parallel=tape.pick((1, 2)), join=tape.pick(("all", "settled", "any", 2))
+    )
+    inner = replace(node, name=ITEM, when=None, needs=(), step_options={}, input=tape.pick((None, "${{ item }}")))
+    return Block(
+        name=node.name,
+        strategy=FOREACH,
+        steps=(inner,),
+        foreach=foreach,
+        when=node.when,
+        needs=node.needs,
+        step_options=node.step_options,
     )
 
 

@@ -25,6 +25,7 @@ class Book:
         self.stop: CancelRequested | DeadlinePassed | None = None
         self.finished: TaskFinished | None = None
         self.signals: list[SignalReceived] = []
+        self.heard: dict[str, JsonValue] = {}  # of these, when it was last decided
         self.usage = Usage()
         self.undoable: list[StepPath] = []
         self.claims = 0
@@ -70,7 +71,12 @@ class Book:
             item_of = self.undoable[-number]
             if name == COMPENSATE:
                 steps = {**self._undone(item_of), **steps}
-        scope: dict[str, JsonValue] = {"input": self.input, "steps": steps, "iteration": iteration}
+        scope: dict[str, JsonValue] = {
+            "input": self.input,
+            "steps": steps,
+            "iteration": iteration,
+            **self._besides(block),
+        }
         for depth in range(len(item_of), 0, -1):
             if item_of[depth - 1][0] == ITEM and "item" not in scope:
                 index = item_of[depth - 1][1] - 1
@@ -78,6 +84,27 @@ class Book:
                 assert isinstance(items, list)
                 scope |= {"item": items[index], "index": index}
         return scope
+
+    def _besides(self, block: BlockEntry) -> dict[str, JsonValue]:
+        """Signals, the latest output, and the failure or end that is dealt with."""
+        scope: dict[str, JsonValue] = {"signals": self.heard}
+        if block.seen:
+            path = block.settled[block.seen - 1]
+            scope["last"] = (self.steps.get(path) or self.blocks[path]).output
+        for depth in range(len(block.path), 0, -1):
+            if block.path[depth - 1][0].startswith("@"):
+                scope["failure"] = self._failure_of(self.blocks[StepPath(block.path[: depth - 1])])
+                break
+        return scope
+
+    def _failure_of(self, block: BlockEntry) -> JsonValue:
+        if block.failure is not None:
+            failure = block.failure
+            return {"code": failure.code.value, "message": failure.message, "details": failure.details}
+        if block.ending != "cancelled":
+            return None
+        reason = self.stop.reason if isinstance(self.stop, CancelRequested) else "its surroundings have ended"
+        return {"code": "cancelled", "message": reason, "details": {}}
 
     def _steps_of(self, block: BlockEntry) -> dict[str, JsonValue]:
         steps: dict[str, JsonValue] = {}

@@ -26,6 +26,7 @@ class LawBook(BlockLaws):
 
     def begin_round(self) -> None:
         """What follows is decided now, and every expression in it evaluated: by what is settled now."""
+        self.heard = {signal.name: signal.payload for signal in self.signals}
         for block in self.blocks.values():
             block.seen = len(block.settled)
 

@@ -178,23 +178,34 @@ def _object(text: str, place: str) -> JsonObject:
 
 def _default_output(registries: Registries) -> Callable[[StepEntry], JsonValue]:
     """What a step gives that the script does not name: the least that its agent or tool may give."""
-    from agentplat.domain.workflow import AgentCall, Body, Step, ToolCall
+    from agentplat.domain.workflow import AgentCall, Approval, Step, ToolCall
     from agentplat.engine.steps.invocation import output_schema
     from agentplat_testkit.fakes import least
 
     @cache
-    def of_body(body: Body) -> JsonValue:
-        match body:
-            case AgentCall():
-                schema = output_schema(registries.agent(body.agent))
-            case ToolCall():
-                schema = output_schema(registries.tool(body.tool))
-            case _:
-                return {}
+    def of_agent(name: str) -> JsonValue:
+        schema = output_schema(registries.agent(name))
         # Whoever promises nothing is an agent of a prompt alone, whose output is a text.
         return least(schema, schema) if "properties" in schema else {"result": "text"}
 
-    return lambda entry: of_body(entry.step.body) if isinstance(entry.step, Step) else {}
+    @cache
+    def of_tool(name: str) -> JsonValue:
+        schema = output_schema(registries.tool(name))
+        return least(schema, schema)
+
+    def output(entry: StepEntry) -> JsonValue:
+        body = entry.step.body if isinstance(entry.step, Step) else None
+        match body:
+            case AgentCall():
+                return of_agent(body.agent)
+            case ToolCall():
+                return of_tool(body.tool)
+            case Approval(form=form) if form is not None:
+                return least(form, form)
+            case _:
+                return {}
+
+    return output
 
 
 def _registries() -> Registries:

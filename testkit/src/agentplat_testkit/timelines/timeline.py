@@ -5,10 +5,11 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from agentplat.domain.events import (
+    ApprovalAnswered,
     Event,
     SignalReceived,
     StepCancelled,
@@ -22,7 +23,7 @@ from agentplat.domain.failure import Failure, FailureCode
 from agentplat.domain.ids import StepPath
 from agentplat.domain.interpreter import Rules
 from agentplat.domain.json import JsonObject, JsonValue
-from agentplat.domain.workflow import Step, Workflow
+from agentplat.domain.workflow import ITEM, Step, Workflow
 from agentplat_testkit.histories.plays import StrategyPlay
 from agentplat_testkit.simulation.entries import StepEntry, law
 from agentplat_testkit.simulation.world import START
@@ -30,7 +31,7 @@ from agentplat_testkit.simulation.world import START
 
 @dataclass(frozen=True, kw_only=True)
 class Script:
-    """What happens. Without a word of it every step succeeds after a second, and every signal comes at once."""
+    """What happens. Without a word of it every step succeeds, every signal and approval comes, each after a second."""
 
     input: JsonObject = field(default_factory=dict)
     outputs: Mapping[str, Sequence[JsonValue]] = field(default_factory=dict)  # in turn, by `names_of`
@@ -41,8 +42,12 @@ class Script:
 
 
 def names_of(path: StepPath) -> tuple[str, str, str]:
-    """How a script may name an execution: `polish#2/critique`, `polish/critique` or `critique`."""
-    return str(path), "/".join(step for step, _ in path), path.step
+    """How a script may name an execution: `polish#2/critique`, `polish/critique` or `critique`.
+
+    The items of a `foreach` go by the name of their step.
+    """
+    steps = [step for step, _ in path if step != ITEM]
+    return str(path), "/".join(steps), steps[-1]
 
 
 @dataclass(order=True)
@@ -106,9 +111,22 @@ class Timeline(StrategyPlay):
                 self._plan_end(entry, 0.1 if stopping else self._takes())
             elif entry.delay is not None:
                 self._plan(self.clock + entry.delay, partial(self._timer, entry.path))
-            if entry.phase == "waiting" and entry.signal is not None:
-                at = self.clock + (self._takes() if self.luck is not None else 1.0)
-                self._plan(at, partial(self._signal, entry.path))
+            elif entry.until is not None:
+                self._plan(self._seconds_until(entry.until), partial(self._timer, entry.path))
+            if entry.phase == "waiting" and (entry.signal is not None or entry.approval is not None):
+                self._plan(self.clock + self._takes(), partial(self._answer, entry.path))
+        for block in self.laws.open_blocks():
+            limit = (block.path, 0, 1 if block.phase == "running" else 2)
+            if block.delay is not None and not block.fired and limit not in self._planned:
+                self._planned.add(limit)
+                self._plan(self.clock + block.delay, partial(self._limit, block.path, block.phase))
+
+    def _seconds_until(self, moment: str) -> float:
+        """A time of the calendar on this clock. The clock begins on START; what is past is at once."""
+        when = datetime.fromisoformat(moment)
+        return max(
+            self.clock, ((when if when.tzinfo is not None else when.replace(tzinfo=UTC)) - START).total_seconds()
+        )
 
     def _plan_end(self, entry: StepEntry, seconds: float) -> None:
         path, attempt = entry.path, entry.attempt
@@ -145,11 +163,21 @@ class Timeline(StrategyPlay):
         entry = self.laws.steps[path]
         return TimerFired(path=path) if entry.phase in ("backing_off", "waiting") and entry.answer is None else None
 
-    def _signal(self, path: StepPath) -> Event | None:
+    def _answer(self, path: StepPath) -> Event | None:
+        """What a step waits for, if it still does: a signal, or somebody's approval."""
         entry = self.laws.steps[path]
-        if entry.phase != "waiting" or entry.signal is None or entry.answer is not None or entry.fired:
+        if entry.phase != "waiting" or entry.answer is not None or entry.fired:
             return None
-        return SignalReceived(name=entry.signal, payload=self._output(entry), key=f"signal-{len(self.journal)}")
+        said, key = self._output(entry), f"answer-{len(self.journal)}"
+        if entry.signal is not None:
+            return SignalReceived(name=entry.signal, payload=said, key=key)
+        answers = dict(said) if isinstance(said, Mapping) else {}
+        approved = answers.pop("approved", True) is True
+        return ApprovalAnswered(path=path, approved=approved, by="somebody", answers=answers, key=key)
+
+    def _limit(self, path: StepPath, phase: str) -> Event | None:
+        block = self.laws.blocks[path]
+        return TimerFired(path=path) if block.phase == phase and block.delay is not None and not block.fired else None
 
     def _crash(self) -> Event | None:
         return TaskClaimed(fence=len(self.journal), worker=f"worker-{self.laws.claims + 1}")

@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 
 from agentplat.domain.events import (
+    ApprovalAnswered,
+    BlockCaught,
+    BlockEnding,
     BlockExpanded,
     BlockFailed,
     BlockFinished,
@@ -13,6 +16,7 @@ from agentplat.domain.events import (
     CancelRequested,
     DeadlinePassed,
     Event,
+    EventEmitted,
     RetryScheduled,
     SignalReceived,
     StepCancelled,
@@ -47,6 +51,14 @@ def words_of(event: Event) -> str | None:
             return "the deadline has passed"
         case TaskFinished():
             return f"task {event.status}" + (f": {event.failure.message}" if event.failure is not None else "")
+        case ApprovalAnswered():
+            return f"{event.path} {'approved' if event.approved else 'rejected'} by {event.by}"
+        case EventEmitted():
+            return f"{event.path} emits {event.name} {_value(event.payload)}"
+        case BlockCaught():
+            return f"{event.path or 'the task'} catches it, by clause {event.clause}: {event.failure.message}"
+        case BlockEnding():
+            return f"{event.path or 'the task'} {event.status}, and ends what it has to"
         case BlockStarted() | BlockFinished() | BlockFailed() | BlockStopping() | BlockExpanded():
             return _of_block(event)
         case _:
