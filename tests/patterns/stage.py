@@ -1,4 +1,4 @@
-"""A project of patterns with a real store, client and worker; tests send the signals, and models say what they are told."""
+"""The project of patterns on a real store and worker; tests send the signals, and say what agents say."""
 
 import asyncio
 import re
@@ -21,7 +21,7 @@ FOLDER = Path(__file__).parents[2] / "docs" / "reference" / "patterns"
 FILES = {file.stem: file for file in sorted((FOLDER / "workflows").glob("*.yaml"))}
 _WHO = re.compile(r"You are an? (\w+)")
 PATIENCE = 30.0
-Said: TypeAlias = dict[str, list[Reply]]
+Said: TypeAlias = dict[str, list[Any]]
 SAID: Said = {}
 """What each agent says, turn by turn: model providers are made by path, so it is found here."""
 
@@ -36,7 +36,8 @@ class Actor(ScriptedModel):
 def _said(request: ModelRequest) -> Reply:
     found = _WHO.search(str(request.messages[0].content))
     assert found is not None, request.messages
-    return SAID[found[1]].pop(0)
+    reply: Reply = SAID[found[1]].pop(0)
+    return reply
 
 
 @dataclass

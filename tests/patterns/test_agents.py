@@ -1,5 +1,7 @@
 """The patterns of agents; what each of them says is written down here."""
 
+from typing import Any
+
 import pytest
 
 from .stage import Said, Stage
@@ -43,7 +45,7 @@ async def test_the_answer_of_more_than_half_wins(stage: Stage, said: Said) -> No
 
 
 async def test_an_agent_plans_the_steps_that_workers_do(stage: Stage, said: Said) -> None:
-    steps = [
+    steps: list[Any] = [
         {"name": "look", "agent": "clerk"},
         {"name": "add", "tool": "calculator", "input": {"expression": "20 + 22"}},
         {"name": "tell", "agent": "critic", "needs": ["look", "add"]},

@@ -1,5 +1,7 @@
 """Several instances of one step: WCP-12 to WCP-15, WCP-26, WCP-27 and WCP-34 to WCP-36."""
 
+from typing import Any
+
 from .stage import Said, Stage
 
 
@@ -71,8 +73,8 @@ async def test_the_case_goes_on_with_the_instances_that_are_done_in_time(stage: 
 
 
 async def test_two_of_three_planned_instances_are_enough_and_the_third_goes_on(stage: Stage, said: Said) -> None:
-    jurors = [{"name": name, "wait": {"signal": name}} for name in ("ann", "bob", "eve")]
-    verdict = {"name": "verdict", "needs": ["ann", "bob", "eve"], "join": {"n_of": 2}}
+    jurors: list[Any] = [{"name": name, "wait": {"signal": name}} for name in ("ann", "bob", "eve")]
+    verdict: dict[str, Any] = {"name": "verdict", "needs": ["ann", "bob", "eve"], "join": {"n_of": 2}}
     jury = [*jurors, {**verdict, "emit": {"event": "decided", "data": {"decided": True}}}]
     said["planner"] = [{"steps": [{"name": "jury", "strategy": "dag", "steps": jury}]}]
     case = await stage.play("wcp34_static_partial_join_of_instances")
@@ -99,7 +101,7 @@ async def test_two_of_three_instances_are_enough_and_the_third_is_cancelled(stag
 
 
 async def test_what_has_ended_decides_whether_instances_are_added(stage: Stage, said: Said) -> None:
-    def asked(place: int, *names: str) -> dict[str, object]:
+    def asked(place: int, *names: str) -> dict[str, Any]:
         steps = [{"name": name, "wait": {"signal": name}} for name in names]
         return {"steps": [{"name": f"asked_{place}", "strategy": "parallel", "join": "any", "steps": steps}]}
 

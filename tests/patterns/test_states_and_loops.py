@@ -1,10 +1,12 @@
 """What the state of the case, its loops, ends and signals decide: the rest of the catalogue."""
 
+from typing import Any
+
 import pytest
 
 from agentplat.domain.task import TaskState
 
-from .stage import Stage
+from .stage import Said, Stage
 
 
 async def test_steps_are_repeated_by_loops_with_several_ways_in_and_out(stage: Stage) -> None:
@@ -86,6 +88,21 @@ async def test_steps_are_repeated_until_a_condition_holds(stage: Stage) -> None:
     assert (case.times("fill"), case.times("measure")) == (3, 3)
 
 
+async def test_work_begins_again_within_itself_until_a_part_is_small_enough(stage: Stage, said: Said) -> None:
+    def again(name: str, size: int) -> dict[str, Any]:
+        divide = {"name": "divide", "agent": "planner", "input": {"size": size}}
+        return {"name": name, "strategy": "plan_execute", "max_iterations": 1, "steps": [divide]}
+
+    leaf = {"name": "leaf", "tool": "calculator", "input": {"expression": "1 + 0"}}
+    halves = {"steps": [again("left", 2), {**again("right", 1), "needs": ["left"]}]}
+    said["planner"] = [halves, {"steps": [again("deeper", 1)]}, {"steps": [leaf]}, {"steps": [leaf]}]
+    case = await stage.play("wcp22_recursion", size=3)
+    await case.ends()
+    assert case.times("divide") == 4
+    assert case.times("leaf") == 2
+    assert case.done() >= {"left/deeper/leaf", "right/leaf"}
+
+
 async def test_a_signal_for_which_nobody_waits_is_lost(stage: Stage) -> None:
     case = await stage.play("wcp23_transient_trigger")
     await case.waits_at("prepare")
@@ -128,6 +145,17 @@ async def test_each_step_runs_once_in_any_order_and_never_two_at_once(stage: Sta
         await case.signal(signal)
     assert await case.ends() == {"tests": 3}
     assert [path.rpartition("/")[2] for path in case.begun()] == [*order, "diagnose"]
+
+
+async def test_one_group_of_steps_at_a_time_is_under_way_and_the_rest_goes_on(stage: Stage) -> None:
+    case = await stage.play("wcp39_critical_section", order=["stern", "bow"])
+    for place, part in enumerate(("stern", "bow")):
+        for step, signal in (("lift", "lifted"), ("weld", "welded")):
+            await case.waits_at("rest", f"at_the_crane[{place}]/{part}/{step}_{part}")
+            await case.signal(f"{part}_{signal}")
+    await case.waits_at("rest")
+    await case.signal("rest_done")
+    await case.ends()
 
 
 async def test_a_certain_step_ends_the_whole_case(stage: Stage) -> None:
