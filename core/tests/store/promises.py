@@ -167,6 +167,7 @@ class Book:
             entry.suspect = entry.suspect or died or blamed
             entry.ready = entry.crashes < CRASHES
             entry.worker, entry.under_way = None, False
+            entry.wake = entry.wake or bool(entry.inbox)
             entry.due, entry.since = "now", self.moment
         return len(owned)
 

@@ -221,6 +221,25 @@ async def test_a_wake_up_that_a_crash_swallowed_is_repaired_by_a_sweep(store: St
     assert (await store.sweep()).woken == 0
 
 
+@pytest.mark.parametrize("end", ["expire", "deregister", "disown"])
+async def test_what_an_owner_had_read_and_not_accounted_for_wakes_the_next_owner(store: Store, end: str) -> None:
+    claim = await claimed(store)
+    worker_id = claim.lease.worker_id
+    assert worker_id is not None
+    await store.tell(item := cancel(claim.lease.task_id))
+    assert await store.inbox([claim.lease]) == [item]
+    match end:
+        case "expire":
+            await store.expire_worker(worker_id)
+        case "deregister":
+            await store.deregister_worker(worker_id)
+        case _:
+            await store.disown(worker_id, ())
+    [again] = await store.claim(await working(store), 1)
+    assert again.wake, "nobody would tell it that it is to be cancelled"
+    assert await store.inbox([again.lease]) == [item]
+
+
 async def test_a_sweep_leaves_alone_what_an_owner_has_read_and_not_yet_accounted_for(store: Store) -> None:
     claim = await claimed(store)
     assert claim.lease.worker_id is not None

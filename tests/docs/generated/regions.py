@@ -5,7 +5,20 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from . import benchmarks, commands, doctor, errors, hooks, http, language, settings, states, strategies, telemetry
+from . import (
+    benchmarks,
+    commands,
+    doctor,
+    errors,
+    hooks,
+    http,
+    language,
+    patterns,
+    settings,
+    states,
+    strategies,
+    telemetry,
+)
 
 RENDERERS: Mapping[str, Callable[[], str]] = {
     "settings": settings.settings,
@@ -32,6 +45,7 @@ RENDERERS: Mapping[str, Callable[[], str]] = {
     "journal-events": states.journal_events,
     "benchmarks": benchmarks.benchmarks,
     **strategies.options(),
+    **patterns.patterns(),
 }
 _REGION = re.compile(r"(<!-- generated: (?P<name>[\w-]+) -->\n).*?(<!-- /generated -->)", re.DOTALL)
 
