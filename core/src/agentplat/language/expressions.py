@@ -256,7 +256,7 @@ def _look_up(path: tuple[PathPart, ...], scope: Mapping[str, JsonValue]) -> Json
 
 
 def _as_text(value: JsonValue) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=dict)
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=dict, sort_keys=True)
 
 
 def _texts(template: JsonValue) -> Iterator[str]:
@@ -333,7 +333,8 @@ class _MapView(_View):
             raise
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._content)
+        # By name: the order in which a map was given does not survive every database.
+        return iter(sorted(self._content))
 
 
 class _ListView(_View):
