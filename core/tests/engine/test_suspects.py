@@ -10,6 +10,7 @@ from agentplat.contracts.store import Claim, Store
 from agentplat.domain.errors import StoreUnavailable
 from agentplat.domain.ids import TaskId
 from agentplat.domain.task import TaskState
+from agentplat.runtime.sweeper import sweep_once
 from agentplat.store.sql_store import SqlStore
 
 from .harness import Engine, Given, Script, until
@@ -57,3 +58,66 @@ async def test_a_look_that_failed_is_made_up_for_at_the_next_occasion(engine: En
     async with asyncio.timeout(20):
         while (await engine.store.task(suspect)).status is not TaskState.DONE:  # noqa: ASYNC110 - no sweep, which may hint at work
             await asyncio.sleep(0.02)
+
+
+async def test_a_busy_worker_leaves_a_suspect_to_an_idle_one(engine: Engine, script: Script) -> None:
+    begun: set[str] = set()
+    go_on, deaths = asyncio.Event(), 0
+
+    async def deadly_once(given: Given, ctx: AgentContext) -> Given:
+        nonlocal deaths
+        deaths += 1
+        if deaths == 1:
+            await asyncio.Event().wait()
+        return {}
+
+    async def slow(given: Given, ctx: AgentContext) -> Given:
+        begun.add(given["name"])
+        await go_on.wait()
+        return {}
+
+    script.bodies["one"], script.bodies["two"] = slow, deadly_once
+    doomed = engine.start_worker(concurrency=1)
+    suspect = await engine.submit("agent:two")
+    await until(lambda: deaths == 1)
+    engine.start_worker(poll_seconds=600.0, concurrency=2)
+    await engine.submit("agent:one", {"name": "first"})
+    await until(lambda: "first" in begun)
+    await engine.crash(doomed)
+    await engine.submit("agent:one", {"name": "second"})
+    await until(lambda: "second" in begun)  # of the only worker, which does not wait until it is alone
+    engine.start_worker(poll_seconds=600.0)
+    assert (await engine.ended(suspect)).status is TaskState.DONE
+    go_on.set()
+
+
+async def test_others_begin_beside_a_suspect_as_soon_as_its_step_has_succeeded(engine: Engine, script: Script) -> None:
+    deaths, second, go_on = 0, asyncio.Event(), asyncio.Event()
+
+    async def deadly_once(given: Given, ctx: AgentContext) -> Given:
+        nonlocal deaths
+        deaths += 1
+        if deaths == 1:
+            await asyncio.Event().wait()
+        return {}
+
+    async def long(given: Given, ctx: AgentContext) -> Given:
+        if given.get("beside"):
+            return {}
+        second.set()
+        await go_on.wait()
+        return {}
+
+    script.bodies["one"], script.bodies["two"] = deadly_once, long
+    doomed = engine.start_worker()
+    suspect = await engine.submit("workflow:pair")
+    await until(lambda: deaths == 1)
+    await engine.crash(doomed)
+    await sweep_once(engine.store)
+    engine.start_worker(poll_seconds=600.0)
+    await second.wait()  # of the suspect, whose first step has succeeded
+    beside = await engine.submit("agent:two", {"beside": True})
+    assert (await engine.ended(beside)).status is TaskState.DONE
+    assert (await engine.store.task(TaskId(suspect))).status is TaskState.RUNNING
+    go_on.set()
+    assert (await engine.ended(suspect)).status is TaskState.DONE

@@ -112,8 +112,9 @@ class TaskOwner:
         run_body: RunBody,
         watch: Watch,
         leaving: Callable[[], None] = lambda: None,
+        cleared: Callable[[], None] = lambda: None,
     ) -> None:
-        """`leaving` is called when nothing is left to do but to commit how the claim ends."""
+        """`leaving`: only the commit of how the claim ends is left to do. `cleared`: a suspect is none any more."""
         self._claim = claim
         self._pinned = pinned
         self._workflow = pinned.workflow
@@ -123,6 +124,7 @@ class TaskOwner:
         self._run_body = run_body
         self._watch = watch
         self._leaving = leaving
+        self._cleared = cleared
         self._state = State(workflow=pinned.workflow)
         self._mailbox = Mailbox[Outcome | None]()  # None: look into the inbox
         self._bodies: dict[StepPath, asyncio.Task[None]] = {}
@@ -229,6 +231,8 @@ class TaskOwner:
             )
         )
         self._under_way = state.is_under_way
+        if self._claim.suspect and any(isinstance(event, StepSucceeded) for event in events):
+            self._cleared()
         return committed
 
     async def _commit_without_outputs(

@@ -9,6 +9,7 @@ import asyncio
 import os
 import random
 import socket
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -30,6 +31,7 @@ from agentplat.runtime.worker_state import WORKER_TRANSITIONS, WorkerEvent, Work
 
 VERSION = "0.1.0"
 _RARELY = 15.0
+_PATIENCE = 2.0  # seconds in which somebody who is idle may take what has to run alone
 _MOMENT = 0.005  # seconds in which a busy worker's slots become free together
 
 
@@ -82,7 +84,9 @@ class Worker:
         self._unheard = False  # it may own tasks in the database of which it does not know
         self._adopted: dict[TaskId, Lease] = {}
         self._leaving: set[TaskId] = set()
-        self._waits = self._suspects = True  # there may be some to claim: whoever makes them claimable hints at it
+        self._waits = True  # there may be tasks to claim: whoever makes them claimable hints at it
+        self._suspects_since: float | None = 0.0  # the same, of those that have to run alone
+        self._cleared = False  # the one that runs alone need not any more
         self._more_waits = False  # the last claim gave as many as were asked for
 
     @property
@@ -154,10 +158,13 @@ class Worker:
             except StoreUnavailable as error:
                 telemetry.log.warning(telemetry.STORE_AWAY, detail=error.detail)
                 found, self._unheard = False, True
-                self._waits = self._suspects = True  # it may have been the look for them that failed
+                self._waits = True  # it may have been the look for them that failed
+                self._suspect()
             if not found:
                 # Jitter: workers that were started together must not poll together.
-                await self._pause(self._poll_seconds * random.uniform(0.5, 1.5))  # noqa: S311
+                pause = self._poll_seconds * random.uniform(0.5, 1.5)  # noqa: S311
+                due = self._suspects_in
+                await self._pause(pause if due is None else min(pause, due))
         self._move(WorkerEvent.TOLD_TO_STOP)
 
     @property
@@ -171,10 +178,24 @@ class Worker:
         elif hint is Hint.WORK:
             self._waits = True
         elif hint is Hint.SUSPECT:
-            self._suspects = True
+            self._suspect()
         else:
             return
         self._news.set()
+
+    def _suspect(self) -> None:
+        if self._suspects_since is None:
+            self._suspects_since = time.monotonic()
+
+    @property
+    def _suspects_in(self) -> float | None:
+        """Seconds until it is this worker's business whether something has to run alone; None: nothing is known of it.
+
+        Whoever is busy would have to end everything first, so for a while it is left to those who are idle.
+        """
+        if self._suspects_since is None or self._free <= 0:
+            return None
+        return max(self._suspects_since + _PATIENCE - time.monotonic(), 0.0) if self._tasks else 0.0
 
     async def _claim(self) -> bool:
         """Whether to look again at once. A slot that is free again is no reason: all that waited was claimed before."""
@@ -184,12 +205,12 @@ class Worker:
         free = self._free
         if free <= 0:
             return False
-        if self._suspects:
-            self._suspects = False  # before the look, as with news
+        if self._suspects_in == 0.0:
+            self._suspects_since = None  # before the look, as with news
             suspect = await self._store.claim_suspect(self._id, queues=self._options.queues)
             if suspect is not None:
                 await self._drive_alone(suspect)
-                self._suspects = True
+                self._suspect()
                 return True
         if not (self._waits or self._more_waits):
             return False
@@ -214,13 +235,21 @@ class Worker:
         self._news.set()
 
     async def _drive_alone(self, claim: Claim) -> None:
-        """A task whose last worker died with it: alone, so that another death is certainly its own doing."""
+        """A task whose last worker died with it: alone, so that another death is certainly its own doing.
+
+        It is above suspicion when its step has succeeded; then others may begin beside it.
+        """
+        self._cleared = False
         await self._wait_until_idle()
         self._adopt(claim)
         await self._wait_until_idle()
 
+    def _clears(self) -> None:
+        self._cleared = True
+        self._news.set()
+
     async def _wait_until_idle(self) -> None:
-        while self._tasks and not self._stop.is_set():
+        while self._tasks and not self._cleared and not self._stop.is_set():
             self._news.clear()
             await self._deliver()
             await self._pause(self._poll_seconds)
@@ -274,6 +303,7 @@ class Worker:
             run_body=self._run_body,
             watch=self._watch,
             leaving=partial(self._leaves, claim.lease.task_id),
+            cleared=self._clears,
         )
         self._owners[claim.lease.task_id] = owner
         telemetry.TASKS_OWNED.set(len(self._owners))
@@ -323,7 +353,8 @@ class Worker:
             async with asyncio.timeout(seconds):
                 await self._news.wait()
         except TimeoutError:
-            self._told = self._waits = self._suspects = True  # nobody said so, but a hint may have been lost
+            self._told = self._waits = True  # nobody said so, but a hint may have been lost
+            self._suspect()
 
     async def _drain(self) -> None:
         for owner in self._owners.values():
