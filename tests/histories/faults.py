@@ -32,7 +32,7 @@ FAULTS = (
         "agentplat_strategy_graph.parallel:Parallel",
         "if step not in ended and step not in block.open",
         "if step not in block.open",
-        "goes on after",
+        "goes on after|executes \\w+ \\d+ times",
     ),
     Fault(
         "parallel forgets, when it has stopped the rest, that it was done",
@@ -46,7 +46,7 @@ FAULTS = (
         "agentplat_strategy_graph.needs:ByNeeds",
         "if step in ended or step in block.open:",
         "if step in ended:",
-        "goes on after",
+        "goes on after|executes \\w+ \\d+ times",
     ),
     Fault(
         "dag waits for nothing",
@@ -60,14 +60,14 @@ FAULTS = (
         "agentplat_strategy_graph.map_reduce:MapReduce",
         "begun = len(reduced) + block.open.count(reducing)",
         "begun = len(reduced)",
-        "goes on after",
+        "goes on after|executes \\w+ \\d+ times",
     ),
     Fault(
         "router asks for ever",
         "agentplat_strategy_graph.router:Router",
         'asked <= _number(block, "ask_again")',
         "asked > 0",
-        "goes on after",
+        "goes on after|executes \\w+ \\d+ times",
     ),
     Fault(
         "router writes into the input that it was shown",
@@ -81,7 +81,7 @@ FAULTS = (
         "agentplat_strategy_team.vote:Vote",
         "range(samples - block.count(step) - block.open.count(step))",
         "range(samples - block.count(step))",
-        "goes on after",
+        "goes on after|executes \\w+ \\d+ times",
     ),
     Fault(
         "vote lets a late failure undo what was decided",
@@ -95,21 +95,21 @@ FAULTS = (
         "agentplat_strategy_team.debate:Debate",
         "elif place == 0 and finished and (finished >= rounds or _each_round(block)):",
         "elif place == 0 and finished and (finished > rounds or _each_round(block)):",
-        "goes on after",
+        "goes on after|executes \\w+ \\d+ times",
     ),
     Fault(
         "supervisor has no cap",
         "agentplat_strategy_team.supervisor:Supervisor",
         "if len(orders) < turns else _at_the_cap(block, supervisor)",
         "if turns else _at_the_cap(block, supervisor)",
-        "goes on after",
+        "goes on after|executes \\w+ \\d+ times",
     ),
     Fault(
         "handoff has no cap",
         "agentplat_strategy_team.handoff:Handoff",
         "at_the_cap = len(block.settled) >= turns",
         "at_the_cap = False",
-        "goes on after",
+        "goes on after|executes \\w+ \\d+ times",
     ),
     Fault(
         "group_chat lets somebody speak who is not there",
@@ -137,7 +137,7 @@ FAULTS = (
         "agentplat_strategy_reactive.reactive:Reactive",
         "if len(due) > left:",
         "if left < 0:",
-        "goes on after",
+        "goes on after|executes \\w+ \\d+ times",
     ),
 )
 

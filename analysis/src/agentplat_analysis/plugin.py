@@ -13,12 +13,12 @@ def agentplat_commands() -> list[CommandSpec]:
     return [
         CommandSpec(
             name="workflows_bounds",
-            help="The worst case of a workflow: steps, calls, tokens, money, time.",
+            help="The worst case: steps, calls, tokens, money, time.",
             target="agentplat_analysis.commands:bounds",
         ),
         CommandSpec(
             name="workflows_check",
-            help="What the schemas of agents and tools tell of a workflow, besides what validate says.",
+            help="What the schemas of agents and tools tell of a workflow.",
             target="agentplat_analysis.commands:check",
         ),
         CommandSpec(

@@ -74,6 +74,14 @@ def test_the_overview_fits_one_screen(capsys: pytest.CaptureFixture[str]) -> Non
     assert {"api", "dev", "plugins", "worker"} <= {line.split()[0] for line in shown if line.startswith("  ")}
 
 
+def test_a_group_says_which_of_its_commands_come_from_other_packages() -> None:
+    command = [*COMMAND, "workflows", "--help"]
+    shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    assert "From other packages:" in shown
+    assert {"validate", "bounds", "graph"} <= {line.split()[0] for line in shown if line.startswith("  ")}
+    assert max(map(len, shown)) <= 80
+
+
 def test_without_arguments_the_overview_is_shown(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -67,7 +67,11 @@ def run_command(arguments: Sequence[str]) -> int:
         name = f"{name}_{rest.pop(0)}"
     if name not in commands:
         raise _unknown(name, commands, plugins)
-    return _call(name, commands[name][1], rest)
+    try:
+        return _call(name, commands[name][1], rest)
+    finally:
+        if rest in ([], ["--help"]):
+            sys.stdout.write(_parts(name, commands))
 
 
 def _call(name: str, target: str, arguments: Sequence[str]) -> int:
@@ -83,10 +87,24 @@ def _call(name: str, target: str, arguments: Sequence[str]) -> int:
     return int(app(args=arguments, prog_name=f"agentplat {name.replace('_', ' ')}") or 0)
 
 
+def _parts(name: str, commands: Mapping[str, tuple[str, str]]) -> str:
+    """What other distributions add to a group, as its own help does not know of it; nothing for most commands."""
+    parts = {part.removeprefix(f"{name}_"): line for part, (line, _) in commands.items() if part.startswith(f"{name}_")}
+    if not parts:
+        return ""
+    return f"\nFrom other packages:\n{_listed(parts)}"
+
+
+def _listed(lines: Mapping[str, str]) -> str:
+    width = max(map(len, lines))
+    return "".join(f"  {name:{width}}  {line}\n" for name, line in sorted(lines.items()))
+
+
 def _overview(commands: Mapping[str, tuple[str, str]]) -> str:
-    width = max(map(len, commands))
-    said = {name: name.replace("_", " ", name.partition("_")[0] in commands) for name in commands}
-    listed = "".join(f"  {said[name]:{width}}  {line}\n" for name, (line, _) in sorted(commands.items()))
+    alone = {
+        name: line for name, (line, _) in commands.items() if name.partition("_")[0] not in (set(commands) - {name})
+    }
+    listed = _listed(alone)
     return (
         "Usage: agentplat COMMAND [ARGUMENTS]...\n\n"
         "  Durable AI-agent workflows, declared in YAML, on your own machines.\n\n"
