@@ -15,6 +15,7 @@ from agentplat_testkit.pooler import Pooler
 from sqlalchemy import Connection, create_engine, select, text, update
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import NullPool
 
 from agentplat.domain.errors import SchemaOutdated, SettingsInvalid, StoreUnavailable
 from agentplat.domain.events import KINDS
@@ -101,7 +102,8 @@ def test_the_file_of_sqlite_stays_as_it_is(sqlite_url: str) -> None:
 def test_no_question_to_sqlite_walks_through_a_table_for_each_row_of_another(sqlite_url: str) -> None:
     """With 20,000 tasks in a slice that is an hour for a million."""
     walks = []
-    with create_engine(make_url(sqlite_url).set(drivername="sqlite")).connect() as connection:
+    engine = create_engine(make_url(sqlite_url).set(drivername="sqlite"), poolclass=NullPool)
+    with engine.connect() as connection:
         for question in asked_on("sqlite"):
             statement = counted(question, "sqlite")
             plan = text(f"EXPLAIN QUERY PLAN {statement.clause}")
