@@ -74,7 +74,7 @@ async def test_the_case_goes_on_with_the_instances_that_are_done_in_time(stage: 
 
 async def test_two_of_three_planned_instances_are_enough_and_the_third_goes_on(stage: Stage, said: Said) -> None:
     jurors: list[Any] = [{"name": name, "wait": {"signal": name}} for name in ("ann", "bob", "eve")]
-    verdict: dict[str, Any] = {"name": "verdict", "needs": ["ann", "bob", "eve"], "join": {"n_of": 2}}
+    verdict: dict[str, Any] = {"name": "verdict", "needs": ["ann", "bob", "eve"], "needed": {"n_of": 2}}
     jury = [*jurors, {**verdict, "emit": {"event": "decided", "data": {"decided": True}}}]
     said["planner"] = [{"steps": [{"name": "jury", "strategy": "dag", "steps": jury}]}]
     case = await stage.play("wcp34_static_partial_join_of_instances")
