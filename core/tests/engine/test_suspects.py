@@ -121,3 +121,41 @@ async def test_others_begin_beside_a_suspect_as_soon_as_its_step_has_succeeded(e
     assert (await engine.store.task(TaskId(suspect))).status is TaskState.RUNNING
     go_on.set()
     assert (await engine.ended(suspect)).status is TaskState.DONE
+
+
+async def test_a_suspect_does_not_begin_beside_another_one_that_goes_on(engine: Engine, script: Script) -> None:
+    doomed, steps, others = True, 0, 0
+    first_is_over, beside = False, False
+
+    async def first(given: Given, ctx: AgentContext) -> Given:
+        nonlocal steps, first_is_over
+        if doomed:
+            steps += 1
+            await asyncio.Event().wait()
+        steps += 1
+        # Long enough for the worker to want the other suspect; the next ones, for it to begin too early.
+        await asyncio.sleep(2.5 if steps == 3 else 0.1)
+        first_is_over = steps == 9 + 1  # each step of agent one, and the doomed try of the first
+        return {}
+
+    async def second(given: Given, ctx: AgentContext) -> Given:
+        nonlocal others, beside
+        others += 1
+        if doomed:
+            await asyncio.Event().wait()
+        if given.get("last"):
+            beside = steps > 1 and not first_is_over  # which of them comes first is nobody's promise
+        return {}
+
+    script.bodies["one"], script.bodies["two"] = first, second
+    worker = engine.start_worker()
+    await engine.submit("workflow:ten")
+    await until(lambda: steps == 1)
+    last = await engine.submit("agent:two", {"last": True})
+    await until(lambda: others == 1)
+    await engine.crash(worker)
+    doomed = False
+    await sweep_once(engine.store)
+    engine.start_worker(poll_seconds=600.0)
+    assert (await engine.ended(last)).status is TaskState.DONE
+    assert not beside

@@ -86,7 +86,7 @@ class Worker:
         self._leaving: set[TaskId] = set()
         self._waits = True  # there may be tasks to claim: whoever makes them claimable hints at it
         self._suspects_since: float | None = 0.0  # the same, of those that have to run alone
-        self._cleared = False  # the one that runs alone need not any more
+        self._alone: TaskId | None = None  # what nothing else may run beside
         self._more_waits = False  # the last claim gave as many as were asked for
 
     @property
@@ -239,17 +239,21 @@ class Worker:
 
         It is above suspicion when its step has succeeded; then others may begin beside it.
         """
-        self._cleared = False
         await self._wait_until_idle()
         self._adopt(claim)
-        await self._wait_until_idle()
+        self._alone = claim.lease.task_id
+        await self._wait_until_idle(self._alone)
+        self._alone = None
 
-    def _clears(self) -> None:
-        self._cleared = True
-        self._news.set()
+    def _clears(self, task_id: TaskId) -> None:
+        """Of several that were suspected, only the one that is alone now is waited for."""
+        if self._alone == task_id:
+            self._alone = None
+            self._news.set()
 
-    async def _wait_until_idle(self) -> None:
-        while self._tasks and not self._cleared and not self._stop.is_set():
+    async def _wait_until_idle(self, alone: TaskId | None = None) -> None:
+        """Or until the one that runs alone need not any more."""
+        while self._tasks and self._alone == alone and not self._stop.is_set():
             self._news.clear()
             await self._deliver()
             await self._pause(self._poll_seconds)
@@ -303,7 +307,7 @@ class Worker:
             run_body=self._run_body,
             watch=self._watch,
             leaving=partial(self._leaves, claim.lease.task_id),
-            cleared=self._clears,
+            cleared=partial(self._clears, claim.lease.task_id),
         )
         self._owners[claim.lease.task_id] = owner
         telemetry.TASKS_OWNED.set(len(self._owners))
