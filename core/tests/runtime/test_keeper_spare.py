@@ -93,6 +93,17 @@ def test_the_spare_ends_with_its_keeper(marks: Path) -> None:
     assert [pid for pid in marked(marks, "started") if Path(f"/proc/{pid}").exists()] == []
 
 
+def test_a_spare_that_cannot_be_started_costs_the_worker_nothing(marks: Path, tmp_path: Path) -> None:
+    program = tmp_path / "python"
+    program.write_text(f'#!/bin/sh\nrm "$0"\nexec {sys.executable} "$@"\n')  # there for one start only
+    program.chmod(0o755)
+    command = [str(program), "-c", WORKER, str(marks), "for_long"]
+    assert Keeper(command, Database, KeeperOptions(steady_seconds=0.1)).serve() == 0
+
+    assert len(marked(marks, "started")) == 1
+    assert not program.exists()
+
+
 def test_no_spare_stands_by_where_none_is_wanted(marks: Path) -> None:
     kept(marks, "for_a_moment", "to_the_end", spare=False)
 

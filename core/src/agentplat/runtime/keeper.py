@@ -134,6 +134,14 @@ class Keeper:
             self._hand_back()
         return code
 
+    def _started_spare(self) -> _Child | None:
+        """None when the machine refuses it: the worker that works is worth more than the one that stands by."""
+        try:
+            return _Child(self._command)
+        except OSError as error:
+            logger.warning("spare_not_started", extra={"reason": type(error).__name__})
+            return None
+
     def _spare_that_lives(self) -> _Child | None:
         spare, self._spare = self._spare, None
         if spare is not None and not spare.is_alive():
@@ -144,7 +152,7 @@ class Keeper:
     def _watch(self, child: _Child) -> UUID | None:
         """Return when the worker has ended or must end; with the task whose step ran too long, if that is why."""
         came: float | None = None
-        confirmed = next_renewal = next_try = 0.0
+        confirmed = next_renewal = next_try = next_spare = 0.0
         stop_by: float | None = None
         with _Exit(child.pid) as ended:
             while child.is_alive():
@@ -176,8 +184,9 @@ class Keeper:
                 if time.monotonic() > confirmed + self._options.lease_seconds - self._options.margin:
                     logger.error("lease_not_confirmed_in_time")
                     return None
-                if self._options.spare and self._spare is None and now > came + self._options.steady_seconds:
-                    self._spare = _Child(self._command)
+                wanted = self._options.spare and self._spare is None and now > came + self._options.steady_seconds
+                if wanted and now >= next_spare:
+                    self._spare, next_spare = self._started_spare(), now + _LONGEST_RESTART
         return None
 
     def _renew(self, worker_id: UUID) -> bool | None:
@@ -212,13 +221,19 @@ class _Child:
         self.lifeline = Lifeline()
         self.came_to_work = False  # is known at its end
         alive, self._held = os.pipe()
-        self._process = subprocess.Popen(
-            [*command, str(self.id), str(self.lifeline.fd), str(alive)],
-            pass_fds=(self.lifeline.fd, alive),
-            start_new_session=True,
-            stdin=subprocess.DEVNULL,
-        )
-        os.close(alive)
+        try:
+            self._process = subprocess.Popen(
+                [*command, str(self.id), str(self.lifeline.fd), str(alive)],
+                pass_fds=(self.lifeline.fd, alive),
+                start_new_session=True,
+                stdin=subprocess.DEVNULL,
+            )
+        except OSError:
+            os.close(self._held)
+            self.lifeline.close()
+            raise
+        finally:
+            os.close(alive)
 
     @property
     def pid(self) -> int:
