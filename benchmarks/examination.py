@@ -80,7 +80,12 @@ def copy(engine: sa.Engine, templates: Sequence[UUID], count: int) -> None:
                 column.name: column for column in table.columns if not (table is audit and column.name == "id")
             }
             copied[named] = MADE.c.id.label(named)
-            rows_of = sa.select(*copied.values()).join_from(MADE, table, table.columns[named] == MADE.c.of)
+            # As a system that has worked lays them down: what belongs to a task lies together, the oldest first.
+            rows_of = (
+                sa.select(*copied.values())
+                .join_from(MADE, table, table.columns[named] == MADE.c.of)
+                .order_by(MADE.c.id, *table.primary_key.columns)
+            )
             connection.execute(sa.insert(table).from_select(list(copied), rows_of))
         keyed: dict[str, Any] = {column.name: column for column in submissions.columns}
         keyed |= {"task_id": MADE.c.id.label("task_id"), "key": sa.cast(MADE.c.id, sa.Text).label("key")}

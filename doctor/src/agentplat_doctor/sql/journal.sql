@@ -2,8 +2,9 @@
 -- Parameters  low, high (tasks of this range of ids), soon (a minute from now)
 -- How         One scan adds each journal up. Those that are not of the plainest kind (submitted, claimed once, known
 --             events only) are then looked at event by event; in a healthy database these are tasks that waited, were
---             handed on or were cancelled. What beginning and end hold goes into a checksum first, and is compared
---             only where that differs. SQLite has no index for a FULL JOIN, and would compare each task with each other.
+--             handed on or were cancelled. What beginning and end hold goes into a checksum first (on SQLite it is compared as
+--             it was written), and is read only where that differs. SQLite has no index for a FULL JOIN, and would compare
+--             each task with each other.
 WITH summary AS MATERIALIZED (
     SELECT task_id,
            count(*) AS events,
@@ -29,14 +30,16 @@ WITH summary AS MATERIALIZED (
                THEN jsonb_hash_extended(content -> 'output', 1) # jsonb_hash_extended(content -> 'failure', 2) -- postgresql
                     # hashtextextended(content ->> 'status', 1)                                        -- postgresql
            END) AS checksum,                                                                           -- postgresql
-           max(CASE WHEN seq = 1 THEN json_array(content ->> 'type', content -> 'input') END) AS beginning, -- sqlite
-           max(CASE WHEN kind = 'task_finished' THEN                                                   -- sqlite
-               json_array(content ->> 'status', content -> 'output', content -> 'failure') END) AS ending, -- sqlite
+           max(CASE WHEN seq = 1 THEN content END) AS beginning,                                       -- sqlite
+           max(CASE WHEN kind = 'task_finished' THEN content END) AS ending,                           -- sqlite
            -- Two counts in one sum; a cost that is unknown counts as more than any cost can be. What used nothing says nothing.
-           sum(CAST(CAST(content -> 'usage' ->> 'input_tokens' AS bigint)
-                    + 1000003 * CAST(content -> 'usage' ->> 'output_tokens' AS bigint) AS double precision))
+           sum(CAST(CAST(content -> 'usage' ->> 'input_tokens' AS bigint)                              -- postgresql
+                    + 1000003 * CAST(content -> 'usage' ->> 'output_tokens' AS bigint) AS double precision)) -- postgresql
+           sum(CAST(CAST(content ->> '$.usage.input_tokens' AS bigint)                                 -- sqlite
+                    + 1000003 * CAST(content ->> '$.usage.output_tokens' AS bigint) AS double precision)) -- sqlite
                FILTER (WHERE kind IN ('step_succeeded', 'step_failed', 'step_cancelled')) AS tokens,
-           sum(coalesce(CAST(CAST(content -> 'usage' ->> 'cost' AS bigint) AS double precision), 1e12))
+           sum(coalesce(CAST(CAST(content -> 'usage' ->> 'cost' AS bigint) AS double precision), 1e12)) -- postgresql
+           sum(coalesce(CAST(CAST(content ->> '$.usage.cost' AS bigint) AS double precision), 1e12))   -- sqlite
                FILTER (WHERE kind IN ('step_succeeded', 'step_failed', 'step_cancelled')
                        AND content -> 'usage' IS NOT NULL) AS cost
     FROM agentplat.journal
@@ -55,8 +58,10 @@ WITH summary AS MATERIALIZED (
                    jsonb_hash_extended(coalesce(t.output, 'null'), 1)                                  -- postgresql
                    # jsonb_hash_extended(coalesce(t.failure, 'null'), 2) # hashtextextended(t.status, 1) END -- postgresql
            ) AS differs,                                                                               -- postgresql
-           s.task_id IS NOT NULL AND s.beginning IS DISTINCT FROM json_array(t.type, json(t.input)) OR (s.end_seq IS NOT NULL -- sqlite
-               AND s.ending IS DISTINCT FROM json_array(t.status, json(t.output), json(t.failure))     -- sqlite
+           s.task_id IS NOT NULL AND s.beginning IS DISTINCT FROM                                      -- sqlite
+               '{"type":"' || t.type || '","input":' || t.input || '}' OR (s.end_seq IS NOT NULL       -- sqlite
+               AND s.ending IS DISTINCT FROM '{"status":"' || t.status || '","output":' || coalesce(t.output, 'null') -- sqlite
+                   || ',"failure":' || coalesce(t.failure, 'null') || '}'                              -- sqlite
            ) AS differs,                                                                               -- sqlite
            s.task_id IS NOT NULL AND (coalesce(s.tokens, 0) <> t.input_tokens + 1000003 * t.output_tokens
                OR CASE WHEN t.cost IS NULL THEN t.id IS NOT NULL AND coalesce(s.cost, 0) < 1e12

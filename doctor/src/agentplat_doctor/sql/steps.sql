@@ -1,25 +1,30 @@
 -- Asks        Was each step executed as often as it may be, by the owner of the moment, and does it have one outcome?
 -- Parameters  low, high (tasks of this range of ids)
 -- How         One scan adds the events of each execution path up. Paths other than the plainest (one start, then one
---             outcome, of the same owner) are then divided into attempts: from one start to the next.
+--             outcome, of the same owner) are then divided into attempts: from one start to the next. Without its LIMIT, SQLite
+--             would take the inner query for a part of the outer one, and sort whole events by their paths.
 WITH paths AS MATERIALIZED (
-    SELECT task_id,
-           content ->> 'path' AS path,
+    SELECT task_id, path,
            count(*) AS events,
            min(fence) AS first_fence,
            max(fence) AS last_fence,
-           count(*) FILTER (WHERE kind IN ('step_started', 'wait_started')) AS starts,
-           min(CASE WHEN kind = 'step_started' AND content -> 'attempt' = '1' AND content -> 'try_number' = '1'
-                    THEN seq END) AS start_seq,
-           max(CASE WHEN kind IN ('step_succeeded', 'step_failed', 'step_cancelled') AND content -> 'attempt' = '1'
-                    THEN seq END) AS outcome_seq
-    FROM agentplat.journal
-    WHERE task_id >= :low AND task_id < :high
-      AND kind IN (
-          'step_started', 'step_succeeded', 'step_failed', 'step_cancelled', 'wait_started', 'step_skipped',
-          'step_refused', 'retry_scheduled', 'timer_fired'
-      )
-    GROUP BY task_id, content ->> 'path'
+           count(*) FILTER (WHERE starts) AS starts,
+           min(CASE WHEN plain = 'start' THEN seq END) AS start_seq,
+           max(CASE WHEN plain = 'outcome' THEN seq END) AS outcome_seq
+    FROM (
+        SELECT task_id, seq, fence, content ->> 'path' AS path, kind IN ('step_started', 'wait_started') AS starts,
+               CASE WHEN kind = 'step_started' AND content -> 'attempt' = '1' AND content -> 'try_number' = '1' THEN 'start'
+                    WHEN kind IN ('step_succeeded', 'step_failed', 'step_cancelled') AND content -> 'attempt' = '1'
+                    THEN 'outcome' END AS plain
+        FROM agentplat.journal
+        WHERE task_id >= :low AND task_id < :high
+          AND kind IN (
+              'step_started', 'step_succeeded', 'step_failed', 'step_cancelled', 'wait_started', 'step_skipped',
+              'step_refused', 'retry_scheduled', 'timer_fired'
+          )
+        LIMIT -1                                                                                       -- sqlite
+    ) AS told
+    GROUP BY task_id, path
 ), unusual AS (
     SELECT task_id, path FROM paths
     WHERE events <> 2 OR first_fence <> last_fence OR coalesce(start_seq >= outcome_seq, true)
