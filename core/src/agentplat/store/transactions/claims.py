@@ -19,7 +19,7 @@ from agentplat.store.database import Transaction
 from agentplat.store.script import Bound, Round, Script, bound
 from agentplat.store.tables import EVERY_TENANT, inbox, queue, workers
 from agentplat.store.transactions.prepared import dialect_of, prepared
-from agentplat.store.transactions.rows import AnyRow, inbox_item, recorded
+from agentplat.store.transactions.rows import AnyRow, inbox_item, parent_of, recorded
 
 
 async def register(transaction: Transaction, worker: WorkerRow, lease_seconds: float) -> None:
@@ -171,6 +171,7 @@ def _claims(worker_id: WorkerId, tasks: Sequence[AnyRow], events: Sequence[AnyRo
             journal=journals[task.id],
             wake=task.wake,
             suspect=task.suspect,
+            parent=None if task.parent_id is None else parent_of(task),
         )
         for task in due
     ]
