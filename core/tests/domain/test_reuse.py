@@ -66,9 +66,9 @@ def gone_on(source: State, taken: Reused, edits: Edits) -> tuple[State, list[Eve
 
 def luck(state: State) -> Iterator[Event]:
     for path, execution in state.executions.items():
-        if execution.phase is Phase.RUNNING:
+        if execution.phase in (Phase.RUNNING, Phase.DISPATCHED):
             yield StepSucceeded(path=path, attempt=execution.attempt, output={"score": 5})
-        elif execution.phase is Phase.CANCELLING:
+        elif execution.phase in (Phase.CANCELLING, Phase.RECALLED):
             yield StepCancelled(path=path, attempt=execution.attempt)
         elif execution.phase is Phase.WAITING and execution.signal is not None:
             yield SignalReceived(name=execution.signal, payload={"score": 5}, key=str(path))

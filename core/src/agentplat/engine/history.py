@@ -15,6 +15,7 @@ from agentplat.domain.commands import (
     CancelStep,
     CatchFailure,
     Command,
+    DispatchChild,
     EmitEvent,
     ExpandBlock,
     FailBlock,
@@ -39,6 +40,7 @@ from agentplat.domain.events import (
     BlockFinished,
     BlockStarted,
     BlockStopping,
+    ChildDispatched,
     Event,
     EventEmitted,
     Recorded,
@@ -94,6 +96,16 @@ def realise(command: Command) -> Event:
             return TaskFinished(status=command.status, output=command.output, failure=command.failure)
         case StartStep() | StartWait() | EmitEvent() | SkipStep() | RefuseStep() | ScheduleRetry() | SettleStep():
             return _realise_step(command)
+        case DispatchChild():
+            return ChildDispatched(
+                path=command.path,
+                execution_id=_new_id(),
+                attempt=command.attempt,
+                try_number=command.try_number,
+                input=command.input,
+                queue=command.queue,
+                concurrency_key=command.concurrency_key,
+            )
         case _:
             return _realise_block(command)
 

@@ -176,7 +176,7 @@ WHERE kind NOT IN (
     'block_cancelled', 'step_started', 'step_skipped', 'step_refused', 'wait_started', 'step_succeeded', 'step_failed',
     'step_cancel_requested', 'step_cancelled', 'retry_scheduled', 'timer_fired', 'signal_received', 'cancel_requested',
     'deadline_passed', 'block_expanded', 'block_caught', 'block_ending', 'event_emitted', 'approval_answered',
-    'step_given_up', 'history_reused', 'step_reused', 'step_reopened', 'task_finished'
+    'step_given_up', 'history_reused', 'step_reused', 'step_reopened', 'child_dispatched', 'task_finished'
 )
 UNION ALL
 -- Only the database's clock stamps events.

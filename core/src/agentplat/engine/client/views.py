@@ -13,7 +13,7 @@ from agentplat.domain.json import JsonValue
 from agentplat.domain.state import BlockState, Execution, Phase, State
 from agentplat.domain.task import TaskState
 from agentplat.domain.usage import NO_USAGE
-from agentplat.domain.workflow import ITEM, AgentCall, Approval, Block, Emit, Step, ToolCall
+from agentplat.domain.workflow import ITEM, AgentCall, Approval, Block, Emit, Step, ToolCall, WorkflowCall
 
 _WORKFLOW_STATES = UUID("6f1f6f0a-52a7-4a39-9f0e-0c2f3f7b8d11")
 
@@ -23,6 +23,8 @@ _STATUS = {
     Phase.INTERRUPTED: TaskState.PENDING,
     Phase.BACKING_OFF: TaskState.WAITING,
     Phase.WAITING: TaskState.WAITING,
+    Phase.DISPATCHED: TaskState.WAITING,
+    Phase.RECALLED: TaskState.WAITING,
     Phase.SUCCEEDED: TaskState.DONE,
     Phase.SKIPPED: TaskState.CANCELLED,  # it will not run: of the six words this one is true
     Phase.FAILED: TaskState.ERROR,
@@ -116,6 +118,8 @@ def _target(node: Step | Block) -> tuple[str, str]:
             return "agent", agent
         case ToolCall(tool):
             return "tool", tool
+        case WorkflowCall(workflow):
+            return "workflow", workflow
         case Approval():
             return "approval", node.name
         case Emit():
