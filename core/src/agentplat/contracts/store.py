@@ -81,6 +81,9 @@ class Claim:
     submitted_at: datetime
     now: datetime  # the database's clock at the claim
     journal: Sequence[Recorded]  # all of it
+    user_hash: str | None = None
+    queue: str = "default"
+    priority: int = 0
     wake: bool = False  # the inbox has something
     suspect: bool = False  # its last worker died with a step under way: run it alone
     parent: Parent | None = None
@@ -162,6 +165,7 @@ class Write:
     children: Sequence[NewTask] = ()  # that `events` dispatch: inserted with them
     definitions: Sequence[Definition] = ()  # that only these children are pinned to
     is_child: bool | None = None  # whether its end has to be told to a parent; None: it is looked up
+    outcome: str | None = None  # JSON text that the parent is told in place of its output
     _encoded: Sequence[tuple[str, str]] | None = field(default=None, init=False, repr=False, compare=False)
 
     @property

@@ -260,7 +260,7 @@ def _ended_row(item: _Accepted) -> tuple[Any, ...]:
 
 def _told_row(item: _Accepted) -> tuple[Any, ...]:
     task_id, status, output, failure = _ended_row(item)
-    parts = {"status": f'"{status}"', "output": output, "failure": failure}
+    parts = {"status": f'"{status}"', "output": item.write.outcome or output, "failure": failure}
     content = ",".join([f'"{name}":{text}' for name, text in parts.items() if text is not None])
     return task_id, f"child:{task_id}", f"{{{content}}}"
 
