@@ -173,6 +173,9 @@ class CatalogNames:
     def tools(self) -> tuple[str, ...]:
         return self._catalog.tools.names
 
+    def workflows(self) -> tuple[str, ...]:
+        return self._catalog.workflows.names
+
     def strategies(self) -> tuple[str, ...]:
         return self._catalog.strategies.names
 
