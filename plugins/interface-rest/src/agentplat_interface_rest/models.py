@@ -14,11 +14,7 @@ STORABLE = r"^[^\x00]*$"
 Name = Annotated[str, Field(min_length=1, max_length=200, pattern=STORABLE)]
 UserId = Annotated[
     str | None,
-    Field(
-        max_length=255,
-        pattern=STORABLE,
-        description="An e-mail, or `anonymous`. It is hashed on arrival and kept nowhere.",
-    ),
+    Field(max_length=255, pattern=STORABLE, description="An e-mail, or `anonymous`. It is hashed, and kept nowhere."),
 ]
 TenantId = Annotated[str | None, Field(max_length=255, pattern=STORABLE, description="The tenant to account for.")]
 Input = Annotated[
