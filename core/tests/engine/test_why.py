@@ -64,6 +64,7 @@ ROW = TaskRow(
     priority=0,
     retry_of=None,
     forked_from=None,
+    parent=None,
     fence=1,
     worker_id=None,
     last_seq=1,

@@ -145,6 +145,7 @@ class TaskFilter:
     type: str | None = None
     user_hash: str | None = None
     tenant: str | None = None
+    parent: UUID | None = None  # only its children
     text: str | None = None  # words looked for in type, input and output
     before: UUID | None = None  # only tasks older than this one: the cursor
     limit: int = 100

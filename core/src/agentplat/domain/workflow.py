@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from agentplat.domain.failure import Failure
 from agentplat.domain.json import JsonObject, JsonValue
@@ -227,10 +227,13 @@ def leaves(block: Block) -> Iterator[Step]:
     return (node for node in nodes(block) if isinstance(node, Step))
 
 
-def single(kind: str, target: str) -> Workflow:
-    """The workflow of a lone `agent:` or `tool:` task: one step that takes the task's input and gives its output."""
-    body: Body = AgentCall(target) if kind == "agent" else ToolCall(target)
-    return Workflow(name=target, root=Block(name="", strategy=SINGLE, steps=(Step(name=target, body=body),)))
+def single(kind: str, target: str, model: str | None = None, **how: Any) -> Workflow:
+    """The workflow of a lone `agent:` or `tool:` task: one step that takes the task's input and gives its output.
+
+    `how` it is run: retry, timeout.
+    """
+    body: Body = AgentCall(target, model) if kind == "agent" else ToolCall(target)
+    return Workflow(name=target, root=Block(name="", strategy=SINGLE, steps=(Step(name=target, body=body, **how),)))
 
 
 SINGLE = "single"

@@ -70,21 +70,21 @@ def fold(workflow: Workflow, journal: Iterable[Recorded], task_id: TaskId, tenan
     return state
 
 
-def plan(state: State, rules: Rules) -> tuple[State, Sequence[Event], Sequence[StartStep]]:
-    """Everything that follows from `state` without waiting: the state then, the events, and the bodies to start.
+def plan(state: State, rules: Rules) -> tuple[State, Sequence[Event], Sequence[StartStep | DispatchChild]]:
+    """Everything that follows from `state` without waiting: the state then, the events, and what is to be started.
 
-    The bodies may start when the events are committed.
+    Bodies may start when the events are committed; children come into being with them.
     """
     events: list[Event] = []
-    bodies: list[StartStep] = []
+    starts: list[StartStep | DispatchChild] = []
     while commands := decide(state, rules):
         for command in commands:
             event = realise(command)
             events.append(event)
             state = evolve(state, event)
-            if isinstance(command, StartStep):
-                bodies.append(command)
-    return state, events, bodies
+            if isinstance(command, StartStep | DispatchChild):
+                starts.append(command)
+    return state, events, starts
 
 
 def realise(command: Command) -> Event:

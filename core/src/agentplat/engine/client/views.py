@@ -81,6 +81,7 @@ def accepted_row(new: NewTask, at: datetime) -> TaskRow:
         priority=new.priority,
         retry_of=new.retry_of,
         forked_from=new.forked_from,
+        parent=None,
         fence=0,
         worker_id=None,
         last_seq=1,
