@@ -439,8 +439,8 @@ FAULTS = (
     ),
     Fault(
         "a step with a queue begins where its task does",
-        "isinstance(body, AgentCall | ToolCall) and step.dispatch is None:",
-        "isinstance(body, AgentCall | ToolCall):",
+        "if step.dispatch is None and isinstance(body, Call):",
+        "if isinstance(body, Call):",
         "children",
     ),
     Fault(

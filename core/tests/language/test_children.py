@@ -34,13 +34,14 @@ def test_a_workflow_is_called_by_its_name_and_named_after_it(compiler: Compiler)
     assert step.input == {"n": 1}
 
 
-def test_of_a_workflow_the_time_is_that_of_the_whole_task_and_no_default(compiler: Compiler) -> None:
+def test_of_a_workflow_time_and_tries_are_those_of_the_whole_task_and_no_defaults(compiler: Compiler) -> None:
     text = "name: w\ndefaults: {timeout: 7s, retry: {max_attempts: 2}}\nsteps:\n  - {workflow: invoice%s}\n"
 
     assert first(compiler.compile(text % "")).body == WorkflowCall("invoice")
     limited = first(compiler.compile(text % ", timeout: 2h, retry: {max_attempts: 5}"))
     assert limited.body == WorkflowCall("invoice", timedelta(hours=2))
-    assert (limited.retry.max_attempts, first(compiler.compile(text % "")).retry.max_attempts) == (5, 2)
+    assert (limited.retry.max_attempts, first(compiler.compile(text % "")).retry.max_attempts) == (5, 1)
+    assert first(compiler.compile(text % ", retry: {initial: 2s}")).retry.max_attempts == 2
 
 
 @pytest.mark.parametrize(
@@ -108,6 +109,6 @@ def test_a_document_alone_may_name_any_workflow(compiler: Compiler) -> None:
             "name": "not_here_yet",
             "workflow": "not_here_yet",
             "queue": "far",
-            "retry": {"backoff": "exponential", "initial": 1, "max": 60, "max_attempts": 3, "on": ["retryable"]},
+            "retry": {"backoff": "exponential", "initial": 1, "max": 60, "max_attempts": 1, "on": ["retryable"]},
         }
     ]

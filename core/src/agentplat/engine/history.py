@@ -82,7 +82,8 @@ def plan(state: State, rules: Rules) -> tuple[State, Sequence[Event], Sequence[S
             event = realise(command)
             events.append(event)
             state = evolve(state, event)
-            if isinstance(command, StartStep | DispatchChild):
+            # Not isinstance over a union: that is made anew each time, and this is done for every command.
+            if type(command) is StartStep or type(command) is DispatchChild:
                 starts.append(command)
     return state, events, starts
 

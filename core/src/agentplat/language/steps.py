@@ -220,7 +220,10 @@ class Reader:
         target = node[key].known(kind, self._known(kind))
         if node[key].value is None:
             node[key].refuse_key("wrong_type", f"`{key}` needs the name of the {kind}")
-        form = _common(node, target) | {kind: target, "retry": read_retry(node["retry"], self.defaults.retry)}
+        retry = read_retry(node["retry"], self.defaults.retry)
+        if kind == "workflow" and node["retry"].value is None:
+            retry = retry | {"max_attempts": 1}  # its own steps were tried again, and would all be
+        form = _common(node, target) | {kind: target, "retry": retry}
         timeout = node["timeout"].duration()
         if timeout is None and kind != "workflow":
             timeout = self.defaults.timeout

@@ -19,6 +19,7 @@ from agentplat.domain.workflow import (
     AgentCall,
     Approval,
     Block,
+    Call,
     Emit,
     ForEach,
     SignalWait,
@@ -67,7 +68,7 @@ def start_body(
         value = given if step.input is None else rules.evaluate(step.input, scope)
         return StartBlock(path=path, input=value, delay=step.timeout)
     body = step.body
-    if isinstance(body, AgentCall | ToolCall) and step.dispatch is None:
+    if step.dispatch is None and isinstance(body, Call):
         value = given if step.input is None else rules.evaluate(step.input, scope)
         return StartStep(path=path, body=body, attempt=1, try_number=1, input=value, timeout=step.timeout)
     match body:
