@@ -20,6 +20,9 @@ class Anything:
     def tools(self) -> list[str]:
         return ["calculator", "http_request"]
 
+    def workflows(self) -> list[str]:
+        return ["invoice", "summarise"]
+
     def strategies(self) -> list[str]:
         return ["dag", "debate", "iterative_refinement", "parallel", "plans", "sequential", "turns"]
 

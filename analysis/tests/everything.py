@@ -14,6 +14,8 @@ from agentplat.domain.workflow import (
     Approval,
     Block,
     Catch,
+    Concurrency,
+    Dispatch,
     Emit,
     ForEach,
     SignalWait,
@@ -22,6 +24,7 @@ from agentplat.domain.workflow import (
     ToolCall,
     UntilWait,
     Workflow,
+    WorkflowCall,
 )
 
 
@@ -58,6 +61,13 @@ ROOT = Block(
         Step(name="settle", body=TimerWait(timedelta(minutes=10)), needs=("announce",)),
         Step(name="opening", body=UntilWait("${{ input.at }}"), needs=("announce",)),
         Step(name="word", body=SignalWait("go", timedelta(hours=1)), needs=("announce",)),
+        Step(name="bill", body=WorkflowCall("invoice"), needs=("word",)),
+        Step(
+            name="pay",
+            body=ToolCall("bank"),
+            needs=("bill",),
+            dispatch=Dispatch(queue="egress", concurrency=Concurrency("${{ input.account }}", 1)),
+        ),
     ),
     catch=(Catch(on=frozenset({"permanent"}), block=block(f"{CATCH}1", Step(name="sorry", body=AgentCall("writer")))),),
     final=block(FINALLY, tool("notify")),

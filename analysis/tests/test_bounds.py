@@ -30,6 +30,7 @@ from agentplat.domain.workflow import (
     ToolCall,
     UntilWait,
     Workflow,
+    WorkflowCall,
 )
 
 if TYPE_CHECKING:
@@ -74,6 +75,7 @@ class Known:
 
     def __init__(self, prices: Mapping[str, float] | None = None) -> None:
         self.prices = {"acme:big": 2.0} if prices is None else prices
+        self.workflows: dict[str, Workflow] = {}
         self.strategies: dict[str, Strategy] = {
             "turns": Turns(),
             "plans": Plans(),
@@ -83,6 +85,9 @@ class Known:
 
     def strategy(self, name: str) -> Strategy:
         return self.strategies.get(name, Once())
+
+    def workflow(self, name: str) -> Workflow | None:
+        return self.workflows.get(name)
 
     def calls(self, agent: str) -> Calls:
         if agent == "writer":
@@ -285,6 +290,47 @@ def test_what_may_wait_for_ever_says_so(body: Body) -> None:
     bounds = bounds_of(Workflow(name="w", root=block(Step(name="a", body=body))), Known())
     assert math.isinf(bounds.most["seconds"])
     assert [(cause.quantities, cause.path) for cause in bounds.causes] == [(("seconds",), ("a",))]
+
+
+def call(workflow: str, attempts: int = 1, timeout: timedelta | None = None) -> Step:
+    retry = RetryPolicy(max_attempts=attempts, backoff="constant", initial=timedelta(seconds=5))
+    return Step(name=workflow, body=WorkflowCall(workflow, timeout), retry=retry)
+
+
+def test_what_another_workflow_takes_counts_in_each_attempt() -> None:
+    known = Known()
+    known.workflows["inner"] = Workflow(name="inner", root=block(one(10), each([1, 2, 3], 1, one(7)), name=""))
+    bounds = bounds_of(Workflow(name="w", root=block(call("inner", attempts=2))), known)
+    assert bounds.most["executions"] == 1 + 2 * 4
+    assert bounds.most["seconds"] == 2 * (10 + 3 * 7) + 5
+    assert bounds.dominating["executions"].path == ("inner", "each")
+    limited = bounds_of(Workflow(name="w", root=block(call("inner", timeout=timedelta(seconds=8)))), known)
+    assert limited.most["seconds"] == 8
+
+
+def test_the_deadline_of_another_workflow_bounds_it() -> None:
+    known = Known()
+    known.workflows["inner"] = Workflow(name="inner", root=block(one(100), name=""), deadline=timedelta(seconds=9))
+    assert bounds_of(Workflow(name="w", root=block(call("inner"))), known).most["seconds"] == 9
+
+
+@pytest.mark.parametrize(
+    ("workflow", "reason"),
+    [
+        ("nobody", "workflow `nobody` is not known here, or at fault"),
+        ("w", "the workflow calls itself (w -> w), and only how deep tasks may be ends that"),
+        ("ring", "the workflow calls itself (w -> ring -> w), and only how deep tasks may be ends that"),
+    ],
+)
+def test_of_a_workflow_that_is_not_known_or_has_no_end_it_says_so(workflow: str, reason: str) -> None:
+    known = Known()
+    known.workflows["ring"] = Workflow(name="ring", root=block(call("w")))
+    whole = Workflow(name="w", root=block(call(workflow)))
+    known.workflows["w"] = whole
+    bounds = bounds_of(whole, known)
+    assert reason in [cause.reason for cause in bounds.causes]
+    assert all(math.isinf(bounds.most[quantity]) for quantity in ("executions", "model_calls", "tool_calls", "seconds"))
+    assert bounds.cost is None, "nobody knows what its models cost"
 
 
 def test_nothing_of_something_infinite_is_nothing() -> None:

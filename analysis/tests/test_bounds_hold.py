@@ -13,6 +13,7 @@ from agentplat_testkit.simulation.tape import Tape
 
 from agentplat import BlockView, JsonValue
 from agentplat.domain.strategy import Strategy
+from agentplat.domain.workflow import Workflow
 
 STRATEGIES = (
     *("sequential", "iterative_refinement", "parallel", "dag", "map_reduce", "router", "vote", "debate"),
@@ -27,6 +28,9 @@ class Known:
 
     def strategy(self, name: str) -> Strategy:
         return self.strategies[name]
+
+    def workflow(self, name: str) -> Workflow | None:
+        return None
 
     def calls(self, agent: str) -> Calls:
         return Calls(model_calls=1, tool_calls=0, model="m:m")

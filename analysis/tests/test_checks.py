@@ -28,15 +28,16 @@ FINDINGS: JsonObject = {
 TOPIC: JsonObject = {
     "type": "object",
     "properties": {"topic": {"type": "string"}, "depth": {"type": "integer"}},
+    "required": ["topic"],
     "additionalProperties": False,
 }
 
 
 class Schemas:
-    """Of `research` all is known; `calculator` acts at most once."""
+    """Of `research` all is known, and what workflow `invoice` takes; `calculator` acts at most once."""
 
     def input(self, kind: str, name: str) -> JsonObject | None:
-        return TOPIC if name == "research" else None
+        return TOPIC if name in ("research", "invoice") else None
 
     def output(self, kind: str, name: str) -> JsonObject | None:
         return FINDINGS if name == "research" else None
@@ -130,6 +131,16 @@ def test_an_input_that_does_not_fit_is_said() -> None:
     assert [fault.split(": ")[1] for fault in found] == ["invalid_input", "invalid_input"]
     assert any("at /topic" in fault for fault in found)
     assert any("dept" in fault for fault in found)
+
+
+def test_an_input_that_another_workflow_does_not_take_is_said_with_what_is_missing() -> None:
+    text = "name: w\nsteps:\n  - {workflow: invoice, input: {depth: 'three'}}\n  - {workflow: summarise, input: {}}\n"
+    found = said(text)
+    assert [fault.split(": ")[:2] for fault in found] == [["3:32", "invalid_input"]] * 2
+    assert any("at /depth" in fault for fault in found)
+    assert any("workflow `invoice` does not take this: `topic` is missing" in fault for fault in found)
+    assert said("name: w\nsteps:\n  - {workflow: invoice, input: {topic: '${{ input.topic }}'}}\n") == []
+    assert said("name: w\nsteps:\n  - {workflow: invoice}\n") == []
 
 
 def test_items_that_are_no_list_are_said() -> None:

@@ -98,6 +98,8 @@ s4>"announce<br/>emit published"]
 s5{{"settle<br/>wait 10 min"}}
 s6{{"opening<br/>until $#123;#123; input.at #125;#125;"}}
 s7{{"word<br/>signal go within 1 h"}}
+s8[/"bill<br/>workflow invoice"/]
+s9[["pay<br/>bank<br/>on queue egress<br/>at most 1 at a time of $#123;#123; input.account #125;#125;"]]
 subgraph sc1_block ["catch permanent"]
 sc1(( ))
 sc1_1["sorry<br/>writer"]
@@ -118,10 +120,12 @@ s3 -->|"when $#123;#123; steps.sign_off.output.approved #125;#125;"| s4
 s4 --> s5
 s4 --> s6
 s4 --> s7
+s7 --> s8
+s8 --> s9
 start -.->|"failure"| sc1
 s5 ==> sf
 s6 ==> sf
-s7 ==> sf
+s9 ==> sf
 sc1_1 ==> sf
 sf_1 --> finish
 """

@@ -19,7 +19,7 @@ from agentplat import WorkflowInvalid
 from agentplat.domain.json import JsonObject, JsonValue
 from agentplat.engine.definitions import CatalogNames
 from agentplat.language.compiler import WORKFLOW_KEYS, compile_document
-from agentplat.language.steps import BLOCK_KEYS, BODIES, COMMON_KEYS, LATER_KEYS, STEP_KEYS
+from agentplat.language.steps import BLOCK_KEYS, BODIES, COMMON_KEYS, STEP_KEYS
 from agentplat.language.yaml import load
 
 REPOSITORY = Path(__file__).parents[2]
@@ -119,8 +119,8 @@ def test_it_knows_the_keys_that_the_compiler_knows_and_no_others() -> None:
     bare = schema_of(Offers())
     definitions: Any = bare["definitions"]
     items = {"max_parallel", "join"}
-    assert keys_of(bare) == (WORKFLOW_KEYS | BLOCK_KEYS) - LATER_KEYS
-    assert keys_of(definitions["step"]) == (STEP_KEYS | COMMON_KEYS | {*BODIES} | items) - LATER_KEYS - {"schedule"}
+    assert keys_of(bare) == WORKFLOW_KEYS | BLOCK_KEYS
+    assert keys_of(definitions["step"]) == (STEP_KEYS | COMMON_KEYS | {*BODIES} | items) - {"schedule"}
 
 
 def test_inputs_of_agents_and_tools_are_in_it_and_any_of_their_values_may_be_an_expression() -> None:

@@ -28,6 +28,7 @@ def test_every_step_stands_in_the_picture_and_every_edge() -> None:
     shown = set(texts(picture))
     assert {"everything", "research", "book", "unbook", "sign_off", "emit published", "sorry", "notify"} <= shown
     assert {"finally", "catch permanent", "undo book", "signal go within 1 h", "wait 10 min"} <= shown
+    assert {"bill", "workflow invoice", "bank", "on queue egress"} <= shown
     paths = [path for path in ET.fromstring(picture).iter(f"{NAMESPACE}path") if "edge" in path.get("class", "")]
     assert len(paths) == len(list(edges_of(draw(EVERYTHING))))
 

@@ -26,6 +26,17 @@ steps:
   - {name: sign, needs: [gather], wait: {signal: approve, timeout: 1h}}
   - {name: last, needs: [settle, sign], agent: writer, when: "${{ steps.settle.output.votes > 1 }}"}
 """
+ORDERS = """
+name: orders
+steps:
+  - name: each
+    workflow: review
+    foreach: [ants, bees]
+    input: {topic: "${{ item }}"}
+    retry: {max_attempts: 2, initial: 2s, max: 2s}
+    timeout: 1h
+  - {name: ship, tool: calculator, input: {expression: "1 + 1"}, queue: far, concurrency: {key: all, limit: 1}}
+"""
 AGENTS = """
 agents:
   - {name: finder, prompt: "Find ${{ input.topic }}", output: {found: string}}
@@ -41,10 +52,11 @@ def simulate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
     monkeypatch.chdir(tmp_path)
     (tmp_path / "workflows").mkdir()
     (tmp_path / "workflows" / "review.yaml").write_text(REVIEW, encoding="utf-8")
+    (tmp_path / "workflows" / "orders.yaml").write_text(ORDERS, encoding="utf-8")
     (tmp_path / "agents.yaml").write_text(AGENTS, encoding="utf-8")
 
-    def simulated(*arguments: str, code: int = 0) -> list[str]:
-        asked = ["workflows", "simulate", "review", "--input", '{"topic": "bees"}', *arguments]
+    def simulated(*arguments: str, code: int = 0, workflow: str = "review") -> list[str]:
+        asked = ["workflows", "simulate", workflow, "--input", '{"topic": "bees"}', *arguments]
         with pytest.raises(SystemExit) as ended:
             run_command(asked)
         assert ended.value.code == code
@@ -195,3 +207,23 @@ def test_random_lives_of_everything_keep_the_laws(whole: Simulate) -> None:
     (line,) = lines(whole("--histories", "60", "--json"))
     assert line["law"] is None
     assert set(line["ends"]) == {"done", "error", "cancelled"}
+
+
+def test_what_is_a_task_of_its_own_is_a_step_whose_end_the_script_says(simulate: Simulate, tmp_path: Path) -> None:
+    said = tmp_path / "said.json"
+    said.write_text('{"each": [{"n": 1}, {"n": 2}], "ship": {"result": 3}}', encoding="utf-8")
+
+    printed = simulate("--output", str(said), "--crash", "0.5", "--fail", "each=unavailable", workflow="orders")
+
+    assert 'each[0] is dispatched {"topic": "ants"}' in printed[2]
+    assert [line.split("s  ")[1] for line in printed if "worker is gone" in line] == [
+        "the worker is gone, worker-2 goes on"
+    ]
+    assert sum("is dispatched" in line for line in printed) == 5, "each try is a task, and a crash makes none"
+    assert any("each[0] is dispatched again, attempt 2" in line for line in printed)
+    assert any('ship is dispatched to queue far with key all {"expression": "1 + 1"}' in line for line in printed)
+    assert any(line.startswith("done after") for line in printed)
+
+
+def test_random_histories_of_children_keep_the_laws(simulate: Simulate) -> None:
+    assert "histories" in simulate("--histories", "60", "--seed", "7", workflow="orders")[0]

@@ -7,7 +7,7 @@ import pytest
 
 from agentplat.language.compiler import WORKFLOW_KEYS
 from agentplat.language.parts import RETRY_KEYS
-from agentplat.language.steps import BODIES, COMMON_KEYS, LATER_KEYS
+from agentplat.language.steps import BODIES, CALL_KEYS, COMMON_KEYS
 from agentplat.language.syntax import FILTERS, TESTS
 from agentplat.plugins.host import load_plugins
 from agentplat.runtime.cli.main import CORE_COMMANDS
@@ -79,12 +79,11 @@ def test_the_reading_order_leads_through_every_file_of_the_core() -> None:
 @pytest.mark.parametrize(
     "known",
     [
-        WORKFLOW_KEYS | COMMON_KEYS | set(BODIES) | RETRY_KEYS | {"duration", "signal", "wall_time"},
-        LATER_KEYS,
+        WORKFLOW_KEYS | COMMON_KEYS | CALL_KEYS | set(BODIES) | RETRY_KEYS | {"duration", "signal", "wall_time"},
         FILTERS,
         TESTS,
     ],
-    ids=["keys", "later keys", "filters", "tests"],
+    ids=["keys", "filters", "tests"],
 )
 def test_the_reference_of_workflows_has_every_word_of_the_language(known: set[str]) -> None:
     assert known - code_in(DOCS / "reference" / "workflow.md") == set()

@@ -4,6 +4,7 @@ import asyncio
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeAlias
 from uuid import UUID, uuid4
@@ -11,14 +12,17 @@ from uuid import UUID, uuid4
 from agentplat_testkit.fakes import Reply, ScriptedModel
 
 from agentplat import ModelRequest
-from agentplat.contracts.interface import JournalView, Submission, TaskView
+from agentplat.contracts.interface import JournalView, Submission, TaskFilter, TaskView
 from agentplat.contracts.store import Store
 from agentplat.domain.task import TaskState
 from agentplat.engine.client.local import LocalClient
 from agentplat.runtime.sweeper import sweep_once
 
 FOLDER = Path(__file__).parents[2] / "docs" / "reference" / "patterns"
-FILES = {file.stem: file for file in sorted((FOLDER / "workflows").glob("*.yaml"))}
+_ALL = {file.stem: file for file in sorted((FOLDER / "workflows").glob("*.yaml"))}
+FILES = {name: file for name, file in _ALL.items() if not name.startswith("part_")}
+PARTS = {name: file for name, file in _ALL.items() if name not in FILES}
+"""What patterns call, and nobody plays alone."""
 _WHO = re.compile(r"You are an? (\w+)")
 PATIENCE = 30.0
 Said: TypeAlias = dict[str, list[Any]]
@@ -69,13 +73,27 @@ class Case:
         assert self.view.status is status, self.view.failure
         return self.view.output
 
+    async def descendants(self) -> "list[Case]":
+        """The tasks that its steps were, and theirs, when all is over."""
+        found = []
+        for child in await self.client.tasks(TaskFilter(parent=self.id)):
+            case = Case(child.id, self.client, self.store)
+            await case.ends()
+            found += [case, *await case.descendants()]
+        return found
+
+    def at(self, kind: str) -> datetime:
+        """When the event of that kind happened, of which there is one."""
+        (moment,) = (event.at for event in self._events if event.kind == kind)
+        return moment
+
     def done(self) -> set[str]:
         """The steps and blocks that succeeded."""
         return self._paths(TaskState.DONE)
 
     def begun(self) -> list[str]:
         """The steps that were begun, in that order, again in every round."""
-        return self._told("step_started", "wait_started", "event_emitted")
+        return self._told("step_started", "child_dispatched", "wait_started", "event_emitted")
 
     def times(self, name: str) -> int:
         """How often a step was begun, whatever blocks, items and rounds are around it."""

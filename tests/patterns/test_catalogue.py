@@ -6,7 +6,7 @@ from typing import Any
 
 from agentplat.language.yaml import load
 
-from .stage import FILES, FOLDER
+from .stage import FILES, FOLDER, PARTS
 
 PAGE = FOLDER.with_suffix(".md")
 _NUMBERED = re.compile(r"^\| WCP-(\d+) \|", re.MULTILINE)
@@ -25,10 +25,19 @@ def test_the_page_has_the_whole_catalogue_and_every_file() -> None:
     assert sorted(_LINKED.findall(page)) == sorted(FILES)
 
 
+def test_every_part_is_called_by_the_pattern_that_it_names() -> None:
+    for name, file in PARTS.items():
+        callers = [
+            caller for caller, text in FILES.items() if f"workflow: {name}\n" in text.read_text(encoding="utf-8")
+        ]
+        assert callers, name
+        assert all(caller in file.read_text(encoding="utf-8") for caller in callers)
+
+
 def test_a_pattern_is_small_and_says_its_name_and_what_it_is() -> None:
-    for name, file in FILES.items():
+    for name, file in {**FILES, **PARTS}.items():
         text = file.read_text(encoding="utf-8")
         document: Any = load(text, name).value
         assert len(text.splitlines()) <= 25, name
         assert document["name"] == name
-        assert re.fullmatch(r"[^:]+: \S.+\.", document["description"]), name
+        assert name in PARTS or re.fullmatch(r"[^:]+: \S.+\.", document["description"]), name

@@ -1,6 +1,7 @@
 """What the state of the case, its loops, ends and signals decide: the rest of the catalogue."""
 
-from typing import Any
+from collections import Counter
+from itertools import pairwise
 
 import pytest
 
@@ -88,19 +89,14 @@ async def test_steps_are_repeated_until_a_condition_holds(stage: Stage) -> None:
     assert (case.times("fill"), case.times("measure")) == (3, 3)
 
 
-async def test_work_begins_again_within_itself_until_a_part_is_small_enough(stage: Stage, said: Said) -> None:
-    def again(name: str, size: int) -> dict[str, Any]:
-        divide = {"name": "divide", "agent": "planner", "input": {"size": size}}
-        return {"name": name, "strategy": "plan_execute", "max_iterations": 1, "steps": [divide]}
-
-    leaf = {"name": "leaf", "tool": "calculator", "input": {"expression": "1 + 0"}}
-    halves = {"steps": [again("left", 2), {**again("right", 1), "needs": ["left"]}]}
-    said["planner"] = [halves, {"steps": [again("deeper", 1)]}, {"steps": [leaf]}, {"steps": [leaf]}]
-    case = await stage.play("wcp22_recursion", size=3)
-    await case.ends()
-    assert case.times("divide") == 4
-    assert case.times("leaf") == 2
-    assert case.done() >= {"left/deeper/leaf", "right/leaf"}
+async def test_work_begins_again_within_itself_until_a_part_is_small_enough(stage: Stage) -> None:
+    case = await stage.play("wcp22_recursion", size=5)
+    assert await case.ends() == {"leaves": 5}
+    assert (case.times("halves"), case.times("leaf")) == (2, 0)
+    sizes = {1: 5, 2: 2, 3: 1, 5: 1}  # 5 is 2 and 3, 2 is 1 and 1, 3 is 1 and 2, and that 2 is 1 and 1
+    tasks = [case, *await case.descendants()]
+    assert Counter(task.view.input["size"] for task in tasks) == sizes
+    assert sum(task.times("leaf") for task in tasks) == 5
 
 
 async def test_a_signal_for_which_nobody_waits_is_lost(stage: Stage) -> None:
@@ -147,15 +143,19 @@ async def test_each_step_runs_once_in_any_order_and_never_two_at_once(stage: Sta
     assert [path.rpartition("/")[2] for path in case.begun()] == [*order, "diagnose"]
 
 
-async def test_one_group_of_steps_at_a_time_is_under_way_and_the_rest_goes_on(stage: Stage) -> None:
-    case = await stage.play("wcp39_critical_section", order=["stern", "bow"])
-    for place, part in enumerate(("stern", "bow")):
-        for step, signal in (("lift", "lifted"), ("weld", "welded")):
-            await case.waits_at("rest", f"at_the_crane[{place}]/{part}/{step}_{part}")
-            await case.signal(f"{part}_{signal}")
-    await case.waits_at("rest")
-    await case.signal("rest_done")
-    await case.ends()
+async def test_one_group_of_steps_at_a_time_is_under_way_and_the_rest_goes_on(stage: Stage, said: Said) -> None:
+    said["clerk"] = ["done"] * 2 * 2 * 3
+    cases = [await stage.play("wcp39_critical_section", yard="north") for _ in range(3)]
+    for case in cases:
+        await case.waits_at("rest")
+        await case.signal("rest_done")
+        await case.ends()
+        assert case.done() >= {"rest", "bow", "aft/stern"}
+    groups = [child for case in cases for child in await case.descendants()]
+    assert [group.begun() for group in groups] == [["lift", "weld"]] * 6
+    spans = sorted((group.at("task_claimed"), group.at("task_finished")) for group in groups)
+    for (_, end), (begin, _) in pairwise(spans):
+        assert end <= begin, "two groups were under way at the same time"
 
 
 async def test_a_certain_step_ends_the_whole_case(stage: Stage) -> None:

@@ -104,7 +104,16 @@ def test_the_recorded_histories_use_every_strategy_and_end_in_every_way() -> Non
     assert used >= set(registries().strategies.names)
     assert {record["journal"][-1][2]["status"] for record in records} == {"done", "error", "cancelled"}
     said = {command["command"] for record in records for asked in record["asked"].values() for command in asked}
-    assert said >= {"StartStep", "StartWait", "StartBlock", "StopBlock", "ExpandBlock", "ScheduleRetry", "SkipStep"}
+    assert said >= {
+        "StartStep",
+        "DispatchChild",
+        "StartWait",
+        "StartBlock",
+        "StopBlock",
+        "ExpandBlock",
+        "ScheduleRetry",
+        "SkipStep",
+    }
 
 
 @pytest.mark.parametrize(("key", "value"), [("input", "another"), ("attempt", 7), ("path", "somebody")], ids=str)

@@ -35,6 +35,29 @@ steps:
   - {name: send, needs: [pause, sign], needed: settled, agent: writer, input: {of: "${{ steps.polish.output.status }}"}}
 output: {sent: "${{ steps.send.output.result }}"}
 """
+CHILDREN = """
+name: orders
+input: {topic: string, depth: {type: integer, default: 0}}
+steps:
+  - name: each
+    workflow: orders
+    when: ${{ (input.depth | default(0)) < 3 }}
+    foreach: [ants, bees, wasps]
+    max_parallel: 2
+    join: settled
+    input: {topic: "${{ item }}", depth: "${{ (input.depth | default(0)) + 1 }}"}
+    concurrency: {key: "${{ item }}", limit: 1}
+    retry: {max_attempts: 2, initial: 1s}
+    timeout: 1h
+  - name: side
+    strategy: parallel
+    join: any
+    steps:
+      - {name: near, agent: reader}
+      - {name: far, agent: writer, queue: far, retry: {max_attempts: 3, initial: 1s}}
+  - {name: pay, agent: writer, queue: bank, compensate: {workflow: orders, name: refund, input: {topic: refund}}}
+  - {name: last, agent: reader}
+"""
 SAID = {"check": [{"good": False}, {"good": True}], "voice": [{"result": "a"}, {"result": "b"}]}
 
 
@@ -46,3 +69,4 @@ def documents() -> Iterator[tuple[Document, dict[str, Any]]]:
             if name.endswith(".yaml") and name != "agents.yaml":
                 yield load(text, name), json.loads(texts["said.json"])
     yield load(NESTED, "everything.yaml"), SAID
+    yield load(CHILDREN, "orders.yaml"), {}

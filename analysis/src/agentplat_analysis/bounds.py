@@ -30,6 +30,7 @@ from agentplat.domain.workflow import (
     ToolCall,
     UntilWait,
     Workflow,
+    WorkflowCall,
 )
 from agentplat.language.syntax import Expression, PathPart, split
 from agentplat_analysis.amounts import QUANTITIES, Amounts, Quantity, dearest, is_bounded, largest
@@ -52,6 +53,9 @@ class Knowledge(Protocol):
     def strategy(self, name: str) -> Strategy: ...
 
     def calls(self, agent: str) -> Calls: ...
+
+    def workflow(self, name: str) -> Workflow | None:
+        """The workflow of that name; None when it is not known."""
 
     def price(self, model: str) -> float | None:
         """Of a million tokens, the dearer kind, in USD; None when it is not known."""
@@ -89,7 +93,7 @@ def bounds_of(workflow: Workflow, known: Knowledge) -> Bounds:
 
     Not counted are repetitions after a crash, pauses that a service asks for, and the wait for a free worker.
     """
-    tally = _Tally(known, workflow.input_schema)
+    tally = _Tally(known, workflow.input_schema, (workflow.name,))
     most = tally.block(workflow.root, ())
     if most["model_calls"]:
         most = most.with_values(tokens=math.inf)
@@ -106,13 +110,14 @@ def bounds_of(workflow: Workflow, known: Knowledge) -> Bounds:
         for cause in tally.causes
         if (left := tuple(each for each in cause.quantities if each == "executions" or not is_bounded(most[each])))
     ]
-    cost, unpriced = _cost(most, tally.models, known)
+    cost, unpriced = _cost(most, tally, known)
     return Bounds(most, cost, dominating, tuple(dict.fromkeys(causes)), unpriced)
 
 
-def _cost(most: Amounts, models: set[str], known: Knowledge) -> tuple[float | None, tuple[str, ...]]:
+def _cost(most: Amounts, tally: _Tally, known: Knowledge) -> tuple[float | None, tuple[str, ...]]:
     """All tokens at the price of the dearest model; the models of unknown price."""
-    prices = {model: known.price(model) for model in sorted(models)}
+    prices = {model: known.price(model) for model in sorted(tally.models)}
+    prices.update((f"what `{name}` uses", None) for name in tally.unknown)
     unpriced = tuple(model for model, price in prices.items() if price is None)
     if not most["tokens"] or not any(price != 0 for price in prices.values()):
         return 0.0, ()
@@ -122,9 +127,11 @@ def _cost(most: Amounts, models: set[str], known: Knowledge) -> tuple[float | No
 
 
 class _Tally:
-    def __init__(self, known: Knowledge, input_schema: JsonObject | None) -> None:
+    def __init__(self, known: Knowledge, input_schema: JsonObject | None, around: tuple[str, ...]) -> None:
         self.known = known
         self.input_schema = input_schema
+        self.around = around  # the names of the workflow and of those that call it
+        self.unknown: list[str] = []  # workflows of which no more than the name is known
         self.loops: list[Loop] = []
         self.causes: list[Cause] = []
         self.models: set[str] = set()
@@ -207,6 +214,8 @@ class _Tally:
                 return self._agent(agent, model, path).times(attempts).with_values(executions=1, seconds=_seconds(step))
             case ToolCall():
                 return Amounts({"executions": 1, "tool_calls": attempts, "seconds": _seconds(step)})
+            case WorkflowCall():
+                return self._workflow(step, step.body, path)
             case TimerWait(duration):
                 return Amounts({"executions": 1, "seconds": duration.total_seconds()})
             case SignalWait(signal, timeout):
@@ -217,6 +226,35 @@ class _Tally:
                 return self._waits(path, f"it waits until `{until}`, which is known only when it runs", None)
             case Emit():
                 return Amounts({"executions": 1})
+
+    def _workflow(self, step: Step, body: WorkflowCall, path: StepNames) -> Amounts:
+        """All that the other workflow takes, in each attempt."""
+        attempts = step.retry.max_attempts
+        workflow = self.known.workflow(body.workflow)
+        if workflow is None or body.workflow in self.around:
+            most = self._of_unknown(body.workflow, path)
+        else:
+            inner = _Tally(self.known, workflow.input_schema, (*self.around, body.workflow))
+            most = inner.block(workflow.root, path)
+            if workflow.deadline is not None:
+                most = most.with_values(seconds=min(most["seconds"], workflow.deadline.total_seconds()))
+            self.loops += [Loop(loop.path, loop.kind, loop.saved.times(attempts)) for loop in inner.loops]
+            self.causes += inner.causes
+            self.models |= inner.models
+            self.unknown += inner.unknown
+        if body.timeout is not None:
+            most = most.with_values(seconds=min(most["seconds"], body.timeout.total_seconds()))
+        return most.times(attempts) + Amounts({"executions": 1, "seconds": _pauses(step)})
+
+    def _of_unknown(self, name: str, path: StepNames) -> Amounts:
+        if name in self.around:
+            ring = " -> ".join((*self.around[self.around.index(name) :], name))
+            reason = f"the workflow calls itself ({ring}), and only how deep tasks may be ends that"
+        else:
+            reason = f"workflow `{name}` is not known here, or at fault"
+        self.unbounded(path, reason, *QUANTITIES)
+        self.unknown.append(name)
+        return Amounts(dict.fromkeys(QUANTITIES, math.inf))
 
     def _waits(self, path: StepNames, reason: str, timeout: timedelta | None) -> Amounts:
         if timeout is None:
@@ -285,8 +323,11 @@ def _view_of(block: Block) -> BlockView:
 
 def _seconds(step: Step) -> float:
     """All attempts at their longest, and the longest pauses between them."""
-    pauses = sum(_pause(step.retry, tries) for tries in range(1, step.retry.max_attempts))
-    return step.retry.max_attempts * step.timeout.total_seconds() + pauses
+    return step.retry.max_attempts * step.timeout.total_seconds() + _pauses(step)
+
+
+def _pauses(step: Step) -> float:
+    return sum(_pause(step.retry, tries) for tries in range(1, step.retry.max_attempts))
 
 
 def _pause(retry: RetryPolicy, tries: int) -> float:

@@ -12,11 +12,11 @@ from typing import Protocol
 
 from agentplat.contracts.tool import Effect
 from agentplat.domain.json import JsonObject
-from agentplat.domain.workflow import AgentCall, Approval, Block, Step, ToolCall, Workflow
+from agentplat.domain.workflow import AgentCall, Approval, Block, Step, ToolCall, Workflow, WorkflowCall
 from agentplat.language.diagnostics import Diagnostic, Diagnostics
 from agentplat.language.nodes import Node
 from agentplat.language.references import place_of
-from agentplat.language.schema import faults
+from agentplat.language.schema import faults, with_defaults
 from agentplat.language.syntax import Expression, Mention, parse, split, value_of
 from agentplat.language.yaml import Document
 from agentplat_analysis.schema.inputs import loose
@@ -28,7 +28,7 @@ _GROUPS = frozenset({"retryable", "permanent"})
 
 
 class Schemas(Protocol):
-    """What is known of agents and tools; None where it is not."""
+    """What is known of agents, tools and, of their inputs only, workflows; None where it is not."""
 
     def input(self, kind: str, name: str) -> JsonObject | None: ...
 
@@ -134,6 +134,9 @@ class _Scope:
         match step.body:
             case AgentCall(agent):
                 self.given(node["input"], "agent", agent)
+            case WorkflowCall(workflow):
+                self.given(node["input"], "workflow", workflow)
+                self.required(node["input"], workflow)
             case ToolCall(tool):
                 self.given(node["input"], "tool", tool)
                 if self.schemas.effect(tool) is Effect.AT_MOST_ONCE and step.retry.max_attempts > 1 and "retry" in node:
@@ -145,7 +148,7 @@ class _Scope:
                 pass
 
     def given(self, node: Node, kind: str, name: str) -> None:
-        """What is written as input, against what the agent or tool takes; expressions may become anything."""
+        """What is written as input, against what the agent, tool or workflow takes; expressions may become anything."""
         schema = self.schemas.input(kind, name) if isinstance(node.value, dict) else None
         if schema is None:
             return
@@ -153,6 +156,17 @@ class _Scope:
         for pointer, reason in faults({**own, "definitions": {**DEFINITIONS, **definitions}}, node.value)[:5]:
             where = f" at {pointer}" if pointer else ""
             node.refuse("invalid_input", f"{kind} `{name}` does not take this{where}: {reason}")
+
+    def required(self, node: Node, workflow: str) -> None:
+        """What the other workflow's input needs and this one does not give."""
+        schema = self.schemas.input("workflow", workflow)
+        if schema is None or not isinstance(node.value, dict):
+            return
+        required = schema.get("required")
+        given = with_defaults(schema, node.value)
+        for name in required if isinstance(required, list | tuple) else ():
+            if name not in given:
+                node.refuse("invalid_input", f"workflow `{workflow}` does not take this: `{name}` is missing")
 
     def items(self, node: Node) -> None:
         if not isinstance(node.value, str):

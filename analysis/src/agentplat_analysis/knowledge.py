@@ -10,9 +10,11 @@ from agentplat import AgentplatError
 from agentplat.contracts.tool import Effect
 from agentplat.domain.json import JsonObject
 from agentplat.domain.strategy import Strategy
+from agentplat.domain.workflow import Workflow
 from agentplat.engine.steps.invocation import input_schema, output_schema
 from agentplat.engine.steps.llm import MAX_REQUESTS_A_ROUND, MAX_ROUNDS
 from agentplat_analysis.bounds import Calls
+from agentplat_analysis.reading import known_workflow
 
 if TYPE_CHECKING:
     from agentplat.contracts.agent import AgentSpec
@@ -52,6 +54,9 @@ class Installation:
             tool_calls = 0
         return Calls(model_calls=made.most_model_calls, tool_calls=tool_calls, model=self._model(spec))
 
+    def workflow(self, name: str) -> Workflow | None:
+        return known_workflow(self._registries, name)
+
     def price(self, model: str) -> float | None:
         known = self._prices.get(model)
         if known is not None:
@@ -78,6 +83,8 @@ class InstalledSchemas:
         self._known: dict[tuple[object, str, str], JsonObject | None] = {}
 
     def input(self, kind: str, name: str) -> JsonObject | None:
+        if kind == "workflow":
+            return self._input_of_workflow(name)
         return self._asked(kind, name, input_schema)
 
     def output(self, kind: str, name: str) -> JsonObject | None:
@@ -85,6 +92,13 @@ class InstalledSchemas:
 
     def effect(self, tool: str) -> Effect:
         return self._registries.tools.spec(tool).effect
+
+    def _input_of_workflow(self, name: str) -> JsonObject | None:
+        key = (known_workflow, "workflow", name)
+        if key not in self._known:
+            workflow = known_workflow(self._registries, name)
+            self._known[key] = workflow.input_schema if workflow is not None else None
+        return self._known[key]
 
     def _asked(self, kind: str, name: str, schema: Callable[[Any], JsonObject]) -> JsonObject | None:
         key = (schema, kind, name)

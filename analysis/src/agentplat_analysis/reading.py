@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agentplat import UsageError
+from agentplat import AgentplatError, UsageError
 from agentplat.domain.json import JsonValue
 from agentplat.domain.workflow import Workflow
 from agentplat.language.yaml import Document
@@ -54,6 +54,19 @@ def installed() -> Registries:
     folder = project_folder(os.environ)
     with redirect_stdout(sys.stderr):  # what foreign code prints is no result
         return load_project(folder, load_plugins(read_selection(folder, os.environ)).registries).registries
+
+
+def known_workflow(registries: Registries, name: str) -> Workflow | None:
+    """The installed workflow of that name as its file is now; None when there is none, or it is at fault."""
+    from agentplat.engine.definitions import CatalogNames
+    from agentplat.language.compiler import compile_document
+    from agentplat.language.yaml import load
+
+    try:
+        file = registries.workflows.spec(name).file
+        return compile_document(load(Path(file).read_bytes(), file), CatalogNames(registries))
+    except (AgentplatError, OSError):
+        return None
 
 
 def read(registries: Registries, named: str) -> Written:

@@ -46,13 +46,13 @@ FAULTS = (
     ),
     Fault(
         "a failure that is reported twice counts twice",
-        "else phase.has_body or phase is Phase.WAITING",
+        "else phase.is_awaited",
         "else phase.is_open",
         "crowds",
     ),
     Fault(
         "an outcome after the outcome counts",
-        "phase.is_open if isinstance(event, StepCancelled) else phase.has_body or phase is Phase.WAITING",
+        "phase.is_open if isinstance(event, StepCancelled) else phase.is_awaited",
         "True",
     ),
     Fault(
@@ -67,8 +67,8 @@ FAULTS = (
     ),
     Fault(
         "a body that cancels itself is only gone",
-        "case StepCancelled() if execution.phase is Phase.RUNNING:",
-        "case StepCancelled() if execution.phase is Phase.SUCCEEDED:",
+        "case StepCancelled() if execution.phase is Phase.RUNNING or",
+        "case StepCancelled() if",
         "crowds",
     ),
     Fault(
@@ -78,7 +78,7 @@ FAULTS = (
     ),
     # Attempts, tries and crashes
     Fault("a crash leaves bodies running", "TaskClaimed: _interrupt,", "TaskClaimed: lambda state, event, at: {},"),
-    Fault("an attempt starts twice", "attempt=execution.attempt + 1,", "attempt=execution.attempt,"),
+    Fault("an attempt starts twice", "attempt=execution.attempt + 1,\n", "attempt=execution.attempt,\n"),
     Fault("a crash is another try", "try_number=execution.try_number,\n", "try_number=execution.try_number + 1,\n"),
     Fault(
         "a retry does not wait for its timer", "case Phase.BACKING_OFF if execution.fired:", "case Phase.BACKING_OFF:"
@@ -107,8 +107,8 @@ FAULTS = (
     Fault("nothing is tried again", "    if most is None:\n        return None\n", "    return None\n"),
     Fault(
         "waits are tried again",
-        "if not isinstance(step, Step) or not isinstance(step.body, AgentCall | ToolCall):\n        return None",
-        "if not isinstance(step, Step):\n        return None",
+        " or not isinstance(step.body, AgentCall | ToolCall | WorkflowCall):\n        return None",
+        ":\n        return None",
     ),
     Fault("what was refused is tried again", " or execution.attempt == 0:", ":"),
     Fault("a retry forgets its input", "        input=execution.input,\n", "        input=None,\n"),
@@ -180,7 +180,7 @@ FAULTS = (
         "pass",
     ),
     Fault("only the first open step is cancelled", "for path in block.open:", "for path in list(block.open)[:1]:"),
-    Fault("a step is settled while its body still runs", " or execution.phase is Phase.CANCELLING:", ":"),
+    Fault("a step is settled while its body still runs", " or execution.phase is Phase.CANCELLING or", " or"),
     Fault(
         "a cancelled task fails",
         "elif failure is None or (state.stop is not None and not _is_of_an_end(block.path)):",
@@ -399,6 +399,93 @@ FAULTS = (
         "waits",
     ),
     Fault("what is told is not kept", '"output": event.payload, ', "", "waits"),
+    # Children
+    Fault(
+        "a claim runs a child again",
+        "if execution.phase.has_body else execution",
+        "if execution.phase.has_body or execution.phase.has_child else execution",
+        "children",
+    ),
+    Fault(
+        "a child holds its parent's worker",
+        'self.has_body = word in ("running", "cancelling")',
+        'self.has_body = word in ("running", "cancelling", "dispatched")',
+        "children",
+    ),
+    Fault("the end of a child is not heard", " or self.has_child or word", " or word", "children"),
+    Fault(
+        "a child is not told to end",
+        "if execution.phase is Phase.RUNNING or execution.phase is Phase.DISPATCHED:\n            yield CancelStep",
+        "if execution.phase is Phase.RUNNING:\n            yield CancelStep",
+        "children",
+    ),
+    Fault(
+        "a child that was told to end is told again, or left behind",
+        " or execution.phase is Phase.RECALLED:",
+        ":",
+        "children",
+    ),
+    Fault(
+        "a child that ended itself is only gone",
+        " or execution.phase is Phase.DISPATCHED:\n            # Nothing stops here",
+        ":\n            # Nothing stops here",
+        "children",
+    ),
+    Fault(
+        "a step with a queue runs where its task does",
+        "        return next_child(step, execution)\n",
+        "        pass\n",
+        "children",
+    ),
+    Fault(
+        "a step with a queue begins where its task does",
+        "if step.dispatch is None and isinstance(body, Call):",
+        "if isinstance(body, Call):",
+        "children",
+    ),
+    Fault(
+        "a later child has no key",
+        "_input(execution.input), execution.concurrency_key)",
+        "_input(execution.input), None)",
+        "children",
+    ),
+    Fault(
+        "a child's attempts are not counted",
+        "attempt=execution.attempt + 1, try",
+        "attempt=execution.attempt, try",
+        "children",
+    ),
+    Fault(
+        "a child gets any input",
+        '    raise _unfit(f"it runs',
+        '    return value\n    raise _unfit(f"it runs',
+        "children",
+    ),
+    Fault("children are not limited", "else concurrency.limit,", "else None,", "children"),
+    Fault(
+        "a child has the time of a step",
+        "body.timeout if isinstance(body, WorkflowCall) else step.timeout",
+        "step.timeout",
+        "children",
+    ),
+    Fault(
+        "a child begins beside a block that stops",
+        "    | DispatchChild\n    | StartWait",
+        "    | StartWait",
+        "children",
+    ),
+    Fault(
+        "a failed child is not tried again",
+        "AgentCall | ToolCall | WorkflowCall):\n        return None",
+        "AgentCall | ToolCall):\n        return None",
+        "children",
+    ),
+    Fault(
+        "the parent knows its first child only",
+        '        "child": event.execution_id,\n',
+        '        "child": fresh.id,\n',
+        "children",
+    ),
     # The end
     Fault("a finished task goes on", "    if state.finished is not None:\n        return ()\n", ""),
     Fault("a finished task changes", "{} if state.finished is not None else _EVOLVE", "_EVOLVE"),

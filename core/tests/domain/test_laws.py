@@ -35,6 +35,27 @@ def test_every_history_of_much_at_once_keeps_the_laws(workflow: Workflow, tape: 
     Simulation(workflow, tape).run()
 
 
+@given(workflows("children"), tapes())
+@tried(0.5)
+def test_every_history_of_children_keeps_the_laws(workflow: Workflow, tape: bytes) -> None:
+    Simulation(workflow, tape).run()
+
+
+@given(workflows("children"), tapes(50), tapes(12))
+@tried(0.1)
+def test_children_are_safe_from_a_cancel_and_a_crash_at_every_point(
+    workflow: Workflow, tape: bytes, luck: bytes
+) -> None:
+    whole = Simulation(workflow, tape).run()
+
+    for length in range(1, whole.length):
+        for event in (CancelRequested(reason="now"), TaskClaimed(fence=7, worker="after the crash")):
+            other = whole.fork(length, luck)
+            other.record(event)
+            other.live_on()
+            other.check_end()
+
+
 @given(workflows(), tapes(50), tapes(12))
 @tried(0.2)
 def test_cancel_is_safe_at_every_point(workflow: Workflow, tape: bytes, luck: bytes) -> None:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from agentplat.domain.errors import ConflictError, InputRejected
 from agentplat.domain.events import (
     ApprovalAnswered,
+    ChildDispatched,
     Event,
     HistoryReused,
     Recorded,
@@ -24,7 +25,7 @@ from agentplat.domain.events import (
 from agentplat.domain.ids import StepPath
 from agentplat.domain.json import JsonValue
 from agentplat.domain.state import Phase, State, evolve
-from agentplat.domain.workflow import Workflow
+from agentplat.domain.workflow import Concurrency, Dispatch, Workflow, WorkflowCall
 from agentplat.engine.client.reuse import Reused, reused
 from agentplat.engine.edits import Edits
 from agentplat.engine.history import plan
@@ -32,6 +33,7 @@ from agentplat.engine.history import plan
 from .histories import Simulation
 from .profiles import tried
 from .rules import FakeRules
+from .scenes import WRONG, Scene, block, step
 from .workflows import tapes, workflows
 
 BY_HAND: JsonValue = {"score": 5, "by": "hand"}
@@ -66,9 +68,9 @@ def gone_on(source: State, taken: Reused, edits: Edits) -> tuple[State, list[Eve
 
 def luck(state: State) -> Iterator[Event]:
     for path, execution in state.executions.items():
-        if execution.phase is Phase.RUNNING:
+        if execution.phase in (Phase.RUNNING, Phase.DISPATCHED):
             yield StepSucceeded(path=path, attempt=execution.attempt, output={"score": 5})
-        elif execution.phase is Phase.CANCELLING:
+        elif execution.phase in (Phase.CANCELLING, Phase.RECALLED):
             yield StepCancelled(path=path, attempt=execution.attempt)
         elif execution.phase is Phase.WAITING and execution.signal is not None:
             yield SignalReceived(name=execution.signal, payload={"score": 5}, key=str(path))
@@ -87,6 +89,7 @@ def check_taken(source: State, state: State, taken: Reused, edits: Edits) -> Non
         assert after.reused
     for path in taken.again:
         assert state.executions[path].phase in (Phase.INTERRUPTED, Phase.WAITING)
+        assert state.executions[path].concurrency_key == source.executions[path].concurrency_key
         edited = path == edits.start and edits.input is not None
         assert state.executions[path].input == (edits.input if edited else source.executions[path].input)
     for path in taken.undecided:
@@ -95,7 +98,8 @@ def check_taken(source: State, state: State, taken: Reused, edits: Edits) -> Non
 
 
 def check_nothing_repeated(taken: Reused, happened: Sequence[Event]) -> None:
-    begun = {event.path for event in happened if isinstance(event, StepStarted | WaitStarted | StepReopened)}
+    starts = StepStarted | ChildDispatched | WaitStarted | StepReopened
+    begun = {event.path for event in happened if isinstance(event, starts)}
     assert not begun & set(taken.reused)
     assert not begun & set(taken.edited)
 
@@ -106,7 +110,9 @@ def history(workflow: Workflow, tape: bytes, cut: int) -> tuple[State, list[Reco
     return folded(workflow, events[: 1 + cut % len(events)] if cut else events)
 
 
-@given(st.one_of(workflows(), workflows("ends"), workflows("waits"), workflows("crowds")), tapes())
+@given(
+    st.one_of(workflows(), workflows("ends"), workflows("waits"), workflows("crowds"), workflows("children")), tapes()
+)
 @tried(0.3)
 def test_a_retry_reuses_what_finished_and_comes_to_an_end(workflow: Workflow, tape: bytes) -> None:
     source, journal = history(workflow, tape, 0)
@@ -121,7 +127,7 @@ def test_a_retry_reuses_what_finished_and_comes_to_an_end(workflow: Workflow, ta
 
 
 @given(
-    st.one_of(workflows(), workflows("ends"), workflows("waits"), workflows("crowds")),
+    st.one_of(workflows(), workflows("ends"), workflows("waits"), workflows("crowds"), workflows("children")),
     tapes(),
     st.integers(0, 1000),
     st.integers(0, 1000),
@@ -144,3 +150,45 @@ def test_a_fork_of_any_step_at_any_time_comes_to_an_end(
         assume(False)
     _, happened = gone_on(source, taken, edits)
     check_nothing_repeated(taken, happened)
+
+
+KEYED = step("call", WorkflowCall("another"), dispatch=Dispatch(concurrency=Concurrency("$count", 1)))
+
+
+def ended() -> tuple[State, list[Recorded]]:
+    """A task of which a child with a key failed."""
+    root = block("sequential", step("first"), KEYED)
+    scene = Scene(root)
+    scene.succeed("first")
+    scene.fail("call", WRONG)
+    return folded(Workflow(name="scene", root=root), scene.journal)
+
+
+def test_a_child_that_runs_again_has_the_key_that_it_had() -> None:
+    source, journal = ended()
+
+    taken = reused(source, journal, Edits())
+
+    again = [event for event in taken.events if isinstance(event, StepReopened)]
+    assert [(str(event.path), event.concurrency_key) for event in again] == [("call", "1")]
+    _, happened = gone_on(source, taken, Edits())
+    assert [event.concurrency_key for event in happened if isinstance(event, ChildDispatched)] == ["1"]
+
+
+def test_of_a_child_that_was_reused_no_key_is_known_so_that_its_strategy_decides_anew() -> None:
+    root = block("sequential", step("first"), KEYED, step("last"))
+    scene = Scene(root)
+    scene.succeed("first")
+    scene.succeed("call", {"n": 1})
+    scene.fail("last", WRONG)
+    workflow = Workflow(name="scene", root=root)
+    first, journal = folded(workflow, scene.journal)
+    retried = reused(first, journal, Edits())
+    begun: list[Event] = [TaskSubmitted(type="workflow:scene", input={}), HistoryReused(source="", source_seq=1)]
+    second, again = folded(workflow, [*begun, *retried.events])
+
+    taken = reused(second, again, Edits(start=StepPath.parse("call")))
+
+    assert StepPath.parse("call") in taken.undecided
+    _, happened = gone_on(second, taken, Edits(start=StepPath.parse("call")))
+    assert [event.concurrency_key for event in happened if isinstance(event, ChildDispatched)] == ["1"]

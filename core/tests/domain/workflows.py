@@ -26,6 +26,8 @@ from agentplat.domain.workflow import (
     Block,
     Body,
     Catch,
+    Concurrency,
+    Dispatch,
     Emit,
     ForEach,
     SignalWait,
@@ -34,6 +36,7 @@ from agentplat.domain.workflow import (
     ToolCall,
     UntilWait,
     Workflow,
+    WorkflowCall,
 )
 
 from .rules import CONDITIONS, STRATEGIES, TEMPLATES
@@ -48,6 +51,16 @@ POLICIES = (
     RetryPolicy(max_attempts=4, backoff="constant", on=frozenset({"timeout", "refused"})),
 )
 CALLS: tuple[Body, ...] = (AgentCall("writer"), ToolCall("calculator"))
+ONE_AT_A_TIME = Dispatch(concurrency=Concurrency("$count", 1))
+CHILDREN: tuple[tuple[Body, Dispatch | None], ...] = (
+    (WorkflowCall("another"), None),
+    (AgentCall("writer"), Dispatch(queue="far")),
+    (WorkflowCall("another", timedelta(hours=1)), Dispatch(queue="far", concurrency=Concurrency("all", 2))),
+    (ToolCall("calculator"), ONE_AT_A_TIME),
+    (WorkflowCall("another"), ONE_AT_A_TIME),
+    (ToolCall("calculator"), Dispatch(concurrency=Concurrency("$broken", 1))),
+)
+CHILD_INPUTS: tuple[JsonValue, ...] = (*[None] * 6, {"topic": "bees"}, *[{"n": "$count"}] * 3, "$input", "a text")
 WAITS: tuple[Body, ...] = (
     SignalWait(SIGNALS[0], timedelta(minutes=1)),
     SignalWait(SIGNALS[0]),
@@ -67,7 +80,7 @@ ITEMS: tuple[JsonValue, ...] = (["x"], ["x", "y", "z"], [1, 2], [], ["x", "y", "
 JOINS: tuple[str | int, ...] = ("all", "settled", "any", 2)
 WHENS = (*[None] * 30, *CONDITIONS[:4] * 2, *CONDITIONS)
 CROWDED = ("parallel", "window", "eager_lottery", "lottery", "forgiving")
-Kinds = Literal["any", "waits", "crowds", "ends"]
+Kinds = Literal["any", "waits", "crowds", "ends", "children"]
 
 
 def tapes(longest: int = 100) -> st.SearchStrategy[bytes]:
@@ -136,7 +149,10 @@ def _for_each(tape: Tape, node: Step | Block) -> Block:
 
 
 def _step(tape: Tape, name: str, kinds: Kinds) -> Step:
-    waits = tape.next() % 10 > (3 if kinds == "waits" else 7)
+    draw = tape.next()
+    if draw % 10 == (7 if kinds == "any" else 10) or (kinds == "children" and draw % 10 > 2):
+        return _child(tape, name)
+    waits = draw % 10 > (3 if kinds == "waits" else 7)
     body = tape.pick(WAITS if waits else CALLS)
     retry = tape.pick(POLICIES)
     if kinds == "crowds":
@@ -147,3 +163,9 @@ def _step(tape: Tape, name: str, kinds: Kinds) -> Step:
         else None
     )
     return Step(name=name, body=body, input=tape.pick(INPUTS), when=tape.pick(WHENS), retry=retry, compensate=undo)
+
+
+def _child(tape: Tape, name: str) -> Step:
+    body, dispatch = tape.pick(CHILDREN[:-1] if tape.next() % 16 else CHILDREN)
+    given, when, retry = tape.pick(CHILD_INPUTS), tape.pick(WHENS), tape.pick(POLICIES)
+    return Step(name=name, body=body, dispatch=dispatch, input=given, when=when, retry=retry)

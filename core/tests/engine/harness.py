@@ -60,6 +60,16 @@ class Two(Scripted):
     name = "two"
 
 
+class Free(Agent[Anything, Any]):
+    """Gives whatever the test says, whatever that is."""
+
+    name = "free"
+
+    async def execute(self, input: Anything, ctx: AgentContext) -> Any:
+        given = input.model_dump()
+        return await SCRIPT.bodies[self.name](given, ctx)
+
+
 class InOrder(Strategy):
     name = "in_order"
 

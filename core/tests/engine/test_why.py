@@ -16,6 +16,7 @@ from agentplat.domain.events import (
     BlockFailed,
     BlockStarted,
     CancelRequested,
+    ChildDispatched,
     Event,
     Recorded,
     RetryScheduled,
@@ -63,6 +64,7 @@ ROW = TaskRow(
     priority=0,
     retry_of=None,
     forked_from=None,
+    parent=None,
     fence=1,
     worker_id=None,
     last_seq=1,
@@ -115,6 +117,7 @@ def wait(signal: str | None, delay: float | None) -> WaitStarted:
     return WaitStarted(path=B, execution_id=EXECUTION, signal=signal, delay=delay)
 
 
+CHILD = ChildDispatched(path=B, execution_id=EXECUTION, attempt=1, try_number=1, input={})
 FAILED = (RUNS, StepFailed(path=A, attempt=2, failure=AWAY))
 ANSWERS: dict[str, tuple[Callable[[], Why], str, str, datetime | None]] = {
     "its turn": (pending, "turn", "for the one worker of the queue 'default' to have room", None),
@@ -163,6 +166,18 @@ ANSWERS: dict[str, tuple[Callable[[], Why], str, str, datetime | None]] = {
         LATER,
     ),
     "a timer": (lambda: waiting(wait(None, 300)), "waiting", "Step 'b' waits until 2026-03-01 12:05:00 UTC.", LATER),
+    "a child": (
+        lambda: waiting(CHILD),
+        "waiting",
+        f"It waits, and holds no worker. Step 'b' waits for the child task {EXECUTION}, attempt 1.",
+        None,
+    ),
+    "a child that ends": (
+        lambda: waiting(CHILD, StepCancelRequested(path=B)),
+        "waiting",
+        f"Step 'b' waits for the child task {EXECUTION}, attempt 1, which was told to end.",
+        None,
+    ),
     "a retry": (
         lambda: waiting(*FAILED, RetryScheduled(path=A, try_number=2, delay=300)),
         "waiting",

@@ -39,6 +39,9 @@ class Installed:
     def tools(self) -> list[str]:
         return ["calculator", "http_request"]
 
+    def workflows(self) -> list[str]:
+        return ["invoice", "summarise"]
+
     def strategies(self) -> list[str]:
         return sorted(STRATEGIES)
 

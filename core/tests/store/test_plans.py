@@ -91,6 +91,7 @@ async def test_a_claim_that_has_to_choose_reads_no_more_than_it_needs(plans: Pla
         ("lock_owned", [ONE], "ix_queue_worker"),
         ("return_owned", ["true", ONE, ONE], "ix_queue_worker"),
         ("wake_task", ["true", ONE], "pk_queue"),
+        ("wake_parents", [SOME], "pk_queue"),
         ("fire_timers", ["1000"], "ix_queue_timer"),
     ],
 )

@@ -4,7 +4,8 @@ from contextlib import aclosing
 
 import pytest
 
-from agentplat.contracts.store import Definition, Retention, Store
+from agentplat.contracts.retention import Retention
+from agentplat.contracts.store import Definition, Store
 from agentplat.domain.errors import NotFound
 from agentplat.domain.task import TaskState
 

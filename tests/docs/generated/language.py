@@ -8,7 +8,6 @@ import agentplat_analysis
 
 import agentplat.language
 import agentplat.plugins.project
-from agentplat.language.steps import LATER_KEYS
 from agentplat.language.syntax import FILTERS, TESTS
 
 from .tables import code, table
@@ -21,10 +20,11 @@ _MEANINGS = {
     "cycle": "Steps that wait for each other by `needs`.",
     "duplicate_key": "The same key twice in one map.",
     "duplicate_step": "Two steps of one block with one name.",
+    "endless_recursion": "A workflow that calls itself in every task.",
     "expression": "An expression that cannot be read, or that stands where none is evaluated.",
     "invalid_cron": "Not a cron expression of five fields.",
     "invalid_duration": "Not a duration such as `30s` or `1h30m`.",
-    "invalid_input": "An input that its agent or tool does not take; said by `workflows check`.",
+    "invalid_input": "An input that its agent, tool or workflow does not take; said by `workflows check`.",
     "invalid_name": "Not a name: lower-case letters, digits and underscores, with a letter first.",
     "invalid_option": "An option that does not fit what its strategy takes.",
     "invalid_schema": "Not JSON Schema, or not one of an object.",
@@ -38,7 +38,7 @@ _MEANINGS = {
     "missing_option": "An option that the strategy needs.",
     "no_steps": "A block without steps.",
     "not_readable": "The file cannot be read.",
-    "not_supported": "Known, and not built yet.",
+    "not_supported": "A part of JSON Schema that is not followed.",
     "not_usable": "A Python file or an offer that cannot be used; the text says why.",
     "not_utf8": "The file is not UTF-8.",
     "number": "A number that cannot be kept exactly.",
@@ -70,6 +70,7 @@ _MEANINGS = {
     "unreachable_catch": "A clause of `catch` that earlier ones leave nothing to; said by `workflows check`.",
     "unreachable_step": "A step that can never start, since what it needs comes after it.",
     "unsafe_retry": "A retry of a tool that acts at most once; said by `workflows check`.",
+    "unknown_workflow": "A workflow that is not installed.",
     "wrong_body": "A step with two things to do, or a wait with none.",
     "wrong_type": "A text where a map is expected, and the like.",
     "yaml_syntax": "Not YAML.",
@@ -79,11 +80,6 @@ _MEANINGS = {
 def filters() -> str:
     """The filters and tests that expressions know."""
     return f"- filters: {_listed(FILTERS)}\n- tests, after `is`: {_listed(TESTS)}"
-
-
-def later_keys() -> str:
-    """The keys that are refused for now."""
-    return _listed(LATER_KEYS)
 
 
 def _listed(words: frozenset[str]) -> str:

@@ -32,7 +32,6 @@ RENDERERS: Mapping[str, Callable[[], str]] = {
     "doctor-errors": doctor.errors,
     "doctor-warnings": doctor.warnings,
     "filters": language.filters,
-    "later-keys": language.later_keys,
     "diagnostics": language.diagnostics,
     "operations": http.operations,
     "providers": http.providers,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Literal, TypeAlias
@@ -20,13 +20,14 @@ from agentplat.domain.workflow import (
     ToolCall,
     UntilWait,
     Workflow,
+    WorkflowCall,
 )
 from agentplat_analysis.words import duration
 
 IN_ORDER = frozenset({SINGLE, "sequential", "iterative_refinement"})
 """Strategies whose steps follow each other as the document has them; of others only the strategy knows the order."""
 
-Shape: TypeAlias = Literal["agent", "tool", "wait", "approval", "event", "entry", "start", "end"]
+Shape: TypeAlias = Literal["agent", "tool", "workflow", "wait", "approval", "event", "entry", "start", "end"]
 Kind: TypeAlias = Literal["next", "again", "failure", "undo", "always"]
 """How an edge is gone along: after success, once more, after a failure, to undo it, whatever came of it."""
 
@@ -162,9 +163,11 @@ def _title(block: Block) -> str:
 def _shown(step: Step) -> tuple[Shape, tuple[str, ...]]:
     match step.body:
         case AgentCall(agent):
-            return "agent", _lines(step.name, agent)
+            return "agent", _lines(step.name, agent, *_where(step))
         case ToolCall(tool):
-            return "tool", _lines(step.name, tool)
+            return "tool", _lines(step.name, tool, *_where(step))
+        case WorkflowCall(workflow):
+            return "workflow", _lines(step.name, f"workflow {workflow}", *_where(step))
         case TimerWait(pause):
             return "wait", _lines(step.name, f"wait {duration(pause.total_seconds())}")
         case SignalWait(signal, timeout):
@@ -178,10 +181,19 @@ def _shown(step: Step) -> tuple[Shape, tuple[str, ...]]:
             return "event", _lines(step.name, f"emit {step.body.event}")
 
 
+def _where(step: Step) -> Iterator[str]:
+    """Where its tasks run, and how many at a time."""
+    if step.dispatch is not None and step.dispatch.queue is not None:
+        yield f"on queue {step.dispatch.queue}"
+    if step.dispatch is not None and step.dispatch.concurrency is not None:
+        limited = step.dispatch.concurrency
+        yield f"at most {limited.limit} at a time of {limited.key}"
+
+
 def _within(timeout: timedelta | None) -> str:
     return "" if timeout is None else f" within {duration(timeout.total_seconds())}"
 
 
-def _lines(name: str, what: str) -> tuple[str, ...]:
-    """Both, unless they say the same; of an item its name is no name."""
-    return tuple(dict.fromkeys(line for line in (name, what) if line != ITEM))
+def _lines(name: str, *what: str) -> tuple[str, ...]:
+    """All, unless they say the same; of an item its name is no name."""
+    return tuple(dict.fromkeys(line for line in (name, *what) if line != ITEM))

@@ -11,6 +11,7 @@ LONGEST = 80
 _SHAPES: dict[Shape, tuple[str, str]] = {
     "agent": ("[", "]"),
     "tool": ("[[", "]]"),
+    "workflow": ("[/", "/]"),
     "wait": ("{{", "}}"),
     "approval": ("{", "}"),
     "event": (">", "]"),

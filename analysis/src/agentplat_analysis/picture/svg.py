@@ -14,12 +14,12 @@ text{font:13px ui-sans-serif,system-ui,sans-serif;fill:#1f2328;text-anchor:middl
 .small{font-size:11px;fill:#59636e}.title{font-size:11px;fill:#59636e;text-anchor:start}
 .ground{fill:#ffffff}.group{fill:#8080801a;stroke:#8c959f;stroke-dasharray:3 3}
 .node{fill:#ffffff;stroke:#57606a}.agent{stroke:#0969da}.tool{stroke:#1a7f37}.wait{stroke:#9a6700}
-.approval{stroke:#cf222e}.event{stroke:#8250df}.entry{fill:#57606a}
+.approval{stroke:#cf222e}.workflow{stroke:#bf3989;stroke-width:2}.event{stroke:#8250df}.entry{fill:#57606a}
 .edge{fill:none;stroke:#57606a}.again,.undo{stroke-dasharray:5 4}.failure{stroke:#cf222e;stroke-dasharray:5 4}
 .always{stroke-width:2}.head{fill:#57606a}
 @media(prefers-color-scheme:dark){text{fill:#e6edf3}.small,.title{fill:#9198a1}.ground{fill:#0d1117}
 .node{fill:#151b23;stroke:#9198a1}.agent{stroke:#4493f8}.tool{stroke:#3fb950}.wait{stroke:#d29922}
-.approval{stroke:#f85149}.event{stroke:#ab7df8}.entry,.head{fill:#9198a1}.edge{stroke:#9198a1}.failure{stroke:#f85149}}"""
+.approval{stroke:#f85149}.workflow{stroke:#db61a2}.event{stroke:#ab7df8}.entry,.head{fill:#9198a1}.edge{stroke:#9198a1}.failure{stroke:#f85149}}"""
 _MARKER = (
     '<marker id="head" viewBox="0 0 8 8" refX="8" refY="4" markerWidth="8" markerHeight="8" orient="auto">'
     '<path class="head" d="M0 0L8 4L0 8z"/></marker>'

@@ -8,20 +8,21 @@ from dataclasses import dataclass
 from agentplat.contracts.specs import StrategySpec
 from agentplat.domain.json import JsonObject, JsonValue
 from agentplat.language.compiler import WORKFLOW_KEYS
-from agentplat.language.steps import BLOCK_KEYS, DEFAULT_STRATEGY, LATER_KEYS, STEP_KEYS
+from agentplat.language.steps import BLOCK_KEYS, DEFAULT_STRATEGY, STEP_KEYS
 from agentplat_analysis.schema.inputs import for_steps
-from agentplat_analysis.schema.keys import BLOCK, DEFINITIONS, EXPRESSION, STEP, WORKFLOW
+from agentplat_analysis.schema.keys import BLOCK, DEFINITIONS, EXISTING, EXPRESSION, STEP, WORKFLOW
 
 _STRATEGY_KEYS = ("strategy", "coordination_type")
 _CALLS = {"agent": "The agent that does it.", "agent_type": "The agent that does it.", "tool": "The tool that does it."}
+_WORKFLOW = "Another workflow, as a task of its own."
 _PLAIN = ("wait", "approval", "emit")
-_NOT_FOR_PLAIN = ("input", "retry", "timeout", "model")
+_NOT_FOR_PLAIN = ("input", "retry", "timeout", "model", "queue", "concurrency")
 _ITEM_KEYS = ("max_parallel", "join")
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """An agent, a tool or a check; of checks there is no input."""
+    """An agent, a tool, a workflow or a check; of checks there is no input."""
 
     name: str
     description: str
@@ -34,6 +35,7 @@ class Offers:
 
     agents: Sequence[Known] = ()
     tools: Sequence[Known] = ()
+    workflows: Sequence[Known] = ()
     strategies: Sequence[StrategySpec] = ()
     checks: Sequence[Known] = ()
 
@@ -57,7 +59,7 @@ def schema_of(offers: Offers) -> JsonObject:
 
 
 def _step(offers: Offers, block: JsonObject, calls: list[JsonValue]) -> JsonObject:
-    bodies = [key for key in (*_CALLS, *_PLAIN, "steps") if key in _can_say()]
+    bodies = (*_CALLS, "workflow", *_PLAIN, "steps")
     named = {"agent": offers.agents, "agent_type": offers.agents, "tool": offers.tools}
     properties = {
         **_options(offers.strategies),
@@ -65,6 +67,7 @@ def _step(offers: Offers, block: JsonObject, calls: list[JsonValue]) -> JsonObje
         **block,
         **STEP,
         **{key: {"description": said, **_one_of(named[key])} for key, said in _CALLS.items()},
+        "workflow": {"description": _WORKFLOW, **_one_of(offers.workflows, EXISTING)},
     }
     options = _step_options(offers.strategies)
     if "join" in options:
@@ -75,27 +78,19 @@ def _step(offers: Offers, block: JsonObject, calls: list[JsonValue]) -> JsonObje
         "properties": _supported(properties, STEP_KEYS | {*_ITEM_KEYS}, offers),
         "oneOf": [{"required": [body]} for body in bodies],
         "allOf": [
-            *(_without(body, _NOT_FOR_PLAIN) for body in _PLAIN if body in bodies),
-            _without("steps", ("retry", "model")),
-            *(
-                {"if": {"required": [key]}, "then": {"required": ["name"]}}
-                for key in (*_PLAIN, "steps")
-                if key in bodies
-            ),
+            *(_without(body, _NOT_FOR_PLAIN) for body in _PLAIN),
+            _without("steps", ("retry", "model", "queue", "concurrency")),
+            *({"if": {"required": [key]}, "then": {"required": ["name"]}} for key in (*_PLAIN, "steps")),
             *(_of_strategy(spec, offers.strategies, is_step=True) for spec in offers.strategies),
             *calls,
         ],
     }
 
 
-def _can_say() -> frozenset[str]:
-    return (STEP_KEYS | BLOCK_KEYS | {*_ITEM_KEYS}) - LATER_KEYS
-
-
 def _supported(properties: JsonObject, keys: Iterable[str], offers: Offers) -> JsonObject:
     """Those that this version takes: the compiler's own keys, and what strategies name."""
     told = {*_options(offers.strategies), *_step_options(offers.strategies)}
-    allowed = ({*keys} - LATER_KEYS) | told
+    allowed = {*keys} | told
     return {key: value for key, value in properties.items() if key in allowed}
 
 
@@ -109,8 +104,10 @@ def _block_keys(offers: Offers) -> JsonObject:
     return {**BLOCK, **dict.fromkeys(_STRATEGY_KEYS, strategy), "convergence_check": check}
 
 
-def _one_of(known: Iterable[Known | StrategySpec]) -> JsonObject:
+def _one_of(known: Iterable[Known | StrategySpec], more: JsonObject | None = None) -> JsonObject:
     named: list[JsonValue] = [{"const": each.name, "description": each.description} for each in known]
+    if more is not None:
+        named.append(more)
     return {"anyOf": named} if named else {"type": "string"}
 
 
@@ -164,10 +161,15 @@ def _properties(schema: JsonObject | None) -> Mapping[str, JsonValue]:
 
 
 def _inputs(offers: Offers) -> tuple[list[JsonValue], JsonObject]:
-    """For each agent and tool what its step's `input` may be; and what those refer to."""
+    """For each agent, tool and workflow what its step's `input` may be; and what those refer to."""
     rules: list[JsonValue] = []
     definitions: dict[str, JsonValue] = {}
-    for kind, keys, known in (("agent", ("agent", "agent_type"), offers.agents), ("tool", ("tool",), offers.tools)):
+    kinds = (
+        ("agent", ("agent", "agent_type"), offers.agents),
+        ("tool", ("tool",), offers.tools),
+        ("workflow", ("workflow",), offers.workflows),
+    )
+    for kind, keys, known in kinds:
         for each in known:
             if each.input is None:
                 continue

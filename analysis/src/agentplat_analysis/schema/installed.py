@@ -1,4 +1,4 @@
-"""What an installation offers, with the input schemas of its agents and tools."""
+"""What an installation offers, with the input schemas of its agents, tools and workflows."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from agentplat import AgentplatError
 from agentplat.engine.steps.invocation import input_schema
+from agentplat_analysis.reading import known_workflow
 from agentplat_analysis.schema.document import Known, Offers
 
 if TYPE_CHECKING:
@@ -20,8 +21,16 @@ def offers_of(registries: Registries) -> Offers:
     return Offers(
         agents=[Known(spec.name, spec.description, _input(registries.agent, spec.name)) for spec in registries.agents],
         tools=[Known(spec.name, spec.description, _input(registries.tool, spec.name)) for spec in registries.tools],
+        workflows=[_workflow(registries, spec.name) for spec in registries.workflows],
         strategies=list(registries.strategies),
         checks=[Known(spec.name, spec.description) for spec in registries.convergence_checks],
+    )
+
+
+def _workflow(registries: Registries, name: str) -> Known:
+    workflow = known_workflow(registries, name)
+    return (
+        Known(name, workflow.description, workflow.input_schema) if workflow is not None else Known(name, "At fault.")
     )
 
 

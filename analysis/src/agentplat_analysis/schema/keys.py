@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from agentplat.domain.interpreter.children import MAX_KEY
 from agentplat.domain.json import JsonObject, JsonValue
-from agentplat.language.bodies import MAX_PARALLEL
+from agentplat.language.bodies import MAX_AT_A_TIME, MAX_PARALLEL
 from agentplat.language.parts import BACKOFFS, FAILURES
 from agentplat.language.schema import TYPES
 from agentplat.language.steps import MAX_ITERATIONS
@@ -13,6 +14,8 @@ EXPRESSION: JsonObject = {"$ref": "#/definitions/expression"}
 DURATION: JsonObject = {"$ref": "#/definitions/duration"}
 STEPS: JsonObject = {"type": "array", "minItems": 1, "items": {"$ref": "#/definitions/step"}}
 _NAME = "^[a-z][a-z0-9_]{0,63}$"
+EXISTING: JsonObject = {"type": "string", "pattern": _NAME}
+"""A workflow that is not installed yet: a file may call itself."""
 _CODES: JsonObject = {"enum": sorted(FAILURES)}
 
 DEFINITIONS: JsonObject = {
@@ -125,6 +128,18 @@ STEP: JsonObject = {
     "input": {"description": "What it is given, with expressions. Default: what the strategy hands over."},
     "retry": {"$ref": "#/definitions/retry"},
     "model": _text("provider:model, for this agent's calls."),
+    "queue": {
+        "description": "It runs as a task of its own, on workers that serve this queue.",
+        "type": "string",
+        "minLength": 1,
+        "maxLength": MAX_KEY,
+    },
+    "concurrency": _object(
+        "It runs as a task of its own, of which so many with one key are worked on at a time.",
+        ("key", "limit"),
+        key=_text("What these tasks have in common, with expressions."),
+        limit={"type": "integer", "minimum": 1, "maximum": MAX_AT_A_TIME},
+    ),
     "foreach": {
         "description": "A list, or an expression that gives one: one execution per item, with `item` and `index`.",
         "anyOf": [{"type": "array"}, EXPRESSION],

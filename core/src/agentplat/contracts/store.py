@@ -12,9 +12,11 @@ from datetime import datetime
 from typing import Literal, Protocol, TypeAlias
 from uuid import UUID
 
+from agentplat.contracts.children import Parent
 from agentplat.contracts.hints import Hint
 from agentplat.contracts.interface import CostSummary, TaskFilter
 from agentplat.contracts.limits import Limit, LimitRow
+from agentplat.contracts.retention import Retention, Upkept
 from agentplat.contracts.why import Standing
 from agentplat.domain.events import Event, Recorded, encode, value
 from agentplat.domain.failure import Failure
@@ -41,6 +43,7 @@ class NewTask:
     definition: str | None = None  # hash of a row of `definitions`
     retry_of: TaskId | None = None
     forked_from: TaskId | None = None
+    parent: Parent | None = None  # of those that come with a Write
     history: Sequence[Event] = ()
     queue: str = "default"
     concurrency_key: str | None = None  # limits of its tenant may name it
@@ -78,8 +81,12 @@ class Claim:
     submitted_at: datetime
     now: datetime  # the database's clock at the claim
     journal: Sequence[Recorded]  # all of it
+    user_hash: str | None = None
+    queue: str = "default"
+    priority: int = 0
     wake: bool = False  # the inbox has something
     suspect: bool = False  # its last worker died with a step under way: run it alone
+    parent: Parent | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,6 +162,10 @@ class Write:
     closing: Closing = Keep()
     tenant: str | None = None  # of the task, where the writer knows it; else it is read
     clears: bool | None = None  # whether it ends suspicion; None: as its events say. Only a suspect's owner need ask
+    children: Sequence[NewTask] = ()  # that `events` dispatch: inserted with them
+    definitions: Sequence[Definition] = ()  # that only these children are pinned to
+    is_child: bool | None = None  # whether its end has to be told to a parent; None: it is looked up
+    outcome: str | None = None  # JSON text that the parent is told in place of its output
     _encoded: Sequence[tuple[str, str]] | None = field(default=None, init=False, repr=False, compare=False)
 
     @property
@@ -215,26 +226,6 @@ class Swept:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Retention:
-    """For how many days what is over is kept; None is for ever. What belongs to an open task is kept."""
-
-    history: int | None = None  # journal and calls, from the end of their task
-    tasks: int | None = None  # from their end, and as long as their history
-    submissions: int = 30  # idempotency keys
-    audit: int | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Upkept:
-    """What one step of upkeep did: partitions by name, removed rows by table. `put_off` has a reason for each."""
-
-    made: Sequence[str] = ()
-    dropped: Sequence[str] = ()
-    put_off: Mapping[str, str] = field(default_factory=dict)
-    rows: Mapping[str, int] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class TaskRow:
     """A task as the database has it, with the state of its queue row joined."""
 
@@ -258,6 +249,7 @@ class TaskRow:
     priority: int
     retry_of: TaskId | None
     forked_from: TaskId | None
+    parent: Parent | None
     fence: int | None  # of the queue row; None when terminal
     worker_id: WorkerId | None
     last_seq: int  # of the journal; 0 when it was not kept
@@ -328,6 +320,9 @@ class Store(Protocol):
     async def remove_limit(self, tenant: str, key: str, actor: str) -> bool:
         """False when there was none."""
 
+    async def declare_limit(self, limit: Limit) -> None:
+        """As a workflow says. What people have set for the key stays; what no task needs any more is forgotten."""
+
     async def limits(self) -> Sequence[LimitRow]:
         """By tenant and key."""
 
@@ -340,7 +335,10 @@ class Store(Protocol):
         """In the order of their numbers."""
 
     async def commit(self, writes: Sequence[Write]) -> Sequence[WriteResult]:
-        """One transaction for all; one result per write. A lost lease costs only its own task."""
+        """One transaction for all; one result per write. A lost lease costs only its own task.
+
+        The end of a child is put into its parent's inbox with it; then the parent is woken.
+        """
 
     # from outside
     async def tell(self, item: InboxItem) -> bool:

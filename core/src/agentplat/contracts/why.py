@@ -37,7 +37,10 @@ class Standing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reason:
-    """Of one step. `code` is stable: running, interrupted, retry, timer, signal, approval, needs, skipped, failed."""
+    """Of one step.
+
+    `code` is stable: running, interrupted, retry, child, timer, signal, approval, needs, skipped, failed.
+    """
 
     path: str
     code: str

@@ -11,7 +11,7 @@ from agentplat.domain.failure import Failure
 from agentplat.domain.ids import StepPath
 from agentplat.domain.json import JsonObject, JsonValue
 from agentplat.domain.usage import NO_USAGE, Usage
-from agentplat.domain.workflow import AgentCall, ToolCall
+from agentplat.domain.workflow import AgentCall, Call, ToolCall, WorkflowCall
 
 
 @value
@@ -82,6 +82,21 @@ class StartStep:
 
 
 @value
+class DispatchChild:
+    """Start one attempt as a task of its own, whose id is that of the ChildDispatched; its outcome comes from there."""
+
+    path: StepPath
+    body: Call | WorkflowCall
+    attempt: int
+    try_number: int
+    input: JsonObject
+    timeout: timedelta | None  # of an agent's or tool's attempt; of a whole workflow
+    queue: str | None  # None: that of this task
+    concurrency_key: str | None
+    limit: int | None  # of tasks with that key that are worked on at a time
+
+
+@value
 class StartWait:
     path: StepPath
     signal: str | None = None
@@ -140,7 +155,7 @@ class SettleStep:
 
 @value
 class CancelStep:
-    """End a running body; its outcome follows."""
+    """End a running body, or a child; its outcome follows."""
 
     path: StepPath
 
@@ -162,6 +177,7 @@ Command: TypeAlias = (
     | BeginEnding
     | ExpandBlock
     | StartStep
+    | DispatchChild
     | StartWait
     | EmitEvent
     | SkipStep

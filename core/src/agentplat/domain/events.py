@@ -120,6 +120,19 @@ class StepStarted:
 
 
 @value
+class ChildDispatched:
+    """One attempt is a task of its own, whose id is `execution_id`. That task's end is the outcome of the attempt."""
+
+    path: StepPath
+    execution_id: ExecutionId
+    attempt: int
+    try_number: int
+    input: JsonValue
+    queue: str | None = None  # None: that of this task
+    concurrency_key: str | None = None
+
+
+@value
 class StepSkipped:
     path: StepPath
     execution_id: ExecutionId
@@ -263,6 +276,7 @@ class StepReopened:
     path: StepPath
     execution_id: ExecutionId
     input: JsonValue
+    concurrency_key: str | None = None
 
 
 @value
@@ -286,6 +300,7 @@ Event: TypeAlias = (
     | BlockEnding
     | BlockExpanded
     | StepStarted
+    | ChildDispatched
     | StepSkipped
     | StepRefused
     | WaitStarted

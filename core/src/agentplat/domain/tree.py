@@ -20,6 +20,8 @@ from agentplat.domain.workflow import (
     Block,
     Body,
     Catch,
+    Concurrency,
+    Dispatch,
     Emit,
     ForEach,
     SignalWait,
@@ -28,6 +30,7 @@ from agentplat.domain.workflow import (
     ToolCall,
     UntilWait,
     Workflow,
+    WorkflowCall,
 )
 
 
@@ -86,7 +89,13 @@ def _block(form: Mapping[str, Any]) -> Block:
 def _step(form: Mapping[str, Any]) -> Step:
     calls: dict[str, Any] = {}
     if "retry" in form:
-        calls = {"retry": _retry(form["retry"]), "timeout": timedelta(seconds=form["timeout"])}
+        calls = {"retry": _retry(form["retry"])}
+        if "workflow" not in form:
+            calls["timeout"] = timedelta(seconds=form["timeout"])
+        if "queue" in form or "concurrency" in form:
+            limit = form.get("concurrency")
+            concurrency = None if limit is None else Concurrency(limit["key"], limit["limit"])
+            calls["dispatch"] = Dispatch(queue=form.get("queue"), concurrency=concurrency)
     return Step(body=_body(form), **_common(form), **calls)
 
 
@@ -107,6 +116,8 @@ def _body(form: Mapping[str, Any]) -> Body:
         return AgentCall(form["agent"], form.get("model"))
     if "tool" in form:
         return ToolCall(form["tool"])
+    if "workflow" in form:
+        return WorkflowCall(form["workflow"], _seconds(form.get("timeout")))
     if "emit" in form:
         return Emit(event=form["emit"]["event"], payload=form["emit"].get("data"))
     if "approval" in form:

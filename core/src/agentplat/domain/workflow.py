@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from agentplat.domain.failure import Failure
 from agentplat.domain.json import JsonObject, JsonValue
@@ -23,6 +23,14 @@ class AgentCall:
 @dataclass(frozen=True, slots=True)
 class ToolCall:
     tool: str
+
+
+@dataclass(frozen=True, slots=True)
+class WorkflowCall:
+    """Another workflow, as a task of its own. Its output is that task's."""
+
+    workflow: str
+    timeout: timedelta | None = None  # of the whole task
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +73,23 @@ class Emit:
 
 
 Call: TypeAlias = AgentCall | ToolCall
-Body: TypeAlias = Call | TimerWait | SignalWait | UntilWait | Approval | Emit
+Body: TypeAlias = Call | WorkflowCall | TimerWait | SignalWait | UntilWait | Approval | Emit
+
+
+@dataclass(frozen=True, slots=True)
+class Concurrency:
+    """So many tasks of one key are worked on at a time."""
+
+    key: str  # a template
+    limit: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dispatch:
+    """Each attempt of the step is a task of its own, a child, on a worker that serves its queue."""
+
+    queue: str | None = None  # None: that of the task
+    concurrency: Concurrency | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +115,7 @@ class Catch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """A leaf: one agent, tool, wait, approval or emit."""
+    """A leaf: one agent, tool, workflow, wait, approval or emit."""
 
     name: str
     body: Body
@@ -103,10 +127,14 @@ class Step:
     needs: tuple[str, ...] = ()  # the steps of its block that come before it
     step_options: Mapping[str, JsonValue] = field(default_factory=dict)  # what the strategy around is told of it
     compensate: Block | None = None  # what makes it undone when the task fails later
+    dispatch: Dispatch | None = None  # None: it runs where its task does. A workflow has always one
     reads_scope: bool = field(init=False, repr=False, compare=False)  # whether it has an expression to start with
 
     def __post_init__(self) -> None:
-        templates = self.when is not None or self.input is not None
+        if self.dispatch is None and isinstance(self.body, WorkflowCall):
+            object.__setattr__(self, "dispatch", Dispatch())
+        keyed = self.dispatch is not None and self.dispatch.concurrency is not None
+        templates = self.when is not None or self.input is not None or keyed
         object.__setattr__(self, "reads_scope", templates or isinstance(self.body, UntilWait | Approval | Emit))
 
 
@@ -199,10 +227,13 @@ def leaves(block: Block) -> Iterator[Step]:
     return (node for node in nodes(block) if isinstance(node, Step))
 
 
-def single(kind: str, target: str) -> Workflow:
-    """The workflow of a lone `agent:` or `tool:` task: one step that takes the task's input and gives its output."""
-    body: Body = AgentCall(target) if kind == "agent" else ToolCall(target)
-    return Workflow(name=target, root=Block(name="", strategy=SINGLE, steps=(Step(name=target, body=body),)))
+def single(kind: str, target: str, model: str | None = None, **how: Any) -> Workflow:
+    """The workflow of a lone `agent:` or `tool:` task: one step that takes the task's input and gives its output.
+
+    `how` it is run: retry, timeout.
+    """
+    body: Body = AgentCall(target, model) if kind == "agent" else ToolCall(target)
+    return Workflow(name=target, root=Block(name="", strategy=SINGLE, steps=(Step(name=target, body=body, **how),)))
 
 
 SINGLE = "single"

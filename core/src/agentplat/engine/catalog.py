@@ -67,6 +67,8 @@ class Catalog(Protocol):
 def missing(catalog: Catalog, workflow: Workflow, pinned: Mapping[str, AgentSpec]) -> str | None:
     """What the workflow needs and this process lacks, in words; None when it can be worked on here."""
     for step in leaves(workflow.root):
+        if step.dispatch is not None:
+            continue  # whoever works on the child has to have it
         match step.body:
             case AgentCall(agent) if agent not in pinned and agent not in catalog.agents:
                 return f"this worker has no agent {agent!r}"

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from datetime import timedelta
 from pathlib import Path
 
 from agentplat import telemetry
@@ -13,8 +14,17 @@ from agentplat.contracts.specs import StrategySpec, WorkflowSpec
 from agentplat.contracts.store import Definition, Store
 from agentplat.domain.errors import UnknownName, UsageError, WorkflowInvalid
 from agentplat.domain.json import JsonObject, JsonValue
+from agentplat.domain.retry import RetryPolicy
 from agentplat.domain.tree import build
-from agentplat.domain.workflow import AgentCall, Workflow, leaves, single
+from agentplat.domain.workflow import (
+    DEFAULT_STEP_TIMEOUT,
+    AgentCall,
+    Body,
+    Workflow,
+    WorkflowCall,
+    leaves,
+    single,
+)
 from agentplat.engine.catalog import Catalog
 from agentplat.engine.journal import patiently
 from agentplat.language.compiler import definition_hash, normalise
@@ -26,10 +36,11 @@ _KEPT = 256
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pinned:
-    """What a task is worked on by, whatever the files say by now: its workflow and its prompt-only agents."""
+    """What a task, and all below it, is worked on by, whatever the files say by now."""
 
     workflow: Workflow
     agents: Mapping[str, AgentSpec] = field(default_factory=dict)
+    workflows: Mapping[str, JsonObject | None] = field(default_factory=dict)  # input schemas of those that it may call
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +93,25 @@ class Definitions:
             specs = catalog.agents if kind == "agent" else catalog.tools
             specs.spec(name)  # UnknownName with the known ones
             workflow, document = single(kind, name), None
-        prompts = _prompt_only(catalog, workflow)
+        below = self._reachable(catalog, workflow)
+        prompts = _prompt_only(catalog, [workflow, *[each.workflow for each in below.values()]])
         if document is None and not prompts:
             return workflow, None
         pinned: dict[str, JsonValue] = {"type": type, "workflow": document, "agents": prompts}
+        if below:
+            pinned["workflows"] = {called: below[called].document for called in sorted(below)}
         return workflow, Definition(hash=definition_hash(pinned), name=name, version=workflow.version, document=pinned)
+
+    def _reachable(self, catalog: Catalog, workflow: Workflow) -> dict[str, _Compiled]:
+        """All workflows that it may call, and that these may call; itself only where it is called."""
+        found: dict[str, _Compiled] = {}
+        ahead = _called(workflow)
+        while ahead:
+            name = ahead.pop()
+            if name not in found:
+                found[name] = self._compiled(catalog, catalog.workflows.spec(name))
+                ahead |= _called(found[name].workflow)
+        return found
 
     async def pinned(self, type: str, hash: str | None) -> Pinned:
         """What a task was pinned to. WorkflowInvalid when this version cannot read it."""
@@ -148,6 +173,9 @@ class CatalogNames:
     def tools(self) -> tuple[str, ...]:
         return self._catalog.tools.names
 
+    def workflows(self) -> tuple[str, ...]:
+        return self._catalog.workflows.names
+
     def strategies(self) -> tuple[str, ...]:
         return self._catalog.strategies.names
 
@@ -158,8 +186,23 @@ class CatalogNames:
         return self._catalog.convergence_checks.names
 
 
-def _prompt_only(catalog: Catalog, workflow: Workflow) -> dict[str, JsonValue]:
-    used = {step.body.agent for step in leaves(workflow.root) if isinstance(step.body, AgentCall)}
+def pinned_step(kind: str, name: str, body: Body, timeout: timedelta | None, around: Pinned) -> Definition:
+    """What a step of that kind is worked on by where it is a task of its own: one try, by what was pinned around it."""
+    step: dict[str, JsonValue] = {"timeout": None if timeout is None else timeout.total_seconds()}
+    if isinstance(body, AgentCall):
+        step["model"] = body.model
+    agents: JsonObject = {name: _spec_to_json(around.agents[name])} if name in around.agents else {}
+    pinned: dict[str, JsonValue] = {"type": f"{kind}:{name}", "workflow": None, "agents": agents, "step": step}
+    return Definition(hash=definition_hash(pinned), name=name, version=None, document=pinned)
+
+
+def _called(workflow: Workflow) -> set[str]:
+    return {step.body.workflow for step in leaves(workflow.root) if isinstance(step.body, WorkflowCall)}
+
+
+def _prompt_only(catalog: Catalog, workflows: Sequence[Workflow]) -> dict[str, JsonValue]:
+    steps = (step for workflow in workflows for step in leaves(workflow.root))
+    used = {step.body.agent for step in steps if isinstance(step.body, AgentCall)}
     specs = (catalog.agents.spec(name) for name in sorted(used))
     return {spec.name: _spec_to_json(spec) for spec in specs if spec.prompt is not None}
 
@@ -169,13 +212,36 @@ def _spec_to_json(spec: AgentSpec) -> dict[str, JsonValue]:
 
 
 def _read(type: str, document: JsonObject) -> Pinned:
-    normalised, agents = document.get("workflow"), document.get("agents")
-    workflow = build(normalised) if isinstance(normalised, Mapping) else single(*split_type(type))
+    normalised, agents, below = (document.get(key) for key in ("workflow", "agents", "workflows"))
+    kind, name = split_type(type)
+    called = below if isinstance(below, Mapping) else {}
+    if document.get("type") != type:  # a child, pinned with the task that is above all others
+        normalised = called.get(name)
+    workflow = build(normalised) if isinstance(normalised, Mapping) else _lone(kind, name, document.get("step"))
     entries = agents if isinstance(agents, Mapping) else {}
     return Pinned(
         workflow=workflow,
+        workflows={name: _schema(form) for name, form in called.items() if isinstance(form, Mapping)},
         agents={name: _spec_from_json(entry) for name, entry in entries.items() if isinstance(entry, Mapping)},
     )
+
+
+def _lone(kind: str, name: str, step: JsonValue) -> Workflow:
+    if not isinstance(step, Mapping):
+        return single(kind, name)
+    model, timeout = step.get("model"), step.get("timeout")
+    return single(
+        kind,
+        name,
+        model if isinstance(model, str) else None,
+        retry=RetryPolicy(max_attempts=1),
+        timeout=timedelta(seconds=timeout) if isinstance(timeout, int | float) else DEFAULT_STEP_TIMEOUT,
+    )
+
+
+def _schema(form: JsonObject) -> JsonObject | None:
+    schema = form.get("input")
+    return schema if isinstance(schema, Mapping) else None
 
 
 def _spec_from_json(entry: JsonObject) -> AgentSpec:

@@ -9,7 +9,7 @@ from agentplat.domain.errors import InputRejected
 from agentplat.domain.ids import StepPath
 from agentplat.domain.json import JsonObject, JsonValue
 from agentplat.domain.state import State
-from agentplat.domain.workflow import AgentCall, Block, Step, ToolCall
+from agentplat.domain.workflow import AgentCall, Block, Step, ToolCall, WorkflowCall
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +44,7 @@ def _takes_none(source: State, edits: Edits) -> Iterator[str]:
     """Why `start` can be given no other input, if it cannot."""
     start = edits.start
     node = source.node(start) if start is not None else None
-    if isinstance(node, Step) and not isinstance(node.body, AgentCall | ToolCall):
+    if isinstance(node, Step) and not isinstance(node.body, AgentCall | ToolCall | WorkflowCall):
         yield "waits, or tells something, and takes none"
     elif isinstance(node, Block) and node.foreach is not None:
         yield "goes through a list. Begin from one of its items, or from the step before"

@@ -15,6 +15,7 @@ from agentplat.domain.commands import (
     CancelStep,
     CatchFailure,
     Command,
+    DispatchChild,
     EmitEvent,
     ExpandBlock,
     FailBlock,
@@ -39,6 +40,7 @@ from agentplat.domain.events import (
     BlockFinished,
     BlockStarted,
     BlockStopping,
+    ChildDispatched,
     Event,
     EventEmitted,
     Recorded,
@@ -68,21 +70,22 @@ def fold(workflow: Workflow, journal: Iterable[Recorded], task_id: TaskId, tenan
     return state
 
 
-def plan(state: State, rules: Rules) -> tuple[State, Sequence[Event], Sequence[StartStep]]:
-    """Everything that follows from `state` without waiting: the state then, the events, and the bodies to start.
+def plan(state: State, rules: Rules) -> tuple[State, Sequence[Event], Sequence[StartStep | DispatchChild]]:
+    """Everything that follows from `state` without waiting: the state then, the events, and what is to be started.
 
-    The bodies may start when the events are committed.
+    Bodies may start when the events are committed; children come into being with them.
     """
     events: list[Event] = []
-    bodies: list[StartStep] = []
+    starts: list[StartStep | DispatchChild] = []
     while commands := decide(state, rules):
         for command in commands:
             event = realise(command)
             events.append(event)
             state = evolve(state, event)
-            if isinstance(command, StartStep):
-                bodies.append(command)
-    return state, events, bodies
+            # Not isinstance over a union: that is made anew each time, and this is done for every command.
+            if type(command) is StartStep or type(command) is DispatchChild:
+                starts.append(command)
+    return state, events, starts
 
 
 def realise(command: Command) -> Event:
@@ -94,6 +97,16 @@ def realise(command: Command) -> Event:
             return TaskFinished(status=command.status, output=command.output, failure=command.failure)
         case StartStep() | StartWait() | EmitEvent() | SkipStep() | RefuseStep() | ScheduleRetry() | SettleStep():
             return _realise_step(command)
+        case DispatchChild():
+            return ChildDispatched(
+                path=command.path,
+                execution_id=_new_id(),
+                attempt=command.attempt,
+                try_number=command.try_number,
+                input=command.input,
+                queue=command.queue,
+                concurrency_key=command.concurrency_key,
+            )
         case _:
             return _realise_block(command)
 

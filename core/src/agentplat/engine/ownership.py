@@ -7,10 +7,9 @@ A body that was started and has no outcome when a new claim begins is started ag
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
-from typing import Literal, Protocol, TypeAlias
+from typing import Literal, TypeAlias
 from uuid import UUID
 
 from agentplat import telemetry
@@ -26,7 +25,7 @@ from agentplat.contracts.store import (
     Store,
     Write,
 )
-from agentplat.domain.commands import StartStep
+from agentplat.domain.commands import DispatchChild, StartStep
 from agentplat.domain.errors import LeaseLost, StepError
 from agentplat.domain.events import (
     BlockEnding,
@@ -46,10 +45,10 @@ from agentplat.domain.events import (
 from agentplat.domain.failure import Failure, FailureCode
 from agentplat.domain.ids import StepPath, TaskId
 from agentplat.domain.interpreter import Rules
-from agentplat.domain.json import JsonValue
 from agentplat.domain.state import BlockState, Execution, Phase, State, evolve
 from agentplat.domain.task import TaskState
-from agentplat.domain.usage import NO_USAGE, Usage
+from agentplat.engine.body import BodyEnd, BodyStart, RunBody
+from agentplat.engine.children import Children, deadlines, outcome
 from agentplat.engine.definitions import Pinned
 from agentplat.engine.history import fold, plan
 from agentplat.engine.inbox import told
@@ -65,35 +64,6 @@ CANCEL_GRACE = 10.0
 """Seconds that a cancelled body has to end; then its outcome is `cancelled` whatever it does."""
 
 
-class Recorder(Protocol):
-    """The ledger of one try of one step."""
-
-    async def __call__(self, row: CallRow) -> None:
-        """Returns when the row is committed."""
-
-
-@dataclass(slots=True)
-class BodyStart:
-    """Everything that running one attempt of a step needs from its owner."""
-
-    start: StartStep
-    claim: Claim
-    pinned: Pinned
-    recorded: Sequence[CallRow]  # the step's calls so far, of all its tries
-    record: Recorder
-
-
-@dataclass(slots=True, kw_only=True)
-class BodyEnd:
-    output: JsonValue = None
-    failure: Failure | None = None
-    cancelled: bool = False
-    usage: Usage = NO_USAGE
-
-
-RunBody: TypeAlias = Callable[[BodyStart], Awaitable[BodyEnd]]
-"""Runs one attempt; never raises. A cancel is an end too, with what was used until then."""
-
 Watch: TypeAlias = Callable[[Claim, State, Sequence[Event], Committed], None]
 """Called after each commit, for logs, metrics and observers. Must not raise."""
 
@@ -105,6 +75,7 @@ class TaskOwner:
         self,
         claim: Claim,
         pinned: Pinned,
+        children: Children,
         *,
         rules: Rules,
         store: Store,
@@ -117,6 +88,7 @@ class TaskOwner:
         """`leaving`: only the commit of how the claim ends is left to do. `cleared`: a suspect is none any more."""
         self._claim = claim
         self._pinned = pinned
+        self._children = children
         self._workflow = pinned.workflow
         self._rules = rules
         self._store = store
@@ -173,15 +145,18 @@ class TaskOwner:
         self._clock = claim.now - timedelta(seconds=loop_now)
         for timer, due in due_times(self._state):
             self._timers[key_of(timer)] = (due - self._clock).total_seconds()
-        if self._workflow.deadline is not None:
-            ends = claim.submitted_at + self._workflow.deadline
-            self._deadline = loop_now + (ends - claim.now).total_seconds()
+        for seconds in deadlines(claim, self._workflow):
+            ends = loop_now + (claim.submitted_at - claim.now).total_seconds() + seconds
+            self._deadline = ends if self._deadline is None else min(self._deadline, ends)
+        self._children.resume(self._state, self.nudge)
         claimed = TaskClaimed(fence=claim.lease.fence, worker=str(claim.lease.worker_id))
         said, taken = await self._read_inbox() if claim.wake else ([], [])
         return [claimed, *said, *self._fired()], taken
 
     async def _turn(self, facts: Sequence[Event], taken: Sequence[UUID]) -> Ending | None:
         state, events, starts = self._decide(facts)
+        if self._children.limits:
+            await self._children.declare(self._store)
         try:
             committed = await self._commit(state, events, taken)
         except WriteRejected as error:
@@ -189,6 +164,7 @@ class TaskOwner:
         self._state = state
         self._watch(self._claim, state, events, committed)
         closing = self._closing(state)
+        self._children.tell(self.nudge)
         if not isinstance(closing, Keep):
             return "ended" if isinstance(closing, End) else "parked" if isinstance(closing, Park) else "released"
         self._set_timers(events)
@@ -205,10 +181,28 @@ class TaskOwner:
         state = self._state
         for fact in facts:
             state = evolve(state, fact)
+        if self._children.any:
+            self._children.clear()
         if self._draining:
             return state, facts, ()
         state, events, starts = plan(state, self._rules)
-        return state, [*facts, *events], starts
+        if self._children.any or any(isinstance(start, DispatchChild) for start in starts):
+            return self._decide_on_children(state, facts, events, starts)
+        return state, [*facts, *events], [start for start in starts if isinstance(start, StartStep)]
+
+    def _decide_on_children(
+        self, state: State, facts: Sequence[Event], events: Sequence[Event], starts: Sequence[StartStep | DispatchChild]
+    ) -> tuple[State, Sequence[Event], Sequence[StartStep]]:
+        """With the tasks that become of dispatches. Whatever none can be made of has failed, and something follows."""
+        news, bodies = [*facts, *events], [start for start in starts if isinstance(start, StartStep)]
+        while refused := self._children.dispatch(starts, events, state.seq - len(events) + 1):
+            for failure in refused:
+                state = evolve(state, failure)
+            state, events, starts = plan(state, self._rules)
+            news += [*refused, *events]
+            bodies += [start for start in starts if isinstance(start, StartStep)]
+        self._children.note(state, news)
+        return state, news, bodies
 
     async def _commit(self, state: State, events: Sequence[Event], taken: Sequence[UUID]) -> Committed:
         closing = self._closing(state)
@@ -228,6 +222,10 @@ class TaskOwner:
                 closing=closing,
                 tenant=self._claim.tenant,
                 clears=None if self._claim.suspect else False,
+                children=self._children.tasks,
+                definitions=tuple(self._children.definitions.values()),
+                is_child=self._claim.parent is not None,
+                outcome=outcome(self._claim, state) if self._claim.parent is not None else None,
             )
         )
         self._under_way = state.is_under_way
@@ -251,6 +249,7 @@ class TaskOwner:
         try:
             return state, events, starts, await self._commit(state, events, taken)
         except WriteRejected:
+            self._children.clear()
             finished = TaskFinished(status="error", output=None, failure=failure)
             state = evolve(self._state, finished)
             return state, [finished], (), await self._commit(state, [finished], taken)
@@ -259,7 +258,7 @@ class TaskOwner:
         if state.finished is not None:
             finished = state.finished
             return End(status=TaskState(finished.status), output=finished.output, failure=finished.failure)
-        if state.is_under_way:
+        if state.is_under_way or self._children.are_ending:
             return Keep()
         if self._draining:
             return Release()
@@ -339,14 +338,14 @@ class TaskOwner:
             telemetry.log.exception(telemetry.STEP_BROKE, task_id=str(self.task_id), path=str(path))
             message = f"agentplat failed to run the step ({type(error).__name__}); the worker's log has the details."
             end = BodyEnd(failure=Failure(code=FailureCode.AGENT_FAILED, message=message))
-        outcome: Outcome
+        settled: Outcome
         if end.cancelled:
-            outcome = StepCancelled(path=path, attempt=attempt, usage=end.usage)
+            settled = StepCancelled(path=path, attempt=attempt, usage=end.usage)
         elif end.failure is not None:
-            outcome = StepFailed(path=path, attempt=attempt, failure=end.failure, usage=end.usage)
+            settled = StepFailed(path=path, attempt=attempt, failure=end.failure, usage=end.usage)
         else:
-            outcome = StepSucceeded(path=path, attempt=attempt, output=end.output, usage=end.usage)
-        self._mailbox.put(outcome)
+            settled = StepSucceeded(path=path, attempt=attempt, output=end.output, usage=end.usage)
+        self._mailbox.put(settled)
 
     async def _record(self, row: CallRow) -> None:
         try:
@@ -382,7 +381,7 @@ class TaskOwner:
         self._mailbox.put(StepCancelled(path=path, attempt=execution.attempt))
 
     async def _end_bodies(self) -> None:
-        running = [body for body in self._bodies.values() if not body.done()]
+        running = [body for body in (*self._bodies.values(), *self._children.recalled.values()) if not body.done()]
         for body in running:
             body.cancel()
         if running:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
+from agentplat.domain.interpreter.children import MAX_KEY
 from agentplat.domain.json import JsonValue
 from agentplat.language.nodes import Node
 from agentplat.language.parts import NormalForm
@@ -16,6 +17,7 @@ from agentplat.language.syntax import OPEN
 
 MAX_PARALLEL = 200
 USUAL_PARALLEL = 10
+MAX_AT_A_TIME = 10_000
 ON_TIMEOUT = ("reject", "approve", "fail")
 ANSWERED = ("approved", "by")
 """What every approval gives, so that no form can ask for it."""
@@ -82,6 +84,25 @@ def read_emit(node: Node) -> NormalForm:
     if node["event"].value is None:
         node.refuse("missing_key", "`emit` needs an `event`: a name")
     return {"event": event} | ({} if node["data"].value is None else {"data": node["data"].value})
+
+
+def read_dispatch(node: Node) -> NormalForm:
+    """Where the tasks of a step run, and how many of them at a time."""
+    form: NormalForm = {}
+    queue = node["queue"].text()
+    refuse_expressions(node["queue"])
+    if queue is not None and not 0 < len(queue) <= MAX_KEY:
+        node["queue"].refuse("out_of_range", f"`queue` is a name of 1 to {MAX_KEY} characters")
+    elif queue is not None:
+        form["queue"] = queue
+    limited = node["concurrency"]
+    if limited.value is None or not limited.keys({"key", "limit"}):
+        return form
+    for key, what in (("key", "what its tasks have in common, such as `${{ input.topic }}`"), ("limit", "a number")):
+        if limited[key].value is None:
+            limited.refuse("missing_key", f"`concurrency` needs a `{key}`: {what}")
+    limit = limited["limit"].number(1, MAX_AT_A_TIME, whole=True)
+    return form | {"concurrency": {"key": limited["key"].text(), "limit": limit}}
 
 
 def read_foreach(node: Node) -> NormalForm:

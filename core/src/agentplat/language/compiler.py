@@ -89,7 +89,8 @@ def _read(node: Node, names: Names | None) -> NormalForm:
         "output": node["output"].value,
     }
     form |= {key: value for key, value in said.items() if value is not None}
-    form |= Reader(names, read_defaults(node["defaults"])).block(node, more=WORKFLOW_KEYS)
+    name = form["name"] if isinstance(form["name"], str) else None
+    form |= Reader(names, read_defaults(node["defaults"]), name=name).block(node, more=WORKFLOW_KEYS)
     check_template(node["output"], Scope(_step_names(form)))
     return form
 

@@ -73,14 +73,12 @@ class Node:
             self.refuse("wrong_type", "a document has to be a map of keys and values")
         return False
 
-    def keys(self, known: Collection[str], later: Collection[str] = ()) -> bool:
+    def keys(self, known: Collection[str]) -> bool:
         """Whether this is a map. Every key that is not `known` is refused."""
         if not self.is_map():
             return False
         for child in self.items():
-            if child.key in later:
-                child.refuse_key("not_supported", f"`{child.key}` is not supported by this version of agentplat")
-            elif child.key not in known:
+            if child.key not in known:
                 hint = self.diagnostics.nearest(child.key, known)
                 child.refuse_key("unknown_key", f"unknown key `{shown(child.key)[1:-1]}`", hint)
         return True

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from agentplat.contracts.specs import StrategySpec
 from agentplat.domain.json import JsonValue
-from agentplat.language.bodies import read_approval, read_emit, read_foreach, read_wait
+from agentplat.language.bodies import read_approval, read_dispatch, read_emit, read_foreach, read_wait
 from agentplat.language.nodes import Node
 from agentplat.language.options import Told, told_of, told_of_steps
 from agentplat.language.parts import Defaults, NormalForm, condition, read_failures, read_retry
@@ -22,6 +22,8 @@ class Names(Protocol):
 
     def tools(self) -> Collection[str]: ...
 
+    def workflows(self) -> Collection[str]: ...
+
     def strategies(self) -> Collection[str]: ...
 
     def strategy(self, name: str) -> StrategySpec | None: ...
@@ -34,17 +36,14 @@ DEFAULT_ITERATIONS = 3
 """Of a block that has something to converge on and does not say how often it may try."""
 MAX_ITERATIONS = 100
 
-BODIES = ("agent", "agent_type", "tool", "wait", "approval", "emit", "steps")
+BODIES = ("agent", "agent_type", "tool", "workflow", "wait", "approval", "emit", "steps")
 _BLOCK = "strategy coordination_type max_iterations convergence_check quality_threshold until options steps"
 _ENDS = "timeout catch finally"
-_LATER_BODIES = "workflow"
-_LATER = "queue concurrency"
 BLOCK_KEYS = frozenset(f"{_BLOCK} {_ENDS}".split())
 ITEM_KEYS = frozenset({"foreach", "max_parallel", "join"})
 COMMON_KEYS = frozenset({"name", "description", "when", "needs", "compensate"})
-LATER_BODIES = frozenset(_LATER_BODIES.split())
-LATER_KEYS = LATER_BODIES | frozenset(_LATER.split())
-STEP_KEYS = COMMON_KEYS | BLOCK_KEYS | LATER_KEYS | {*BODIES, "foreach", "input", "retry", "model", "schedule"}
+CALL_KEYS = frozenset({"input", "retry", "timeout", "queue", "concurrency"})
+STEP_KEYS = COMMON_KEYS | BLOCK_KEYS | CALL_KEYS | {*BODIES, "foreach", "model", "schedule"}
 """What an option of a strategy cannot be called, when it is to stand beside these."""
 IN_ORDER = ("sequential", "iterative_refinement")
 """Strategies that take their steps as they stand, so that none can wait for a later one."""
@@ -59,6 +58,8 @@ class Reader:
     defaults: Defaults
     scope: Scope = NOTHING
     """What expressions may name besides the steps of their block."""
+    name: str | None = None  # of the workflow, which may call itself
+    is_certain: bool = True  # whether what is read runs in every task, all being well
 
     def block(self, node: Node, around: Told = ANYTHING, more: Collection[str] = ()) -> NormalForm:
         """The block's own part of the normal form: its strategy, and its steps.
@@ -81,7 +82,9 @@ class Reader:
             node["steps"].refuse("no_steps", "a block needs `steps`, a list of at least one step")
             own.check_expressions(node, self.scope)
             return form
-        steps, siblings = self.steps(items, told_of_steps(spec, STEP_KEYS), in_order=strategy in IN_ORDER)
+        in_order = strategy in IN_ORDER
+        inner = replace(self, is_certain=self.is_certain and in_order)
+        steps, siblings = inner.steps(items, told_of_steps(spec, STEP_KEYS), in_order=in_order)
         scope = replace(self.scope, steps=siblings)
         check_condition(node["until"], scope)
         own.check_expressions(node, scope)
@@ -98,12 +101,13 @@ class Reader:
             within = scope.with_more("item", "index") if "foreach" in item else scope
             check_condition(item["when"], scope)
             check_template(item["foreach"], scope)
-            places = (item["input"], item["wait"]["until"], item["emit"]["data"])
+            places = (item["input"], item["concurrency"]["key"], item["wait"]["until"], item["emit"]["data"])
             for place in (*places, item["approval"]["message"], item["approval"]["assignee"]):
                 check_template(place, within)
             around.check_expressions(item, scope, from_map="steps" not in item)
             if item["compensate"].value is not None:
-                step["compensate"] = replace(self, scope=within).compensation(item["compensate"], siblings)
+                undoing = replace(self, scope=within, is_certain=False)
+                step["compensate"] = undoing.compensation(item["compensate"], siblings)
         if siblings is not None:
             check_needs(items, [str(step["name"]) for step in steps], others, in_order=in_order)
         return [*steps], siblings
@@ -112,12 +116,12 @@ class Reader:
         """What the block does about its failures, and at its end."""
         form: NormalForm = {}
         reader = replace(self, scope=self.scope.with_more("failure"))
-        clauses: list[JsonValue] = []
+        catching, clauses = replace(reader, is_certain=False), list[JsonValue]()
         for clause in node["catch"].list() or []:
             if not clause.keys({"on", "steps"}):
                 continue
             on = read_failures(clause["on"]) or ["permanent", "retryable"]
-            clauses.append({"on": on, "steps": reader.handler(clause["steps"], siblings)})
+            clauses.append({"on": on, "steps": catching.handler(clause["steps"], siblings)})
         if clauses:
             form["catch"] = clauses
         if node["finally"].value is not None:
@@ -144,6 +148,7 @@ class Reader:
         _refuse_undoing(node, undone=False)
         form = reader.step(node)
         check_template(node["input"], reader.scope)
+        check_template(node["concurrency"]["key"], reader.scope)
         check_condition(node["when"], reader.scope)
         return [form]
 
@@ -185,14 +190,14 @@ class Reader:
             return {}
         bodies = [key for key in BODIES if key in node]
         if len(bodies) != 1:
-            node.keys(
-                {*COMMON_KEYS, *BODIES, *BLOCK_KEYS, *ITEM_KEYS, *around.keys, "input", "retry", "model"}, LATER_KEYS
-            )
+            node.keys({*COMMON_KEYS, *BODIES, *BLOCK_KEYS, *ITEM_KEYS, *around.keys, *CALL_KEYS, "model"})
             _refuse_bodies(node, bodies)
             return _common(node, None)
         reader, more = self, frozenset(around.keys)
         if "foreach" in node:
             reader, more = replace(self, scope=self.scope.with_more("item", "index")), more | ITEM_KEYS
+        if "when" in node or "foreach" in node:
+            reader = replace(reader, is_certain=False)
         form = reader.body(node, bodies[0], around, more)
         told = around.read(node, from_map=bodies[0] != "steps")
         if "foreach" in node:
@@ -209,23 +214,34 @@ class Reader:
         return self._call(node, key, more)
 
     def _call(self, node: Node, key: str, more: Collection[str]) -> NormalForm:
-        kind = "tool" if key == "tool" else "agent"
+        kind = "agent" if key == "agent_type" else key
         own = {"model"} if kind == "agent" else set()
-        _refuse_keys(node, {*COMMON_KEYS, key, *own, "input", "retry", "timeout", "options", *more})
-        known = None
-        if self.names is not None:
-            known = self.names.tools() if kind == "tool" else self.names.agents()
-        target = node[key].known(kind, known)
+        _refuse_keys(node, {*COMMON_KEYS, key, *own, *CALL_KEYS, "options", *more})
+        target = node[key].known(kind, self._known(kind))
         if node[key].value is None:
             node[key].refuse_key("wrong_type", f"`{key}` needs the name of the {kind}")
+        retry = read_retry(node["retry"], self.defaults.retry)
+        if kind == "workflow" and node["retry"].value is None:
+            retry = retry | {"max_attempts": 1}  # its own steps were tried again, and would all be
+        form = _common(node, target) | {kind: target, "retry": retry}
         timeout = node["timeout"].duration()
-        form = _common(node, target) | {
-            kind: target,
-            "timeout": timeout if timeout is not None else self.defaults.timeout,
-            "retry": read_retry(node["retry"], self.defaults.retry),
-        }
+        if timeout is None and kind != "workflow":
+            timeout = self.defaults.timeout
+        if timeout is not None:
+            form["timeout"] = timeout
+        if kind == "workflow" and target is not None and target == self.name and self.is_certain:
+            text = f"`{target}` calls itself in every task, so that none can ever end"
+            node[key].refuse("endless_recursion", text, "say by `when` in which tasks it does")
         model = (node["model"].text() or self.defaults.model) if kind == "agent" else None
-        return form | _input(node) | ({} if model is None else {"model": model})
+        return form | _input(node) | read_dispatch(node) | ({} if model is None else {"model": model})
+
+    def _known(self, kind: str) -> Collection[str] | None:
+        """The names of a kind of what a step can call."""
+        if self.names is None:
+            return None
+        if kind == "workflow":
+            return {*self.names.workflows(), *([self.name] if self.name is not None else [])}
+        return self.names.tools() if kind == "tool" else self.names.agents()
 
 
 _PLAIN: Mapping[str, Callable[[Node], NormalForm]] = {
@@ -245,7 +261,7 @@ def _refuse_undoing(node: Node, undone: bool) -> None:
 
 def _named(node: Node) -> NormalForm:
     if "name" not in node:
-        node.refuse("missing_name", "a step that is no agent and no tool needs a `name`")
+        node.refuse("missing_name", "a step that calls no agent, tool or workflow needs a `name`")
     return _common(node, None)
 
 
@@ -278,7 +294,7 @@ def _refuse_bodies(node: Node, bodies: list[str]) -> None:
     if bodies:
         named = " and ".join(f"`{key}`" for key in bodies)
         node[bodies[1]].refuse_key("wrong_body", f"a step is one thing, and this one has {named}")
-    elif not any(key in node for key in LATER_BODIES):
+    else:
         node.refuse(
             "missing_body", f"a step needs one of {', '.join(f'`{key}`' for key in BODIES if key != 'agent_type')}"
         )
@@ -291,16 +307,18 @@ def _refuse_keys(node: Node, known: Collection[str]) -> None:
             continue
         if child.key in ("retry", "timeout"):
             hint = "give it to its agents and tools, or to all by `defaults`; a signal's timeout belongs into `wait`"
-            child.refuse_key("misplaced_key", f"`{child.key}` is for agents and tools", hint)
+            child.refuse_key("misplaced_key", f"`{child.key}` is for agents, tools and workflows", hint)
+        elif child.key in CALL_KEYS - {"input"}:
+            child.refuse_key("misplaced_key", f"`{child.key}` is for agents, tools and workflows")
         elif child.key in BLOCK_KEYS:
             child.refuse_key("misplaced_key", f"`{child.key}` is for blocks, which have `steps`")
         elif child.key == "input":
-            child.refuse_key("misplaced_key", "only agents, tools and blocks take an `input`")
+            child.refuse_key("misplaced_key", "only agents, tools, workflows and blocks take an `input`")
         elif child.key == "model":
             child.refuse_key("misplaced_key", "`model` is for agents")
         elif child.key in ITEM_KEYS:
             child.refuse_key("misplaced_key", f"`{child.key}` is for steps with `foreach`", _HINTS.get(child.key, ""))
-    node.keys({*known, *BLOCK_KEYS, *ITEM_KEYS, "retry", "input", "model"}, LATER_KEYS)
+    node.keys({*known, *BLOCK_KEYS, *ITEM_KEYS, *CALL_KEYS, "model"})
 
 
 _HINTS = {"join": "where a strategy takes a `join`, it stands in the block"}

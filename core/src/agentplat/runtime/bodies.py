@@ -14,8 +14,8 @@ from agentplat.domain.ids import TaskId
 from agentplat.domain.json import JsonValue
 from agentplat.domain.usage import Usage
 from agentplat.domain.workflow import AgentCall
+from agentplat.engine.body import BodyEnd, BodyStart
 from agentplat.engine.definitions import Pinned
-from agentplat.engine.ownership import BodyEnd, BodyStart
 from agentplat.engine.steps.calls import CallLedger, RecordedCall
 from agentplat.engine.steps.capabilities import AgentEntry, ModelEntry, ToolEntry
 from agentplat.engine.steps.context import Attempt, Surroundings, run_body

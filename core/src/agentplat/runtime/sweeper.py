@@ -14,7 +14,8 @@ from contextlib import aclosing
 
 from agentplat import telemetry
 from agentplat.contracts.hints import Hint
-from agentplat.contracts.store import Retention, Store, Upkept
+from agentplat.contracts.retention import Retention, Upkept
+from agentplat.contracts.store import Store
 from agentplat.domain.errors import UnavailableError
 from agentplat.engine.client.steering import end_poisoned
 

@@ -11,20 +11,31 @@ import random
 import socket
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
 from agentplat import telemetry
 from agentplat.contracts.hints import Hint
 from agentplat.contracts.store import Claim, Store, WorkerRow
-from agentplat.domain.errors import LeaseLost, StoreUnavailable, UsageError
+from agentplat.domain.errors import (
+    ConflictError,
+    IllegalTransition,
+    LeaseLost,
+    NotFound,
+    StoreUnavailable,
+    UsageError,
+)
 from agentplat.domain.ids import TaskId, WorkerId
 from agentplat.domain.json import JsonObject
 from agentplat.domain.task import Lease
+from agentplat.engine.body import RunBody
 from agentplat.engine.catalog import Catalog, missing
+from agentplat.engine.children import Children, Declared
+from agentplat.engine.client import steering
 from agentplat.engine.definitions import Definitions, Pinned
 from agentplat.engine.journal import JournalWriter, patiently
-from agentplat.engine.ownership import RunBody, TaskOwner, Watch
+from agentplat.engine.ownership import TaskOwner, Watch
 from agentplat.engine.rules import CatalogRules
 from agentplat.language.expressions import ExpressionEngine
 from agentplat.runtime.worker_state import WORKER_TRANSITIONS, WorkerEvent, WorkerState
@@ -84,6 +95,7 @@ class Worker:
         self._unheard = False  # it may own tasks in the database of which it does not know
         self._adopted: dict[TaskId, Lease] = {}
         self._leaving: set[TaskId] = set()
+        self._declared: Declared = {}
         self._waits = True  # there may be tasks to claim: whoever makes them claimable hints at it
         self._suspects_since: float | None = 0.0  # the same, of those that have to run alone
         self._alone: TaskId | None = None  # what nothing else may run beside
@@ -301,6 +313,7 @@ class Worker:
         owner = TaskOwner(
             claim,
             pinned,
+            Children(claim, pinned, self._declared, self._recall),
             rules=rules,
             store=self._store,
             writer=self._writer,
@@ -325,6 +338,12 @@ class Worker:
         if key not in self._lacks:
             self._lacks[key] = missing(catalog, pinned.workflow, pinned.agents)
         return self._rules, self._lacks[key]
+
+    async def _recall(self, child: TaskId, reason: str) -> None:
+        """Let the child end. One that nobody works on ends at once, and one that is over has told its parent."""
+        cancel = partial(steering.cancel, store=self._store, definitions=self._definitions, catalog=self._catalog())
+        with suppress(ConflictError, IllegalTransition, NotFound):
+            await patiently(partial(cancel, child, reason))
 
     async def _leave(self, claim: Claim, reason: str) -> str:
         telemetry.log.warning(telemetry.TASK_LEFT, task_id=str(claim.lease.task_id), reason=reason)

@@ -10,9 +10,11 @@ from uuid import UUID, uuid4
 
 from sqlalchemy import literal_column, select
 
+from agentplat import telemetry
 from agentplat.contracts.hints import Hint
 from agentplat.contracts.interface import CostSummary, TaskFilter
 from agentplat.contracts.limits import Limit, LimitRow
+from agentplat.contracts.retention import Retention, Upkept
 from agentplat.contracts.store import (
     AuditRow,
     CallRow,
@@ -26,17 +28,15 @@ from agentplat.contracts.store import (
     Park,
     Rejected,
     Release,
-    Retention,
     Submitted,
     Swept,
     TaskRow,
-    Upkept,
     WorkerRow,
     Write,
     WriteResult,
 )
 from agentplat.contracts.why import Standing
-from agentplat.domain.errors import InputRejected
+from agentplat.domain.errors import InputRejected, StoreUnavailable
 from agentplat.domain.events import Recorded, TaskClaimed
 from agentplat.domain.ids import TaskId, WorkerId
 from agentplat.domain.task import Lease
@@ -185,6 +185,10 @@ class SqlStore:
         self._hint(*_CLAIMABLE)
         return removed
 
+    async def declare_limit(self, limit: Limit) -> None:
+        if await self._write(limits.declare_limit, limit):
+            self._hint(*_CLAIMABLE)
+
     async def limits(self) -> Sequence[LimitRow]:
         return await self._read(limits.read_limits)
 
@@ -223,9 +227,24 @@ class SqlStore:
             woken = [_does_not_wait(write, result) for write, result in zip(writes, results, strict=True)]
             if any(woken):
                 self._hint(*_CLAIMABLE)
+            await self._wake_parents(writes, results)
             return results
         # One write's values are at fault, and nothing says whose: task by task, so that only that one is refused.
         return [result for write in writes for result in await self.commit([write])]
+
+    async def _wake_parents(self, writes: Sequence[Write], results: Sequence[WriteResult]) -> None:
+        over = [
+            write.lease.task_id
+            for write, result in zip(writes, results, strict=True)
+            if isinstance(write.closing, End) and write.is_child is not False and isinstance(result, Committed)
+        ]
+        if not over:
+            return
+        try:
+            if await self._database.perform(lambda _: sweeping.wake_parents(over)):
+                self._hint(Hint.TOLD, *_CLAIMABLE)
+        except StoreUnavailable as error:  # the ends are kept, and a sweep finds whom to wake
+            telemetry.log.warning(telemetry.STORE_AWAY, detail=error.detail)
 
     # from outside
 
@@ -308,6 +327,8 @@ def _hints_of(writes: Sequence[Write], *, limits: bool) -> set[Hint]:
     hints: set[Hint] = set()
     if limits and any(isinstance(write.closing, Park | End) for write in writes):
         hints.update(_CLAIMABLE)  # what no longer runs may have been what others waited for
+    if any(write.children for write in writes):
+        hints |= {Hint.WORK, Hint.CHANGED}
     for write in writes:
         match write.closing:
             case Keep():

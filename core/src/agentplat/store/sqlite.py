@@ -303,11 +303,11 @@ def _uuid(text: str) -> UUID:
 
 
 _READ: dict[str, Callable[[Any], Any]] = {
-    **dict.fromkeys(("id", "task_id", "worker_id", "owner"), _uuid),
+    **dict.fromkeys(("id", "task_id", "parent_id", "worker_id", "owner"), _uuid),
     **dict.fromkeys(("at", "now", "run_at", "created_at", "lease_until", "timer_at", "opens_at", "opened_at"), instant),
     **dict.fromkeys(("ready", "wake", "under_way", "suspect", "expired", "told", "poisoned"), bool),
     **dict.fromkeys(("chooses", "suspects", "limits", "rates"), bool),
-    "content": json.loads,
+    **dict.fromkeys(("content", "dispatch"), json.loads),
     "woken": lambda text: [_uuid(each) for each in json.loads(text)],
 }
 """How the columns that scripts read come back, by their names; the others as they are."""

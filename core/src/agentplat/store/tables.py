@@ -29,7 +29,7 @@ from sqlalchemy import (
 
 from agentplat.store.columns import Instant, Json
 
-REVISION = "0003"
+REVISION = "0004"
 """The newest revision of agentplat-migrations: what this version needs. Revisions are numbered."""
 
 SCHEMA = "agentplat"
@@ -83,6 +83,8 @@ tasks = Table(
     Column("parent_span", Text),
     Column("retry_of", Uuid),
     Column("forked_from", Uuid),
+    Column("parent_id", Uuid),
+    Column("dispatch", Json(nullable=True)),  # of which execution of the parent it is the body, and how deep it stands
     Column("placement", Json(nullable=True)),  # queue, concurrency key and priority, as far as they were chosen
     Column("model", Text),
     Column("input_tokens", BigInteger, nullable=False),
@@ -106,6 +108,8 @@ Index("ix_tasks_user", tasks.c.user_hash, tasks.c.id)
 Index("ix_tasks_status", tasks.c.status, tasks.c.id)
 Index("ix_tasks_type", tasks.c.type, tasks.c.id)
 Index("ix_tasks_updated", tasks.c.updated_at, tasks.c.id)
+_child = text("parent_id IS NOT NULL")
+Index("ix_tasks_parent", tasks.c.parent_id, tasks.c.id, postgresql_where=_child, sqlite_where=_child)
 _pinned = text("definition IS NOT NULL")
 Index("ix_tasks_definition", tasks.c.definition, postgresql_where=_pinned, sqlite_where=_pinned)
 Index(  # the few that keep a month's history from being dropped when it is old enough
@@ -189,6 +193,7 @@ limits = Table(  # what people set; how much of it is used, every claim counts a
     Column("running", Integer, nullable=False),
     Column("full_since", Instant),
     Column("opens_at", Instant),  # when there is room for another start
+    Column("declared_at", Instant),  # when a workflow said so last; NULL: people did
     PrimaryKeyConstraint("tenant_id", "key"),
     _check("at_once", "at_once >= 0"),
     _check("rate", "(starts IS NULL) = (seconds IS NULL)"),

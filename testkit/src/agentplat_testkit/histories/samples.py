@@ -15,12 +15,15 @@ from agentplat.domain.workflow import (
     AgentCall,
     Block,
     Body,
+    Concurrency,
+    Dispatch,
     ForEach,
     SignalWait,
     Step,
     TimerWait,
     ToolCall,
     Workflow,
+    WorkflowCall,
 )
 from agentplat_testkit.simulation.tape import Tape
 
@@ -59,6 +62,11 @@ POLICIES = (
 )
 CALLS: tuple[Body, ...] = (AgentCall("writer"), AgentCall("reader"), ToolCall("calculator"))
 WAITS: tuple[Body, ...] = (SignalWait("approve", timedelta(minutes=1)), TimerWait(timedelta(seconds=5)))
+CHILDREN: tuple[tuple[Body, Dispatch], ...] = (
+    (WorkflowCall("another"), Dispatch()),
+    (AgentCall("writer"), Dispatch(queue="far")),
+    (ToolCall("calculator"), Dispatch(concurrency=Concurrency("${{ iteration }}", 1))),
+)
 # Most steps say nothing of the kind; what cannot be evaluated comes last and seldom.
 WHENS = (*[None] * 40, *["iteration == 1", "false", "true"] * 2, "steps.nobody.output.x > 1")
 GOOD_INPUTS: tuple[JsonValue, ...] = ({"n": "${{ iteration }}"}, "${{ input.topic }}")
@@ -115,10 +123,14 @@ def _for_each(tape: Tape, node: Step | Block) -> Block:
 
 
 def _step(tape: Tape, name: str, needs: tuple[str, ...], told: Options) -> Step:
-    body = tape.pick(WAITS if tape.next() % 16 == 15 else CALLS)
+    draw, dispatch = tape.next() % 16, None
+    body = tape.pick(WAITS if draw == 15 else CALLS)
+    if draw == 14:
+        body, dispatch = tape.pick(CHILDREN)
     return Step(
         name=name,
         body=body,
+        dispatch=dispatch,
         retry=tape.pick(POLICIES),
         when=tape.pick(WHENS),
         input=tape.pick(INPUTS),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from agentplat.domain.events import CancelRequested, DeadlinePassed, SignalReceived, TaskFinished
-from agentplat.domain.ids import StepPath
+from agentplat.domain.ids import ExecutionId, StepPath
 from agentplat.domain.interpreter import Rules
 from agentplat.domain.json import JsonObject, JsonValue
 from agentplat.domain.usage import Usage
@@ -28,6 +28,7 @@ class Book:
         self.heard: dict[str, JsonValue] = {}  # of these, when it was last decided
         self.usage = Usage()
         self.undoable: list[StepPath] = []
+        self.dispatched: set[ExecutionId] = set()  # the tasks that attempts were
         self.claims = 0
 
     def open_steps(self, *phases: str) -> list[StepEntry]:

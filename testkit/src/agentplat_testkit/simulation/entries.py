@@ -8,10 +8,11 @@ from datetime import datetime
 from agentplat.domain.failure import Failure
 from agentplat.domain.ids import ExecutionId, StepPath
 from agentplat.domain.json import JsonObject, JsonValue
-from agentplat.domain.workflow import COMPENSATE, FINALLY, AgentCall, Block, Step, ToolCall
+from agentplat.domain.workflow import COMPENSATE, FINALLY, AgentCall, Block, Step, ToolCall, WorkflowCall
 
 ROOT = StepPath()
-OPEN = ("running", "cancelling", "interrupted", "backing_off", "waiting", "catching", "ending")
+WITH_CHILD = ("dispatched", "recalled")
+OPEN = ("running", "cancelling", "interrupted", "backing_off", "waiting", *WITH_CHILD, "catching", "ending")
 ENDS = (FINALLY, COMPENSATE)
 
 
@@ -43,6 +44,8 @@ class StepEntry:
     since: datetime | None = None
     answer: tuple[JsonValue] | None = None
     fired: bool = False
+    child: ExecutionId | None = None
+    key: str | None = None
 
     @property
     def has_timer(self) -> bool:
@@ -53,7 +56,7 @@ class StepEntry:
         """Whether its last failure will be tried again if nothing stops."""
         if self.phase != "failed" or self.failure is None or not isinstance(self.step, Step) or self.attempt == 0:
             return False
-        runs = isinstance(self.step.body, AgentCall | ToolCall)
+        runs = isinstance(self.step.body, AgentCall | ToolCall | WorkflowCall)
         return runs and self.tries < self.step.retry.max_attempts and self.step.retry.takes(self.failure)
 
 

@@ -90,8 +90,9 @@ class LawBook(BlockLaws):
         for entry in self.open_steps():
             stopping = self.is_stopping(entry.path.parent)
             law(entry.phase != "interrupted", "what was interrupted is started again, or settled")
-            law(not (stopping and entry.phase == "running"), "where something stops every running step is told")
-            law(not (stopping and entry.phase != "cancelling"), "where something stops nothing waits")
+            told = entry.phase not in ("running", "dispatched")
+            law(not stopping or told, "where something stops every running step, and every child, is told")
+            law(not stopping or entry.phase in ("cancelling", "recalled"), "where something stops nothing waits")
             law(entry.answer is None and not entry.fired, "what a step waited for is answered at once")
         for entry in self.open_steps("failed"):
             over = self.is_stopping(entry.path.parent) or self.blocks[entry.path.parent].phase != "running"

@@ -19,8 +19,8 @@ from agentplat.domain.events import (
 from agentplat.domain.failure import Failure, FailureCode
 from agentplat.domain.ids import StepPath
 from agentplat.domain.json import JsonValue
-from agentplat.domain.usage import Usage
-from agentplat_testkit.simulation.entries import StepEntry
+from agentplat.domain.usage import NO_USAGE, Usage
+from agentplat_testkit.simulation.entries import WITH_CHILD, StepEntry
 from agentplat_testkit.simulation.laws import LawBook
 from agentplat_testkit.simulation.tape import Tape
 
@@ -79,7 +79,7 @@ class Luck:
                 self.record(stops[1 - draw % 2])
 
     def go_on(self) -> None:
-        bodies = self.laws.open_steps("running", "cancelling")
+        bodies = self.laws.open_steps("running", "cancelling", *WITH_CHILD)
         if bodies:
             self.end(self.tape.pick(bodies))
         elif not self.let_pass():
@@ -89,12 +89,15 @@ class Luck:
                 self.tell(waiting[0])
 
     def end(self, entry: StepEntry) -> None:
-        """A body ends, one way or another. One that was asked to end may win the race with another outcome."""
+        """A body, or child, ends, one way or another. One that was asked to end may win the race otherwise."""
         draw, path, attempt = self.tape.next(), entry.path, entry.attempt
         usage = Usage(model="fake:one", input_tokens=draw, output_tokens=1, cost=None if draw % 16 == 15 else draw)
-        if entry.phase == "cancelling" and draw < self.yields:
+        if entry.phase in WITH_CHILD:
+            usage = NO_USAGE  # it is the child's own
+        told = entry.phase in ("cancelling", "recalled")
+        if told and draw < self.yields:
             self.record(StepCancelled(path=path, attempt=attempt, usage=usage))
-        elif entry.phase == "cancelling" and draw < 160:
+        elif told and draw < 160:
             failure = self.failure_of(entry, draw)
             self.record(StepFailed(path=path, attempt=attempt, failure=failure, usage=usage))
         elif draw < self.good:
@@ -156,7 +159,7 @@ class Luck:
         reports = [event for event in self.journal if isinstance(event, StepSucceeded | StepFailed | StepCancelled)]
         stale = self.tape.pick(reports) if reports else None
         waits = [entry for entry in self.laws.open_steps("waiting") if not entry.has_timer]
-        past = self.laws.open_steps("running", "backing_off", "interrupted")
+        past = self.laws.open_steps("running", "backing_off", "interrupted", *WITH_CHILD)
         match self.tape.next() % 5:
             case 0 | 1 if stale is not None:
                 self.record(stale)

@@ -9,6 +9,7 @@ from agentplat.domain.commands import (
     BeginEnding,
     CancelBlock,
     CatchFailure,
+    DispatchChild,
     ExpandBlock,
     FailBlock,
     FinishBlock,
@@ -26,12 +27,14 @@ from agentplat.domain.events import (
     BlockFinished,
     BlockStarted,
     BlockStopping,
+    ChildDispatched,
     Event,
     StepCancelled,
     StepFailed,
     StepGivenUp,
     StepSucceeded,
 )
+from agentplat.domain.ids import ExecutionId
 
 BlockCommand = (
     StartBlock | FinishBlock | FailBlock | StopBlock | CancelBlock | CatchFailure | BeginEnding | ExpandBlock | GiveUp
@@ -72,6 +75,19 @@ def event_of_block(command: BlockCommand) -> Event:
             return BlockCancelled(path=command.path)
         case _:
             assert_never(command)
+
+
+def dispatched(command: DispatchChild, id: ExecutionId) -> Event:
+    """The task of that id, which is one attempt."""
+    return ChildDispatched(
+        path=command.path,
+        execution_id=id,
+        attempt=command.attempt,
+        try_number=command.try_number,
+        input=command.input,
+        queue=command.queue,
+        concurrency_key=command.concurrency_key,
+    )
 
 
 def settled(command: SettleStep) -> Event:

@@ -6,9 +6,11 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, ClassVar
 
+from agentplat.domain.commands import DispatchChild
 from agentplat.domain.errors import StepError
 from agentplat.domain.events import (
     ApprovalAnswered,
+    ChildDispatched,
     EventEmitted,
     RetryScheduled,
     SignalReceived,
@@ -38,9 +40,10 @@ from agentplat.domain.workflow import (
     TimerWait,
     ToolCall,
     UntilWait,
+    WorkflowCall,
 )
 from agentplat_testkit.simulation.book import Book
-from agentplat_testkit.simulation.entries import ENDS, OPEN, StepEntry, handlers, law
+from agentplat_testkit.simulation.entries import ENDS, OPEN, WITH_CHILD, StepEntry, handlers, law
 
 Reader = Callable[[Any, Any, datetime], bool | None]
 
@@ -101,6 +104,8 @@ class StepLaws(Book):
                 return step.when is None or self.rules.truth(step.when, scope)
             if what == "input":
                 return self.rules.evaluate(step.input, scope)
+            if isinstance(step, Step) and step.dispatch is not None:
+                return self._task_of(step, scope)
             body = step.body if isinstance(step, Step) else step.foreach
             match body:
                 case Emit(payload=data):
@@ -125,7 +130,16 @@ class StepLaws(Book):
         if step.input is not None:
             law(value == self._expected(path, step, "input"), "a step gets what its template says")
 
-    def _step_started(self, event: StepStarted, at: datetime) -> None:
+    def _task_of(self, step: Step, scope: Mapping[str, JsonValue]) -> object:
+        """The key of the step's children; the StepError, when its input or key is no task's."""
+        value = None if step.input is None else self.rules.evaluate(step.input, scope)
+        concurrency = step.dispatch.concurrency if step.dispatch is not None else None
+        key = None if concurrency is None else self.rules.evaluate(concurrency.key, scope)
+        fits = isinstance(value, dict | None) and not isinstance(key, dict | list)
+        fits = fits and (concurrency is None or key not in (None, ""))
+        return (None if key is None else str(key)) if fits else StepError(FailureCode.INVALID_INPUT, "no task")
+
+    def _step_started(self, event: StepStarted | ChildDispatched, at: datetime) -> None:
         entry = self.steps.get(event.path)
         if entry is None:
             entry = self._began(event.path, event, "running", at)
@@ -139,10 +153,37 @@ class StepLaws(Book):
             law(event.attempt == entry.attempt + 1, "no attempt starts twice, and none is left out")
             law(event.try_number == entry.tries, "only a retry is another try")
             law(event.input == entry.input, "every attempt has the same input")
-        runs = isinstance(entry.step, Step) and isinstance(entry.step.body, AgentCall | ToolCall)
-        law(runs, "only agents and tools have bodies")
         entry.phase, entry.attempt, entry.since = "running", event.attempt, at
         entry.failure, entry.delay, entry.fired = None, None, False
+        if isinstance(event, StepStarted):
+            runs = isinstance(entry.step, Step) and isinstance(entry.step.body, AgentCall | ToolCall)
+            law(runs, "only agents and tools have bodies")
+            law(isinstance(entry.step, Step) and entry.step.dispatch is None, "what is to be a task of its own is one")
+
+    def check_child(self, command: DispatchChild) -> None:
+        """That the task to come is what the document says of its step."""
+        step = self.blocks[command.path.parent].block.step(command.path.step)
+        law(isinstance(step, Step) and step.dispatch is not None, "only what says so is a task of its own")
+        assert isinstance(step, Step)
+        assert step.dispatch is not None
+        limit, body = step.dispatch.concurrency, step.body
+        law(command.body == body, "a child does what its step says")
+        law(command.limit == (limit and limit.limit), "a child is limited as its step says")
+        timeout = body.timeout if isinstance(body, WorkflowCall) else step.timeout
+        law(command.timeout == timeout, "a child has the time that its step says")
+
+    def _child_dispatched(self, event: ChildDispatched, at: datetime) -> None:
+        known = self.steps.get(event.path)
+        self._step_started(event, at)
+        entry = self.steps[event.path]
+        dispatch = entry.step.dispatch if isinstance(entry.step, Step) else None
+        law(dispatch is not None and event.queue == dispatch.queue, "a child goes where its step says")
+        law(isinstance(event.input, Mapping), "a task's input is an object")
+        key = self._expected(event.path, entry.step, "body") if known is None else entry.key
+        law(event.concurrency_key == key, "every child of a step has the key that was evaluated first")
+        law(event.execution_id not in self.dispatched, "no two attempts are one task")
+        self.dispatched.add(event.execution_id)
+        entry.phase, entry.key, entry.child = "dispatched", event.concurrency_key, event.execution_id
 
     def _step_skipped(self, event: StepSkipped, at: datetime) -> None:
         entry = self._began(event.path, event, "skipped", at)
@@ -152,7 +193,9 @@ class StepLaws(Book):
     def _step_refused(self, event: StepRefused, at: datetime) -> None:
         entry = self._began(event.path, event, "failed", at)
         reasons = [self._expected(event.path, entry.step, what) for what in ("when", "input", "body")]
-        law(any(isinstance(reason, StepError) for reason in reasons), "only what cannot be evaluated is refused")
+        # What a strategy gives is not known here, and may be no task's input.
+        own = isinstance(entry.step, Step) and entry.step.dispatch is not None and entry.step.input is None
+        law(own or any(isinstance(reason, StepError) for reason in reasons), "only what cannot be evaluated is refused")
         entry.failure = event.failure
         self._doom(event.path, event.failure)
 
@@ -187,7 +230,7 @@ class StepLaws(Book):
         return entry if known else None
 
     def _step_succeeded(self, event: StepSucceeded, at: datetime) -> bool:
-        entry = self._reporting(event.path, event.attempt, "running", "cancelling", "waiting")
+        entry = self._reporting(event.path, event.attempt, "running", "cancelling", "waiting", *WITH_CHILD)
         if entry is None:
             return False
         if entry.phase == "waiting":
@@ -205,7 +248,7 @@ class StepLaws(Book):
         return True
 
     def _step_failed(self, event: StepFailed, at: datetime) -> bool:
-        entry = self._reporting(event.path, event.attempt, "running", "cancelling", "waiting")
+        entry = self._reporting(event.path, event.attempt, "running", "cancelling", "waiting", *WITH_CHILD)
         if entry is None:
             return False
         if entry.phase == "waiting":
@@ -227,7 +270,7 @@ class StepLaws(Book):
         if entry is None:
             return False
         self.usage += event.usage
-        if entry.phase == "running":  # a body that ended itself: nobody had asked it to
+        if entry.phase in ("running", "dispatched"):  # a body that ended itself: nobody had asked it to
             message = "The step ended as cancelled, though nothing had asked it to."
             self._fail(entry, Failure(code=FailureCode.CANCELLED, message=message), at)
             return True
@@ -237,9 +280,9 @@ class StepLaws(Book):
 
     def _cancel_requested(self, event: StepCancelRequested, at: datetime) -> None:
         entry = self.steps[event.path]
-        law(entry.phase == "running", "a running step is asked once to end")
+        law(entry.phase in ("running", "dispatched"), "a running step, or a child, is asked once to end")
         law(self.is_stopping(event.path.parent), "a step is asked to end only where something stops")
-        entry.phase = "cancelling"
+        entry.phase = "cancelling" if entry.phase == "running" else "recalled"
 
     def _retry_scheduled(self, event: RetryScheduled, at: datetime) -> None:
         entry = self.steps[event.path]
@@ -300,6 +343,7 @@ class StepLaws(Book):
 
     READERS: ClassVar[Mapping[type, Reader]] = {
         StepStarted: _step_started,
+        ChildDispatched: _child_dispatched,
         StepSkipped: _step_skipped,
         StepRefused: _step_refused,
         WaitStarted: _wait_started,

@@ -17,6 +17,7 @@ from agentplat.domain import interpreter, state
 from agentplat.domain.commands import (
     CancelStep,
     Command,
+    DispatchChild,
     EmitEvent,
     FinishTask,
     RefuseStep,
@@ -45,10 +46,10 @@ from agentplat.domain.events import (
 from agentplat.domain.ids import ExecutionId
 from agentplat.domain.usage import Usage
 from agentplat.domain.workflow import SignalWait, Workflow, leaves
-from agentplat_testkit.simulation.entries import OPEN, ROOT, LawBroken, law
+from agentplat_testkit.simulation.entries import OPEN, ROOT, WITH_CHILD, LawBroken, law
 from agentplat_testkit.simulation.laws import LawBook
 from agentplat_testkit.simulation.luck import Luck
-from agentplat_testkit.simulation.reactions import event_of_block, seconds, settled
+from agentplat_testkit.simulation.reactions import dispatched, event_of_block, seconds, settled
 from agentplat_testkit.simulation.tape import Tape
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -201,6 +202,9 @@ class Simulation(Luck):
                     try_number=command.try_number,
                     input=command.input,
                 )
+            case DispatchChild():
+                self.laws.check_child(command)
+                return dispatched(command, fresh)
             case StartWait():
                 return WaitStarted(
                     path=command.path,
@@ -221,8 +225,8 @@ class Simulation(Luck):
                 delay = (command.least + (command.most - command.least) * self.share()).total_seconds()
                 return RetryScheduled(path=command.path, try_number=command.try_number, delay=delay)
             case SettleStep():
-                bodies = [entry.path for entry in self.laws.open_steps("running", "cancelling")]
-                law(command.path not in bodies, "only its body gives the outcome of a step that has one")
+                bodies = [entry.path for entry in self.laws.open_steps("running", "cancelling", *WITH_CHILD)]
+                law(command.path not in bodies, "only its body, or child, gives the outcome of a step that has one")
                 return settled(command)
             case CancelStep():
                 return StepCancelRequested(path=command.path)
@@ -251,6 +255,8 @@ class Simulation(Luck):
             law(execution.failure == entry.failure, "a failure is kept until the next attempt")
             tries = (execution.attempt, execution.try_number)
             law(tries == (entry.attempt, entry.tries), "attempts and tries are counted")
+            children = (execution.child, execution.concurrency_key)
+            law(children == (entry.child, entry.key), "the latest child of a step is known, and the key of all")
             law((execution.delay, execution.updated_at) == (entry.delay, entry.since), "timers are kept")
 
     def check_end(self) -> None:

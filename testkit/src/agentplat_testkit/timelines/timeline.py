@@ -23,10 +23,14 @@ from agentplat.domain.failure import Failure, FailureCode
 from agentplat.domain.ids import StepPath
 from agentplat.domain.interpreter import Rules
 from agentplat.domain.json import JsonObject, JsonValue
-from agentplat.domain.workflow import ITEM, Step, Workflow
+from agentplat.domain.workflow import ITEM, Step, Workflow, WorkflowCall
 from agentplat_testkit.histories.plays import StrategyPlay
-from agentplat_testkit.simulation.entries import StepEntry, law
+from agentplat_testkit.simulation.entries import WITH_CHILD, StepEntry, law
 from agentplat_testkit.simulation.world import START
+
+TOLD_TO_END = ("cancelling", "recalled")
+AT_WORK = ("running", "cancelling", *WITH_CHILD)
+"""A body, or a child: of both the script says how they end."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,15 +103,15 @@ class Timeline(StrategyPlay):
 
     def _look_ahead(self) -> None:
         """Plan the end of everything that is open, once for each attempt."""
-        for entry in self.laws.open_steps("running", "cancelling", "backing_off", "waiting"):
+        for entry in self.laws.open_steps(*AT_WORK, "backing_off", "waiting"):
             mark = (entry.path, entry.attempt, entry.tries)
-            stopping = entry.phase == "cancelling"
+            stopping = entry.phase in TOLD_TO_END
             if stopping and mark in self._planned:
                 mark = (entry.path, -entry.attempt, entry.tries)  # it yields, sooner than it would have ended
             if mark in self._planned:
                 continue
             self._planned.add(mark)
-            if entry.phase in ("running", "cancelling"):
+            if entry.phase in AT_WORK:
                 self._plan_end(entry, 0.1 if stopping else self._takes())
             elif entry.delay is not None:
                 self._plan(self.clock + entry.delay, partial(self._timer, entry.path))
@@ -130,7 +134,10 @@ class Timeline(StrategyPlay):
 
     def _plan_end(self, entry: StepEntry, seconds: float) -> None:
         path, attempt = entry.path, entry.attempt
-        most = entry.step.timeout.total_seconds() if isinstance(entry.step, Step) else seconds
+        limit = entry.step.timeout if isinstance(entry.step, Step) else None
+        if isinstance(entry.step, Step) and isinstance(entry.step.body, WorkflowCall):
+            limit = entry.step.body.timeout
+        most = seconds if limit is None else limit.total_seconds()
         self._plan(self.clock + min(seconds, most), partial(self._ends, path, attempt, late=seconds > most))
 
     def _plan(self, at: float, happens: Callable[[], Event | None]) -> None:
@@ -147,9 +154,9 @@ class Timeline(StrategyPlay):
 
     def _ends(self, path: StepPath, attempt: int, *, late: bool) -> Event | None:
         entry = self.laws.steps.get(path)
-        if entry is None or entry.attempt != attempt or entry.phase not in ("running", "cancelling"):
+        if entry is None or entry.attempt != attempt or entry.phase not in AT_WORK:
             return None  # it ended before, or its worker died
-        if entry.phase == "cancelling":
+        if entry.phase in TOLD_TO_END:
             return StepCancelled(path=path, attempt=attempt)
         code = self._failure(entry)
         if late:

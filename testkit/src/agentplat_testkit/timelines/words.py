@@ -14,6 +14,7 @@ from agentplat.domain.events import (
     BlockStarted,
     BlockStopping,
     CancelRequested,
+    ChildDispatched,
     DeadlinePassed,
     Event,
     EventEmitted,
@@ -91,6 +92,9 @@ def _of_step(event: Event) -> str | None:
         case StepStarted():
             again = f" again, attempt {event.attempt}" if event.attempt > 1 else ""
             return f"{event.path} started{again} {_value(event.input)}"
+        case ChildDispatched():
+            again = f" again, attempt {event.attempt}" if event.attempt > 1 else ""
+            return f"{event.path} is dispatched{again}{_where(event)} {_value(event.input)}"
         case WaitStarted():
             return f"{event.path} waits for {_awaited(event)}"
         case StepSucceeded():
@@ -124,6 +128,11 @@ def _of_waiting(event: Event) -> str:
             path = content.get("path")
             what = kind.replace("_", " ")
             return f"{path}: {what}" if isinstance(path, str) and StepPath.parse(path) else what
+
+
+def _where(event: ChildDispatched) -> str:
+    queue = f" to queue {event.queue}" if event.queue is not None else ""
+    return queue + (f" with key {event.concurrency_key}" if event.concurrency_key is not None else "")
 
 
 def _awaited(event: WaitStarted) -> str:

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from agentplat.domain.commands import Command, GiveUp, ScheduleRetry, SettleStep, StartStep
+from agentplat.domain.commands import Command, DispatchChild, GiveUp, ScheduleRetry, SettleStep, StartStep
 from agentplat.domain.failure import Failure, FailureCode
 from agentplat.domain.ids import StepPath
+from agentplat.domain.interpreter.children import next_child
 from agentplat.domain.json import JsonObject
 from agentplat.domain.retry import delay_after, least_delay
 from agentplat.domain.state import Execution, Phase, State
-from agentplat.domain.workflow import AgentCall, Approval, Step, ToolCall
+from agentplat.domain.workflow import AgentCall, Approval, Step, ToolCall, WorkflowCall
 
 
 def retry_of(state: State, execution: Execution) -> ScheduleRetry | None:
     """The next try of what failed; None when it failed for good."""
     step = state.node(execution.path)
-    if not isinstance(step, Step) or not isinstance(step.body, AgentCall | ToolCall):
+    if not isinstance(step, Step) or not isinstance(step.body, AgentCall | ToolCall | WorkflowCall):
         return None  # a wait that is over, or a block that could not start, is not tried again
     if execution.failure is None or execution.attempt == 0:
         return None
@@ -52,8 +53,10 @@ def _taken_up(state: State, execution: Execution) -> Iterator[Command]:
             return
 
 
-def _start_attempt(state: State, execution: Execution) -> StartStep:
+def _start_attempt(state: State, execution: Execution) -> StartStep | DispatchChild:
     step = state.node(execution.path)
+    if isinstance(step, Step) and step.dispatch is not None:
+        return next_child(step, execution)
     if not isinstance(step, Step) or not isinstance(step.body, AgentCall | ToolCall):
         raise KeyError(f"{execution.path} has no body to run")
     return StartStep(

@@ -17,6 +17,7 @@ from agentplat.domain.commands import (
     CancelStep,
     CatchFailure,
     Command,
+    DispatchChild,
     EmitEvent,
     ExpandBlock,
     FailBlock,
@@ -78,7 +79,16 @@ def decide(state: State, rules: Rules) -> tuple[Command, ...]:
 
 
 _Beginning = (
-    StartBlock | StartStep | StartWait | SkipStep | ScheduleRetry | GiveUp | ExpandBlock | EmitEvent | CatchFailure
+    StartBlock
+    | StartStep
+    | DispatchChild
+    | StartWait
+    | SkipStep
+    | ScheduleRetry
+    | GiveUp
+    | ExpandBlock
+    | EmitEvent
+    | CatchFailure
 )
 
 
@@ -208,9 +218,9 @@ def _wind_down(state: State, block: BlockState, failure: Failure | None, rules: 
 def _cancel(state: State, block: BlockState) -> Iterator[Command]:
     for path in block.open:
         execution = state.executions.get(path)
-        if execution is None or execution.phase is Phase.CANCELLING:
-            continue  # a nested block winds itself down; a cancelling body gives its outcome
-        if execution.phase is Phase.RUNNING:
+        if execution is None or execution.phase is Phase.CANCELLING or execution.phase is Phase.RECALLED:
+            continue  # a nested block winds itself down; a cancelling body, or child, gives its outcome
+        if execution.phase is Phase.RUNNING or execution.phase is Phase.DISPATCHED:
             yield CancelStep(path=path)
         else:
             yield SettleStep(path=path, attempt=execution.attempt, cancelled=True)

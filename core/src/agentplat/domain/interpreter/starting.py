@@ -10,6 +10,7 @@ from agentplat.domain.commands import Command, EmitEvent, RefuseStep, SkipStep, 
 from agentplat.domain.errors import StepError
 from agentplat.domain.failure import FailureCode
 from agentplat.domain.ids import StepPath
+from agentplat.domain.interpreter.children import first_child
 from agentplat.domain.interpreter.rules import Rules, scope_of
 from agentplat.domain.json import JsonObject, JsonValue
 from agentplat.domain.state import BlockState, State
@@ -18,6 +19,7 @@ from agentplat.domain.workflow import (
     AgentCall,
     Approval,
     Block,
+    Call,
     Emit,
     ForEach,
     SignalWait,
@@ -25,6 +27,7 @@ from agentplat.domain.workflow import (
     TimerWait,
     ToolCall,
     UntilWait,
+    WorkflowCall,
 )
 
 MAX_ITEMS = 10_000
@@ -65,10 +68,12 @@ def start_body(
         value = given if step.input is None else rules.evaluate(step.input, scope)
         return StartBlock(path=path, input=value, delay=step.timeout)
     body = step.body
-    if isinstance(body, AgentCall | ToolCall):
+    if step.dispatch is None and isinstance(body, Call):
         value = given if step.input is None else rules.evaluate(step.input, scope)
         return StartStep(path=path, body=body, attempt=1, try_number=1, input=value, timeout=step.timeout)
     match body:
+        case AgentCall() | ToolCall() | WorkflowCall():
+            return first_child(path, step, given, scope, rules)
         case TimerWait():
             return StartWait(path=path, delay=body.duration)
         case SignalWait():

@@ -17,6 +17,7 @@ from agentplat.domain.events import (
     BlockStarted,
     BlockStopping,
     CancelRequested,
+    ChildDispatched,
     DeadlinePassed,
     Event,
     EventEmitted,
@@ -134,7 +135,8 @@ def _reopen(state: State, event: StepReopened, at: datetime | None) -> News:
         started_at=at,
         updated_at=at,
     )
-    return put(state, again)
+    key = event.concurrency_key
+    return put(state, again if key is None else replace(again, {"concurrency_key": key}))
 
 
 # --- blocks
@@ -238,6 +240,24 @@ def _begin(
             assert_never(event)
 
 
+def _dispatch(state: State, event: ChildDispatched, at: datetime | None) -> News:
+    known = state.executions.get(event.path)
+    fresh = known or Execution(path=event.path, id=event.execution_id, phase=Phase.DISPATCHED, started_at=at)
+    dispatched = {
+        "phase": Phase.DISPATCHED,
+        "child": event.execution_id,
+        "concurrency_key": event.concurrency_key,
+        "attempt": event.attempt,
+        "try_number": event.try_number,
+        "input": event.input,
+        "failure": None,
+        "fired": False,
+        "delay": None,
+        "updated_at": at,
+    }
+    return put(state, replace(fresh, dispatched))
+
+
 def _answered_early(state: State, execution: Execution) -> News:
     """A signal that came before its wait is not lost."""
     for index, signal in enumerate(state.signals):
@@ -257,6 +277,8 @@ def _go_on(state: State, event: StepCancelRequested | RetryScheduled | TimerFire
     match event:
         case StepCancelRequested() if execution.phase is Phase.RUNNING:
             return put(state, replace(execution, {"phase": Phase.CANCELLING}))
+        case StepCancelRequested() if execution.phase is Phase.DISPATCHED:
+            return put(state, replace(execution, {"phase": Phase.RECALLED}))
         case RetryScheduled() if execution.phase is Phase.FAILED:
             waiting = {"phase": Phase.BACKING_OFF, "try_number": event.try_number, "delay": event.delay}
             return put(state, replace(execution, {**waiting, "updated_at": at, "fired": False}))
@@ -280,7 +302,7 @@ def _is_awaited(execution: Execution, event: StepSucceeded | StepFailed | StepCa
     be cancelled.
     """
     phase = execution.phase
-    expected = phase.is_open if isinstance(event, StepCancelled) else phase.has_body or phase is Phase.WAITING
+    expected = phase.is_open if isinstance(event, StepCancelled) else phase.is_awaited
     return expected and execution.attempt == event.attempt
 
 
@@ -294,7 +316,7 @@ def _settle(state: State, event: StepSucceeded | StepFailed | StepCancelled, at:
             news |= {"phase": Phase.SUCCEEDED, "output": event.output, "failure": None}
         case StepFailed():
             news |= {"phase": Phase.FAILED, "failure": event.failure}
-        case StepCancelled() if execution.phase is Phase.RUNNING:
+        case StepCancelled() if execution.phase is Phase.RUNNING or execution.phase is Phase.DISPATCHED:
             # Nothing stops here, so the step has no output and never will: its block must not go on without it.
             message = "The step ended as cancelled, though nothing had asked it to."
             news |= {"phase": Phase.FAILED, "failure": Failure(code=FailureCode.CANCELLED, message=message)}
@@ -324,6 +346,7 @@ _EVOLVE: Mapping[type[Event], Callable[[State, Any, datetime | None], News]] = {
     BlockEnding: _begin_ending,
     ApprovalAnswered: _answer,
     StepGivenUp: _give_up,
+    ChildDispatched: _dispatch,
     **dict.fromkeys([BlockFinished, BlockFailed, BlockStopping, BlockCancelled], _close_block),
     **dict.fromkeys([StepStarted, StepSkipped, StepRefused, WaitStarted, EventEmitted], _begin),
     **dict.fromkeys([StepCancelRequested, RetryScheduled, TimerFired], _go_on),

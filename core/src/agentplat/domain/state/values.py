@@ -27,6 +27,8 @@ class Phase(StrEnum):
     INTERRUPTED = "interrupted"  # a body ran when its owner was lost
     BACKING_OFF = "backing_off"  # failed, and will be tried again
     WAITING = "waiting"  # for a timer or a signal
+    DISPATCHED = "dispatched"  # a child, which is a task of its own, does it
+    RECALLED = "recalled"  # that child was told to end
     SUCCEEDED = "succeeded"
     SKIPPED = "skipped"
     FAILED = "failed"
@@ -37,6 +39,8 @@ class Phase(StrEnum):
     def __init__(self, word: str) -> None:
         # Attributes, not properties over sets of members: those are asked for a dozen times a step.
         self.has_body = word in ("running", "cancelling")
+        self.has_child = word in ("dispatched", "recalled")
+        self.is_awaited = self.has_body or self.has_child or word == "waiting"  # an outcome may come
         self.is_open = word not in ("succeeded", "skipped", "failed", "cancelled")
 
 
@@ -68,6 +72,9 @@ class Execution:
     reused: bool = False  # its outcome is another task's
     started_at: datetime | None = None
     updated_at: datetime | None = None
+    # Only a step with children has these of its own: every other one would carry them through all its copies.
+    child: ExecutionId | None = field(default=None, init=False)  # the task that does, or did, its latest attempt
+    concurrency_key: str | None = field(default=None, init=False)  # of its children
 
     @property
     def has_timer(self) -> bool:

@@ -39,6 +39,7 @@ from agentplat.domain.workflow import (
     ToolCall,
     UntilWait,
     Workflow,
+    WorkflowCall,
 )
 from agentplat.engine.edits import Edits, is_below, refuse_misfits, refuse_undecided
 
@@ -185,8 +186,11 @@ class _Fates:
         step = self.source.node(path)
         body = step.body if isinstance(step, Step) else None
         # What these wait for was evaluated, and is not known of one that was reused.
-        forgotten = (isinstance(body, Approval) and execution.approval is None) or (
-            isinstance(body, UntilWait) and execution.until is None
+        keyed = isinstance(step, Step) and step.dispatch is not None and step.dispatch.concurrency is not None
+        forgotten = (
+            (isinstance(body, Approval) and execution.approval is None)
+            or (isinstance(body, UntilWait) and execution.until is None)
+            or (keyed and execution.concurrency_key is None)
         )
         return has_begun and not forgotten and _node(theirs, path) == step
 
@@ -266,9 +270,9 @@ def _reused(execution: Execution, fate: str, edits: Edits) -> StepReused:
 def _reopened(source: State, execution: Execution, edits: Edits) -> Event:
     path, new_id = execution.path, ExecutionId(uuid7())
     step = source.node(path)
-    if isinstance(step, Step) and isinstance(step.body, AgentCall | ToolCall):
-        is_edited = path == edits.start and edits.input is not None
-        return StepReopened(path=path, execution_id=new_id, input=edits.input if is_edited else execution.input)
+    if isinstance(step, Step) and isinstance(step.body, AgentCall | ToolCall | WorkflowCall):
+        value = edits.input if path == edits.start and edits.input is not None else execution.input
+        return StepReopened(path=path, execution_id=new_id, input=value, concurrency_key=execution.concurrency_key)
     # As its document says: what was left of the delay was the source's, and of one that was reused no more is known.
     body = step.body if isinstance(step, Step) else None
     delay = body.duration if isinstance(body, TimerWait) else None

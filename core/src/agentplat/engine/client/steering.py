@@ -7,9 +7,11 @@ carries the fence that was read, and is refused when somebody was quicker.
 from __future__ import annotations
 
 from functools import reduce
+from uuid import UUID
 
 from uuid_utils.compat import uuid7
 
+from agentplat.contracts.interface import TaskFilter
 from agentplat.contracts.store import Committed, End, InboxItem, Lost, Store, TaskRow, Write
 from agentplat.domain.errors import ConflictError, IllegalTransition, InputRejected
 from agentplat.domain.events import CancelRequested, Event, TaskClaimed, TaskFinished
@@ -147,7 +149,20 @@ async def end_from_outside(
         closing=End(status=status, output=output, failure=failure, actor=actor),
     )
     [result] = await store.commit([write])
-    return not isinstance(result, Lost)
+    if isinstance(result, Lost):
+        return False
+    await _recall_children(store, row.id)
+    return True
+
+
+async def _recall_children(store: Store, task_id: TaskId) -> None:
+    """Tell the children of a task that has ended without them. One that is over needs it no more."""
+    before: UUID | None = None
+    while page := await store.tasks(TaskFilter(parent=task_id, before=before)):
+        for child in page:
+            if not child.status.is_terminal:
+                await _tell(child.id, f"the task {task_id}, of which it is a step, is over", store)
+        before = page[-1].id
 
 
 async def end_poisoned(store: Store, lease: Lease) -> bool:

@@ -13,7 +13,7 @@ from agentplat.domain.json import JsonValue
 from agentplat.domain.state import BlockState, Execution, Phase, State
 from agentplat.domain.task import TaskState
 from agentplat.domain.usage import NO_USAGE
-from agentplat.domain.workflow import ITEM, AgentCall, Approval, Block, Emit, Step, ToolCall
+from agentplat.domain.workflow import ITEM, AgentCall, Approval, Block, Emit, Step, ToolCall, WorkflowCall
 
 _WORKFLOW_STATES = UUID("6f1f6f0a-52a7-4a39-9f0e-0c2f3f7b8d11")
 
@@ -23,6 +23,8 @@ _STATUS = {
     Phase.INTERRUPTED: TaskState.PENDING,
     Phase.BACKING_OFF: TaskState.WAITING,
     Phase.WAITING: TaskState.WAITING,
+    Phase.DISPATCHED: TaskState.WAITING,
+    Phase.RECALLED: TaskState.WAITING,
     Phase.SUCCEEDED: TaskState.DONE,
     Phase.SKIPPED: TaskState.CANCELLED,  # it will not run: of the six words this one is true
     Phase.FAILED: TaskState.ERROR,
@@ -51,6 +53,8 @@ def task_view(row: TaskRow, state: State | None = None) -> TaskView:
         reason=row.reason,
         retry_of=row.retry_of,
         forked_from=row.forked_from,
+        parent=row.parent.id if row.parent is not None else None,
+        parent_step=row.parent.path if row.parent is not None else None,
         steps=tuple(step_view(row.id, shown, e, row.created_at) for e in executions) if shown else (),
         workflow_state=_workflow_state(row, shown) if shown else None,
     )
@@ -79,6 +83,7 @@ def accepted_row(new: NewTask, at: datetime) -> TaskRow:
         priority=new.priority,
         retry_of=new.retry_of,
         forked_from=new.forked_from,
+        parent=None,
         fence=0,
         worker_id=None,
         last_seq=1,
@@ -104,6 +109,7 @@ def step_view(task_id: TaskId, state: State, execution: Execution, at: datetime)
         created_at=execution.started_at or at,
         updated_at=execution.updated_at or at,
         reused=execution.reused,
+        child=execution.child,
     )
 
 
@@ -115,6 +121,8 @@ def _target(node: Step | Block) -> tuple[str, str]:
             return "agent", agent
         case ToolCall(tool):
             return "tool", tool
+        case WorkflowCall(workflow):
+            return "workflow", workflow
         case Approval():
             return "approval", node.name
         case Emit():

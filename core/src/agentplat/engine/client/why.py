@@ -162,6 +162,11 @@ def _of_step(execution: Execution) -> Reason | None:
             return Reason(path=path, code="interrupted", sentence=f"Step {path!r} runs again with the next owner.")
         case Phase.BACKING_OFF:
             return _retry(execution, until)
+        case Phase.DISPATCHED | Phase.RECALLED:
+            ending = ", which was told to end" if execution.phase is Phase.RECALLED else ""
+            sentence = f"Step {path!r} waits for the child task {execution.child}, attempt {execution.attempt}{ending}."
+            child: dict[str, JsonValue] = {"task": str(execution.child), "attempt": execution.attempt}
+            return Reason(path=path, code="child", sentence=sentence, details=child)
         case Phase.WAITING if execution.signal is not None:
             sentence = f"Step {path!r} waits for the signal {execution.signal!r}{due}."
             return Reason(

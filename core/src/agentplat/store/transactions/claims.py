@@ -19,7 +19,7 @@ from agentplat.store.database import Transaction
 from agentplat.store.script import Bound, Round, Script, bound
 from agentplat.store.tables import EVERY_TENANT, inbox, queue, workers
 from agentplat.store.transactions.prepared import dialect_of, prepared
-from agentplat.store.transactions.rows import AnyRow, inbox_item, recorded
+from agentplat.store.transactions.rows import AnyRow, inbox_item, parent_of, recorded
 
 
 async def register(transaction: Transaction, worker: WorkerRow, lease_seconds: float) -> None:
@@ -169,8 +169,12 @@ def _claims(worker_id: WorkerId, tasks: Sequence[AnyRow], events: Sequence[AnyRo
             submitted_at=task.created_at,
             now=task.now,
             journal=journals[task.id],
+            user_hash=task.user_hash,
+            queue=task.queue,
+            priority=task.priority,
             wake=task.wake,
             suspect=task.suspect,
+            parent=None if task.parent_id is None else parent_of(task),
         )
         for task in due
     ]

@@ -19,6 +19,7 @@ from agentplat.domain.events import StepSucceeded, TaskClaimed
 from agentplat.domain.ids import TaskId
 from agentplat.domain.json import JsonValue, dumps
 from agentplat.store.script import Bound, Guarded, Round, Script, bound, for_each
+from agentplat.store.transactions import submission
 from agentplat.store.transactions.rows import AnyRow
 
 
@@ -159,7 +160,14 @@ def _kept(accepted: Sequence[_Accepted], at: datetime | None) -> Iterable[Bound]
     """The statements that keep everything else; `at` None: at the time of the transaction."""
     ended = [item for item in accepted if isinstance(item.write.closing, End)]
     gone = [item.task_id for item in ended]
-    yield from for_each("append_journal", _EVENT, [row for item in accepted for row in _event_rows(item)], at=at)
+    events = [row for item in accepted for row in _event_rows(item)]
+    acts = [_audit_row(item) for item in ended]
+    if children := [child for item in accepted for child in item.write.children]:
+        documents = {(each.hash, item.tenant): each for item in accepted for each in item.write.definitions}
+        yield from submission.children_inserted(children, documents, at)
+        events += submission.first_events(children)
+        acts += submission.acts(children)
+    yield from for_each("append_journal", _EVENT, events, at=at)
     yield from for_each("record_calls", _CALL, [row for item in accepted for row in _call_rows(item)], at=at)
     yield from for_each("spend", _SPEND, [_spent_row(item) for item in accepted if item.write.usage is not None], at=at)
     if seen := [item.task_id for item in accepted if item.write.usage is None and _is_seen(item.write)]:
@@ -168,7 +176,10 @@ def _kept(accepted: Sequence[_Accepted], at: datetime | None) -> Iterable[Bound]
     yield from for_each("take_from_inbox", "task_id id", taken)
     if gone:
         yield from for_each("end_tasks", _END, [_ended_row(item) for item in ended], at=at)
-        yield from for_each("audit_tasks", _AUDIT, [_audit_row(item) for item in ended], at=at)
+        told = [_told_row(item) for item in ended if item.write.is_child is not False]
+        yield from for_each("tell_parents", "task_id key payload", told, at=at)
+    yield from for_each("audit_tasks", _AUDIT, acts, at=at)
+    if gone:
         yield bound("empty_inboxes", task_ids=gone)
         yield bound("leave_queue", task_ids=gone)
 
@@ -245,6 +256,13 @@ def _ended_row(item: _Accepted) -> tuple[Any, ...]:
     assert isinstance(closing, End)
     failure = None if closing.failure is None else closing.failure.to_json()
     return item.task_id, closing.status.value, _text(closing.output), _text(failure)
+
+
+def _told_row(item: _Accepted) -> tuple[Any, ...]:
+    task_id, status, output, failure = _ended_row(item)
+    parts = {"status": f'"{status}"', "output": item.write.outcome or output, "failure": failure}
+    content = ",".join([f'"{name}":{text}' for name, text in parts.items() if text is not None])
+    return task_id, f"child:{task_id}", f"{{{content}}}"
 
 
 def _text(value: JsonValue) -> str | None:

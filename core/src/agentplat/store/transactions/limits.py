@@ -18,6 +18,7 @@ from sqlalchemy import (
     literal_column,
     or_,
     select,
+    update,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
@@ -49,12 +50,30 @@ async def set_limit(transaction: Transaction, limit: Limit, actor: str) -> None:
     said = {"at_once": limit.at_once, "starts": limit.starts, "seconds": limit.seconds, "weight": limit.weight}
     counted = select(_running(literal(limit.tenant), literal(limit.key)))
     running = (await transaction.connection.execute(counted)).scalar_one()
-    values = {**said, "running": running, "full_since": None, "opens_at": None}
+    values = {**said, "running": running, "full_since": None, "opens_at": None, "declared_at": None}
     statement = _insert(transaction)(limits).values(tenant_id=limit.tenant, key=limit.key, **values)
     upsert = statement.on_conflict_do_update(index_elements=["tenant_id", "key"], set_=values)
     await transaction.connection.execute(upsert)
     content: JsonObject = {name: value for name, value in said.items() if value is not None}
     await _audit(transaction, limit.tenant, actor, "limit_set", {"key": limit.key, **content})
+
+
+async def declare_limit(transaction: Transaction, limit: Limit) -> bool:
+    """Whether it was another one before. What people have set stays."""
+    mine = and_(limits.c.tenant_id == limit.tenant, limits.c.key == limit.key)
+    row = (await transaction.connection.execute(select(limits.c.at_once, limits.c.declared_at).where(mine))).first()
+    if row is not None and (row.declared_at is None or row.at_once == limit.at_once):
+        again = update(limits).where(mine, limits.c.declared_at.is_not(None)).values(declared_at=clock())
+        # Nothing, if it was forgotten meanwhile: then it is declared anew.
+        if row.declared_at is None or (await transaction.connection.execute(again)).rowcount:
+            return False
+    await _hold(transaction)
+    said = {"at_once": limit.at_once, "declared_at": clock()}
+    statement = _insert(transaction)(limits).values(tenant_id=limit.tenant, key=limit.key, running=0, **said)
+    kept = limits.c.declared_at.is_not(None)
+    upsert = statement.on_conflict_do_update(index_elements=["tenant_id", "key"], set_=said, where=kept)
+    await transaction.connection.execute(upsert)
+    return True
 
 
 async def remove_limit(transaction: Transaction, tenant: str, key: str, actor: str) -> bool:

@@ -129,6 +129,8 @@ def _conditions(wanted: TaskFilter) -> Sequence[ColumnElement[bool]]:
         conditions.append(tasks.c.user_hash == wanted.user_hash)
     if wanted.tenant is not None:
         conditions.append(tasks.c.tenant_id == wanted.tenant)
+    if wanted.parent is not None:
+        conditions.append(tasks.c.parent_id == wanted.parent)
     if wanted.before is not None:
         conditions.append(tasks.c.id < wanted.before)
     conditions += [_mentions(word) for word in (wanted.text or "").split()]

@@ -15,7 +15,7 @@ from uuid import UUID
 from sqlalchemy import Delete, Select, delete, exists, select, text, tuple_, update
 
 from agentplat.store.database import Transaction
-from agentplat.store.tables import SCHEMA, audit, calls, definitions, journal, submissions, tasks
+from agentplat.store.tables import SCHEMA, audit, calls, definitions, journal, limits, queue, submissions, tasks
 from agentplat.store.transactions.prepared import dialect_of
 
 ROWS = 2000
@@ -28,6 +28,9 @@ _KEY = 0x75706B656570  # "upkeep"
 _ALONE = text("SELECT pg_try_advisory_xact_lock(:key), set_config('enable_seqscan', 'off', true)")
 _UNNAMED = timedelta(days=1)
 """A definition is removed when no task has named it for so long: a retry names it a moment after it was read."""
+
+_UNDECLARED = timedelta(hours=1)
+"""A limit is declared shortly before tasks come under it, see `agentplat.engine.children`."""
 
 
 class SomebodyElse(Exception):
@@ -117,6 +120,16 @@ async def remove_definitions(transaction: Transaction, at: datetime) -> int:
     if dialect_of(transaction) == "postgresql":
         await transaction.connection.execute(text(f"LOCK TABLE {SCHEMA}.definitions IN SHARE ROW EXCLUSIVE MODE"))
     return await _removed(transaction, delete(definitions).where(tuple_(*key).in_(old)))
+
+
+async def remove_limits(transaction: Transaction, at: datetime) -> int:
+    """How many limits were removed that a workflow declared, and that no task has come under for a while."""
+    under = exists().where(queue.c.tenant_id == limits.c.tenant_id, queue.c.concurrency_key == limits.c.key)
+    key = (limits.c.tenant_id, limits.c.key)
+    old = select(*key).where(limits.c.declared_at <= at - _UNDECLARED, ~under).limit(_FEW)
+    return await _removed(
+        transaction, delete(limits).where(tuple_(*key).in_(old), limits.c.declared_at <= at - _UNDECLARED)
+    )
 
 
 async def _ids(transaction: Transaction, found: Select[UUID]) -> list[UUID]:

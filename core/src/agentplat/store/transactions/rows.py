@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, TypeAlias
 
+from agentplat.contracts.children import Parent
 from agentplat.contracts.store import AuditRow, CallRow, Definition, InboxItem, TaskRow
 from agentplat.contracts.why import Serving
 from agentplat.domain.errors import SchemaOutdated
@@ -41,10 +42,16 @@ def task_row(row: AnyRow) -> TaskRow:
         priority=placement.get("priority", 0),
         retry_of=None if row.retry_of is None else TaskId(row.retry_of),
         forked_from=None if row.forked_from is None else TaskId(row.forked_from),
+        parent=None if row.parent_id is None else parent_of(row),
         fence=row.fence,
         worker_id=None if row.worker_id is None else WorkerId(row.worker_id),
         last_seq=row.last_seq,
     )
+
+
+def parent_of(row: AnyRow) -> Parent:
+    """The parent of a child, by its row of `tasks`."""
+    return Parent(id=TaskId(row.parent_id), **row.dispatch)
 
 
 def recorded(row: AnyRow) -> Recorded:

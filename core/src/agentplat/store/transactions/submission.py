@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any
 
@@ -34,7 +34,7 @@ def submit(
     is a way to a server and back, which a task of its own can do without: the time of the transaction stands for it.
     """
     keyed = {(task.tenant, task.idempotency_key): task for task in reversed(new) if task.idempotency_key is not None}
-    kept = for_each("insert_definitions", "hash tenant_id name version document", _definition_rows(new, documents))
+    kept = for_each("insert_definitions", _DEFINITION, _definition_rows(new, documents))
     first: dict[_Key, tuple[Any, Any]] = {}
     inserted: Collection[Any] = ()
     at: datetime | None = None
@@ -90,12 +90,12 @@ async def definitions_of(transaction: Transaction, type: str, limit: int) -> Seq
 
 def _definition_rows(new: Sequence[NewTask], documents: Sequence[Definition]) -> list[tuple[Any, ...]]:
     tenants = sorted({task.tenant for task in new})
-    texts = {document.hash: dumps(document.document) for document in documents}
-    return [
-        (document.hash, tenant, document.name, document.version, texts[document.hash])
-        for document in sorted(documents, key=lambda document: document.hash)
-        for tenant in tenants
-    ]
+    ordered = sorted(documents, key=lambda document: document.hash)
+    return [_definition_row(document, tenant) for document in ordered for tenant in tenants]
+
+
+def _definition_row(document: Definition, tenant: str) -> tuple[Any, ...]:
+    return document.hash, tenant, document.name, document.version, dumps(document.document)
 
 
 def _result(task: NewTask, first: dict[_Key, tuple[Any, Any]]) -> Submitted:
@@ -114,10 +114,34 @@ def _inserted(new: Sequence[NewTask], at: datetime | None) -> Iterable[Bound]:
     yield from for_each("enter_queue", _PENDING, [_queue_row(task) for task in new], at=at)
     events = [row for task, text in zip(new, inputs, strict=True) for row in _event_rows(task, text)]
     yield from for_each("append_journal", "task_id seq tenant_id fence kind content", events, at=at)
-    acts = [(task.tenant, task.actor, "task_submitted", task.id, f'{{"type":{dumps(task.type)}}}') for task in new]
-    yield from for_each("audit_tasks", "tenant_id actor action task_id content", acts, at=at)
+    yield from for_each("audit_tasks", "tenant_id actor action task_id content", acts(new), at=at)
 
 
+def children_inserted(
+    new: Sequence[NewTask], documents: Mapping[_Key, Definition], at: datetime | None
+) -> Iterable[Bound]:
+    """Those statements for tasks that are steps of others: documents by hash and tenant, tasks and queue rows.
+
+    Their events and acts go with those of their parents.
+    """
+    kept = [_definition_row(documents[key], key[1]) for key in sorted(documents)]
+    yield from for_each("insert_definitions", _DEFINITION, kept)
+    yield from for_each("insert_children", _CHILD, [_child_row(task) for task in new], at=at)
+    yield from for_each("enter_queue", _PENDING, [_queue_row(task) for task in new], at=at)
+
+
+def first_events(new: Sequence[NewTask]) -> list[tuple[Any, ...]]:
+    """The rows of their journals."""
+    return [row for task in new for row in _event_rows(task, dumps(task.input))]
+
+
+def acts(new: Sequence[NewTask]) -> list[tuple[Any, ...]]:
+    """The audit rows of their submission."""
+    return [(task.tenant, task.actor, "task_submitted", task.id, f'{{"type":{dumps(task.type)}}}') for task in new]
+
+
+_DEFINITION = "hash tenant_id name version document"
+_CHILD = "task_id tenant_id type input definition user_hash trace_id parent_span placement parent_id dispatch"
 _TASK = "task_id tenant_id type input definition user_hash trace_id parent_span retry_of forked_from placement"
 _PENDING = "task_id tenant_id queue concurrency_key priority delay run_at"
 _NOWHERE_ELSE = {"queue": "default", "concurrency_key": None, "priority": 0}
@@ -127,6 +151,13 @@ _SUBMITTED, _ = encode(TaskSubmitted(type="", input={}))
 def _task_row(task: NewTask, text: str) -> tuple[Any, ...]:
     about = (task.definition, task.user_hash, task.trace_id, task.parent_span, task.retry_of, task.forked_from)
     return task.id, task.tenant, task.type, text, *about, _placement(task)
+
+
+def _child_row(task: NewTask) -> tuple[Any, ...]:
+    assert task.parent is not None
+    dispatch = {name: value for name, value in asdict(task.parent).items() if name != "id"}
+    about = (task.definition, task.user_hash, task.trace_id, task.parent_span, _placement(task))
+    return task.id, task.tenant, task.type, dumps(task.input), *about, task.parent.id, dumps(dispatch)
 
 
 def _placement(task: NewTask) -> str | None:

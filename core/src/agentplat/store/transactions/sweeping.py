@@ -47,6 +47,7 @@ async def wake_due(transaction: Transaction) -> int:
     for name in ("fire_timers", "repair_wakes"):
         rows = await transaction.connection.execute(prepared(name, dialect_of(transaction)), {"limit": _BATCH})
         woken += len(rows.all())
+    await transaction.connection.execute(prepared("forget_told", dialect_of(transaction)))
     return woken
 
 
@@ -55,6 +56,12 @@ async def poisoned(transaction: Transaction) -> Sequence[Lease]:
     statement = select(queue.c.task_id, queue.c.fence).where(queue.c.crashes >= POISON_LIMIT)
     rows = await transaction.connection.execute(statement.order_by(queue.c.task_id).limit(_POISONED))
     return [Lease(TaskId(row.task_id), row.fence, None) for row in rows]
+
+
+def wake_parents(children: Sequence[TaskId]) -> Script[Sequence[AnyRow]]:
+    """The parents that were told how these have ended. See `sql/wake_parents.sql`."""
+    [woken] = yield Round([bound("wake_parents", task_ids=list(children))], last=True)
+    return woken
 
 
 def due() -> Script[AnyRow]:

@@ -28,7 +28,9 @@ async def tell(transaction: Transaction, item: InboxItem) -> bool:
     if await _is_in_journal(transaction, item):
         return False
     at: datetime = (await execute(select(clock()))).scalar_one()
-    last = select(func.coalesce(func.max(inbox.c.number), 0)).where(inbox.c.task_id == item.task_id).scalar_subquery()
+    # Below zero is where children tell of their ends, see `sql/tell_parents.sql`.
+    before = (inbox.c.task_id == item.task_id, inbox.c.number > 0)
+    last = select(func.coalesce(func.max(inbox.c.number), 0)).where(*before).scalar_subquery()
     await execute(
         insert(inbox).values(
             task_id=item.task_id,

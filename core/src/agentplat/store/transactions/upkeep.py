@@ -13,11 +13,11 @@ from uuid import UUID
 
 from sqlalchemy import Connection, select, text
 
-from agentplat.contracts.store import Retention, Upkept
+from agentplat.contracts.retention import Retention, Upkept
 from agentplat.domain.errors import StoreUnavailable
 from agentplat.store.columns import clock
 from agentplat.store.database import Database, Transaction
-from agentplat.store.tables import audit, definitions, journal, submissions
+from agentplat.store.tables import audit, definitions, journal, limits, submissions
 from agentplat.store.transactions import partitions, retention
 
 T = TypeVar("T")
@@ -39,7 +39,7 @@ async def upkeep(database: Database, kept: Retention) -> _Steps:
     """One pass. See `agentplat.contracts.store.Store.upkeep`."""
     try:
         at = await database.read(_clock)
-        for part in (_make_partitions, _history, _submissions, _tasks, _definitions, _audit):
+        for part in (_make_partitions, _history, _submissions, _tasks, _definitions, _limits, _audit):
             async for step in part(database, kept, at):
                 yield step
     except retention.SomebodyElse:
@@ -79,6 +79,11 @@ async def _definitions(database: Database, kept: Retention, at: datetime) -> _St
         return  # each is named by the task that it came with
     await _alone(database, retention.mark_definitions, at)
     async for step in _repeat(database, definitions.name, retention.remove_definitions, at):
+        yield step
+
+
+async def _limits(database: Database, _kept: Retention, at: datetime) -> _Steps:
+    async for step in _repeat(database, limits.name, retention.remove_limits, at):
         yield step
 
 
