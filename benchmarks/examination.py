@@ -81,10 +81,13 @@ def copy(engine: sa.Engine, templates: Sequence[UUID], count: int) -> None:
             }
             copied[named] = MADE.c.id.label(named)
             rows_of = sa.select(*copied.values()).join_from(MADE, table, table.columns[named] == MADE.c.of)
+            # As time goes by: PostgreSQL would write all first events, then all second ones.
+            rows_of = rows_of.order_by(MADE.c.id, *table.primary_key.columns)
             connection.execute(sa.insert(table).from_select(list(copied), rows_of))
         keyed: dict[str, Any] = {column.name: column for column in submissions.columns}
         keyed |= {"task_id": MADE.c.id.label("task_id"), "key": sa.cast(MADE.c.id, sa.Text).label("key")}
         rows_of = sa.select(*keyed.values()).join_from(MADE, submissions, submissions.c.task_id == MADE.c.of)
+        rows_of = rows_of.order_by(MADE.c.id)
         connection.execute(sa.insert(submissions).from_select(list(keyed), rows_of))
         MADE.drop(connection)
     with engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:

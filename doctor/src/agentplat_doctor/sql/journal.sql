@@ -29,9 +29,9 @@ WITH summary AS MATERIALIZED (
                THEN jsonb_hash_extended(content -> 'output', 1) # jsonb_hash_extended(content -> 'failure', 2) -- postgresql
                     # hashtextextended(content ->> 'status', 1)                                        -- postgresql
            END) AS checksum,                                                                           -- postgresql
-           max(CASE WHEN seq = 1 THEN json_array(content ->> 'type', content -> 'input') END) AS beginning, -- sqlite
+           max(CASE WHEN seq = 1 THEN json_extract(content, '$.type', '$.input') END) AS beginning,    -- sqlite
            max(CASE WHEN kind = 'task_finished' THEN                                                   -- sqlite
-               json_array(content ->> 'status', content -> 'output', content -> 'failure') END) AS ending, -- sqlite
+               json_extract(content, '$.status', '$.output', '$.failure') END) AS ending,              -- sqlite
            -- Two counts in one sum; a cost that is unknown counts as more than any cost can be. What used nothing says nothing.
            sum(CAST(CAST(content -> 'usage' ->> 'input_tokens' AS bigint)
                     + 1000003 * CAST(content -> 'usage' ->> 'output_tokens' AS bigint) AS double precision))
@@ -79,9 +79,8 @@ WITH summary AS MATERIALIZED (
            max(CASE WHEN j.kind = 'task_finished' THEN j.fence END) OVER (PARTITION BY j.task_id) AS end_fence,
            min(CASE WHEN j.kind IN ('cancel_requested', 'deadline_passed') THEN j.seq END)
                OVER (PARTITION BY j.task_id) AS stop_seq
-    FROM agentplat.journal AS j
-    JOIN unusual AS u ON u.task_id = j.task_id
-    WHERE j.task_id >= :low AND j.task_id < :high
+    FROM unusual AS u CROSS JOIN agentplat.journal AS j
+    WHERE j.task_id = u.task_id AND j.task_id >= :low AND j.task_id < :high
     WINDOW history AS (PARTITION BY j.task_id ORDER BY j.seq)
 )
 -- The numbers of a journal have no gaps and begin with 1.
