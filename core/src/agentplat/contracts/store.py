@@ -328,8 +328,8 @@ class Store(Protocol):
     async def remove_limit(self, tenant: str, key: str, actor: str) -> bool:
         """False when there was none."""
 
-    async def limits(self) -> Sequence[LimitRow]:
-        """By tenant and key."""
+    async def limits(self, tenant: str | None = None, key: str | None = None) -> Sequence[LimitRow]:
+        """By tenant and key; those of one tenant, or one of them, where it is named."""
 
     # the journal
     async def journal(self, task_id: TaskId, after: int = 0, limit: int | None = None) -> Sequence[Recorded]: ...

@@ -101,7 +101,7 @@ class SqlStore:
         if not tasks:
             return ()
         delayed = any(task.delay or task.run_at for task in tasks)
-        hints = (Hint.WORK, Hint.CHANGED, Hint.TIMER) if delayed else (Hint.WORK, Hint.CHANGED)
+        hints = (Hint.WORK, Hint.CHANGED, Hint.DELAY) if delayed else (Hint.WORK, Hint.CHANGED)
         try:
             far = self._database.dialect == "postgresql"
             return await self._database.perform(
@@ -213,8 +213,8 @@ class SqlStore:
         self._hint(*_CLAIMABLE)
         return removed
 
-    async def limits(self) -> Sequence[LimitRow]:
-        return await self._read(limits.read_limits)
+    async def limits(self, tenant: str | None = None, key: str | None = None) -> Sequence[LimitRow]:
+        return await self._read(limits.read_limits, tenant, key)
 
     # what workers own
 
