@@ -90,6 +90,7 @@ def copy(engine: sa.Engine, templates: Sequence[UUID], count: int) -> None:
         keyed: dict[str, Any] = {column.name: column for column in submissions.columns}
         keyed |= {"task_id": MADE.c.id.label("task_id"), "key": sa.cast(MADE.c.id, sa.Text).label("key")}
         rows_of = sa.select(*keyed.values()).join_from(MADE, submissions, submissions.c.task_id == MADE.c.of)
+        rows_of = rows_of.order_by(MADE.c.id)
         connection.execute(sa.insert(submissions).from_select(list(keyed), rows_of))
         MADE.drop(connection)
     with engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:

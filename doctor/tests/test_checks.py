@@ -4,6 +4,7 @@ import hashlib
 import re
 from collections.abc import Callable
 from pathlib import Path
+from threading import Event, Thread
 
 import agentplat_doctor
 import pytest
@@ -66,6 +67,35 @@ def test_what_is_committed_meanwhile_is_not_seen(healthy_url: str) -> None:
         assert [status_of(connection) for connection in connections] == before
     with snapshot(Address.parse(healthy_url)) as connections:
         assert [status_of(connection) for connection in connections] == [["workflow:another"]] * len(connections)
+
+
+def test_connections_see_one_moment_of_a_file_that_is_being_written(sqlite_url: str) -> None:
+    over, written = Event(), Event()
+
+    def write() -> None:
+        with hand(sqlite_url) as striking:
+            while not over.is_set():
+                striking.do(update(tasks).values(input_tokens=tasks.c.input_tokens + 1))
+                written.set()
+
+    def seen(connection: Connection) -> object:
+        return connection.execute(text("SELECT min(input_tokens), max(input_tokens) FROM tasks")).one()
+
+    writer = Thread(target=write)
+    writer.start()
+    try:
+        moments, several = [], 0
+        while several < 20:
+            written.clear()
+            assert written.wait(60)
+            with snapshot(Address.parse(sqlite_url)) as connections:
+                [moment] = {seen(connection) for connection in connections}
+            moments.append(moment)
+            several += len(connections) > 1
+    finally:
+        over.set()
+        writer.join()
+    assert len(set(moments)) > 1
 
 
 def test_nothing_can_be_written(healthy_url: str) -> None:

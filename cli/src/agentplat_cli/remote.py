@@ -132,8 +132,9 @@ class RemoteTasks:
         verb = "approve" if given.approved else "reject"
         return await self._ask("POST", f"v1/tasks/{task_id}:{verb}", _approval, json=body)
 
-    async def limits(self) -> Sequence[LimitRow]:
-        return await self._ask("GET", "v1/limits", lambda limits: [_limit(limit) for limit in limits])
+    async def limits(self, tenant: str | None = None, key: str | None = None) -> Sequence[LimitRow]:
+        given = {name: value for name, value in (("tenant_id", tenant), ("key", key)) if value is not None}
+        return await self._ask("GET", "v1/limits", lambda limits: [_limit(limit) for limit in limits], params=given)
 
     async def set_limit(self, limit: Limit) -> None:
         said = {"at_once": limit.at_once, "starts": limit.starts, "seconds": limit.seconds, "weight": limit.weight}

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 
 from agentplat.contracts.hints import Hint
 from agentplat.contracts.store import Park, Store
+from agentplat.runtime.sweeper import sweep_forever
 from agentplat.store.connect import open_store
 from agentplat.store.renewal import Renewal
 
@@ -58,6 +59,27 @@ async def test_a_task_that_was_told_something_while_it_parked_is_hinted_at_as_wo
     store.subscribe(heard.append)
     await committed(store, claim.lease, 3, closing=Park(wake_after=None))
     assert {Hint.WORK, Hint.SUSPECT} <= set(heard)
+
+
+@needs_own_sessions
+async def test_a_task_that_another_process_submitted_for_later_is_hinted_at_when_it_is_due(
+    store: Store, other_store: Store
+) -> None:
+    news = asyncio.Event()
+    other_store.subscribe(lambda hint: news.set() if hint is Hint.WORK else None)
+    beside = [asyncio.create_task(other_store.listen()), asyncio.create_task(sweep_forever(other_store))]
+    worker_id = await working(other_store)
+    async with asyncio.timeout(60):
+        await news.wait()  # it listens, and has swept
+        await store.submit([new_task(delay=1.0)])
+        found = await other_store.claim(worker_id, 1)
+        assert not found
+        while not found:
+            await news.wait()  # as an idle worker does
+            news.clear()
+            found = await other_store.claim(worker_id, 1)
+    for task in beside:
+        task.cancel()
 
 
 async def test_a_submission_says_nothing_of_suspects(store: Store) -> None:

@@ -379,3 +379,18 @@ async def test_what_was_claimed_under_a_limit_is_found_again_by_another_attempt(
     assert await store.disown(worker_id, [claim.lease.task_id]) == []
     assert list(await store.disown(worker_id, [])) == [claim.lease.task_id]
     assert len(await store.claim(worker_id, 5)) == 1
+
+
+async def test_one_limit_is_read_without_the_others(store: Store) -> None:
+    for tenant in ("north", "south"):
+        for key in ("", "a", "b"):
+            await store.set_limit(Limit(tenant=tenant, key=key, at_once=1), "somebody")
+
+    async def named(*given: str | None) -> list[tuple[str, str]]:
+        return [(row.limit.tenant, row.limit.key) for row in await store.limits(*given)]
+
+    assert await named() == [(tenant, key) for tenant in ("north", "south") for key in ("", "a", "b")]
+    assert await named("south") == [("south", ""), ("south", "a"), ("south", "b")]
+    assert await named("south", "") == [("south", "")]
+    assert await named("south", "b") == [("south", "b")]
+    assert await named("south", "c") == []

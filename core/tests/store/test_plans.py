@@ -82,6 +82,11 @@ async def test_a_claim_that_has_to_choose_reads_no_more_than_it_needs(plans: Pla
         ("claim", ["'default'", ONE, "5", ONE], "Scan using ix_queue_claim"),
         ("claim_fairly", [ONE, ONE, "'default'", "5"], "Scan using ix_queue_claim"),
         ("claim_fairly", [ONE, ONE, "'default'", "5"], "Scan using ix_queue_keyed"),
+        (
+            "claim_nearby",
+            ["'default'", "'north'", ONE, "'{1,0,0}'", "'{9,0,0}'", "'{null,2020-01-01,null}'", "9", ONE],
+            "Scan using ix_queue_claim",
+        ),
         ("claim_suspect", [ONE, ONE, "'default'", "1"], "Index Scan using ix_queue_suspect"),
         ("claimed_tasks", [ONE, ONE], "ix_queue_worker"),
         ("claimed_journals", [ONE, ONE], "ix_queue_worker"),

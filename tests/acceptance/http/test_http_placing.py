@@ -146,6 +146,9 @@ def test_a_limit_holds_and_a_task_that_waits_for_it_says_so(server: Server) -> N
     assert (held["status"], held["reason"]) == ("pending", "waits for the limit `crm`: 0 of 0 running")
     [listed] = [limit for limit in server.get("/v1/limits").json() if limit["tenant_id"] == tenant]
     assert (listed["key"], listed["at_once"], listed["running"]) == ("crm", 0, 0)
+    assert server.get(path).json() == [listed]
+    assert server.get(f"{path}x").json() == []
+    assert server.get(f"/v1/limits?tenant_id={tenant}x").json() == []
     assert server.request("DELETE", path).status_code == 200
     assert server.ended(task["id"])["status"] == "done"
     problem(server.request("DELETE", path), 404, "There is no limit")

@@ -247,8 +247,8 @@ class Client(Protocol):
 
     async def costs(self, user_hash: str | None = None) -> CostSummary: ...
 
-    async def limits(self) -> Sequence[LimitRow]:
-        """By tenant and key."""
+    async def limits(self, tenant: str | None = None, key: str | None = None) -> Sequence[LimitRow]:
+        """By tenant and key; those of one tenant, or one of them, where it is named."""
 
     async def set_limit(self, limit: Limit) -> None:
         """In place of what was set for its tenant and key."""

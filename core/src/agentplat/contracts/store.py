@@ -323,8 +323,8 @@ class Store(Protocol):
     async def declare_limit(self, limit: Limit) -> None:
         """As a workflow says. What people have set for the key stays; what no task needs any more is forgotten."""
 
-    async def limits(self) -> Sequence[LimitRow]:
-        """By tenant and key."""
+    async def limits(self, tenant: str | None = None, key: str | None = None) -> Sequence[LimitRow]:
+        """By tenant and key; those of one tenant, or one of them, where it is named."""
 
     # the journal
     async def journal(self, task_id: TaskId, after: int = 0, limit: int | None = None) -> Sequence[Recorded]: ...

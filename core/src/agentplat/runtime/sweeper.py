@@ -19,6 +19,7 @@ from agentplat.contracts.store import Store
 from agentplat.domain.errors import UnavailableError
 from agentplat.engine.client.steering import end_poisoned
 
+_SOONER = (Hint.TIMER, Hint.DELAY)
 _LONGEST = 10.0  # seconds: every process sweeps for its own timers, and for those of processes that are gone
 _SHORTEST = 0.05
 _JITTER = 0.05  # many sweepers must not all come for one dead worker in the same moment
@@ -30,7 +31,7 @@ _BREATH = 0.05
 async def sweep_forever(store: Store) -> None:
     """Sweep until cancelled: whenever something is due, and now and then. A database that is away is waited for."""
     sooner = asyncio.Event()
-    store.subscribe(lambda hint: sooner.set() if hint is Hint.TIMER else None)
+    store.subscribe(lambda hint: sooner.set() if hint in _SOONER else None)
     while True:
         sooner.clear()
         pause = _LONGEST

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import datetime
@@ -62,6 +63,8 @@ class SqlStore:
         self._delay_over: datetime | None = None  # of what will be claimable next by itself, as the last sweep saw it
         self._opened_at: datetime | None = None  # when there was room under a rate last, as the last sweep saw it
         self._chose_at: dict[tuple[str, bool], float] = {}  # when claims of a queue, or of its suspects, had to choose
+        self._fronts: dict[str, claims.Front] = {}  # where claims of a queue stand, if a look from the start takes long
+        self._further: dict[str, asyncio.TimerHandle] = {}  # when such a look is due, and somebody is told to take it
         self._limits = False  # whether there are any, as the last claim saw it that had to choose
 
     @property
@@ -82,6 +85,8 @@ class SqlStore:
         await self._read(check_schema)
 
     async def close(self) -> None:
+        for due in self._further.values():
+            due.cancel()
         await self._database.close()
 
     async def ping(self) -> None:
@@ -96,7 +101,7 @@ class SqlStore:
         if not tasks:
             return ()
         delayed = any(task.delay or task.run_at for task in tasks)
-        hints = (Hint.WORK, Hint.CHANGED, Hint.TIMER) if delayed else (Hint.WORK, Hint.CHANGED)
+        hints = (Hint.WORK, Hint.CHANGED, Hint.DELAY) if delayed else (Hint.WORK, Hint.CHANGED)
         try:
             far = self._database.dialect == "postgresql"
             return await self._database.perform(
@@ -148,12 +153,35 @@ class SqlStore:
         """Of one queue. Where there was something to choose a moment ago there is again, most likely."""
         chose_at = self._chose_at.get((wanted.queue, wanted.suspects))
         if chose_at is None or time.monotonic() - chose_at > _CHOOSES_ON:
-            far = self._database.dialect == "postgresql"
-            found = await self._database.perform(lambda again: claims.claim_plainly(again, wanted, far=far))
+            found = await self._claim_plainly(wanted)
             if not found.chooses:
                 return self._learned(found)
             self._chose_at[wanted.queue, wanted.suspects] = time.monotonic()
         return self._learned(await self._database.perform(lambda again: claims.claim_by_choice(again, wanted)))
+
+    async def _claim_plainly(self, wanted: claims.Wanted) -> claims.Found:
+        """From where the queue's claims stand, or from the start where that takes no time or was not done for long."""
+        far = self._database.dialect == "postgresql"
+        front = None if wanted.suspects else self._fronts.pop(wanted.queue, None)
+        if front is None or time.monotonic() >= front.full_at:
+            found = await self._database.perform(lambda again: claims.claim_plainly(again, wanted, far=far))
+            front = None if wanted.suspects else claims.stands(front, found, time.monotonic())
+        else:
+            nearby = front
+            found = await self._database.perform(lambda again: claims.claim_nearby(again, wanted, nearby))
+            front.advance(found)
+            if len(found.claims) < wanted.limit:
+                self._look_further(wanted.queue, front.full_at - time.monotonic())
+        if front is not None and not found.chooses:
+            self._fronts[wanted.queue] = front
+        return found
+
+    def _look_further(self, queue: str, seconds: float) -> None:
+        """What lies behind the front is nobody's news: whoever put it there may be gone."""
+        due = self._further.get(queue)
+        if due is None or due.when() <= asyncio.get_running_loop().time():
+            hear = self._database.hints.heard
+            self._further[queue] = asyncio.get_running_loop().call_later(seconds, hear, [Hint.WORK])
 
     def _learned(self, found: claims.Found) -> Sequence[Claim]:
         if found.limits is not None:
@@ -189,8 +217,8 @@ class SqlStore:
         if await self._write(limits.declare_limit, limit):
             self._hint(*_CLAIMABLE)
 
-    async def limits(self) -> Sequence[LimitRow]:
-        return await self._read(limits.read_limits)
+    async def limits(self, tenant: str | None = None, key: str | None = None) -> Sequence[LimitRow]:
+        return await self._read(limits.read_limits, tenant, key)
 
     # what workers own
 

@@ -84,9 +84,8 @@ WITH summary AS MATERIALIZED (
            max(CASE WHEN j.kind = 'task_finished' THEN j.fence END) OVER (PARTITION BY j.task_id) AS end_fence,
            min(CASE WHEN j.kind IN ('cancel_requested', 'deadline_passed') THEN j.seq END)
                OVER (PARTITION BY j.task_id) AS stop_seq
-    FROM agentplat.journal AS j
-    JOIN unusual AS u ON u.task_id = j.task_id
-    WHERE j.task_id >= :low AND j.task_id < :high
+    FROM unusual AS u CROSS JOIN agentplat.journal AS j
+    WHERE j.task_id = u.task_id AND j.task_id >= :low AND j.task_id < :high
     WINDOW history AS (PARTITION BY j.task_id ORDER BY j.seq)
 )
 -- The numbers of a journal have no gaps and begin with 1.

@@ -35,9 +35,8 @@ WITH paths AS MATERIALIZED (
            CAST(j.content -> 'try_number' AS text) AS try_number,
            sum(CASE WHEN j.kind IN ('step_started', 'wait_started', 'child_dispatched') THEN 1 ELSE 0 END)
                OVER (PARTITION BY j.task_id, u.path ORDER BY j.seq) AS number
-    FROM agentplat.journal AS j
-    JOIN unusual AS u ON u.task_id = j.task_id AND u.path = j.content ->> 'path'
-    WHERE j.task_id >= :low AND j.task_id < :high
+    FROM unusual AS u CROSS JOIN agentplat.journal AS j
+    WHERE j.task_id = u.task_id AND u.path = j.content ->> 'path' AND j.task_id >= :low AND j.task_id < :high
       AND j.kind IN (
           'step_started', 'step_succeeded', 'step_failed', 'step_cancelled', 'wait_started', 'step_skipped',
           'step_refused', 'retry_scheduled', 'timer_fired', 'child_dispatched'

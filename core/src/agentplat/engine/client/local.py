@@ -193,8 +193,8 @@ class LocalClient:
     async def costs(self, user_hash: str | None = None) -> CostSummary:
         return await self._store.costs(user_hash=user_hash)
 
-    async def limits(self) -> Sequence[LimitRow]:
-        return await self._store.limits()
+    async def limits(self, tenant: str | None = None, key: str | None = None) -> Sequence[LimitRow]:
+        return await self._store.limits(tenant, key)
 
     async def set_limit(self, limit: Limit) -> None:
         refuse_nonsense(limit)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -75,13 +76,75 @@ class Wanted:
 class Found:
     """What a claim gave. `chooses`: there is something to choose, so that it gave nothing that would have to be chosen.
 
-    `limits` and `rates` say whether there are any; None where nobody looked.
+    `limits` and `rates` say whether there are any; None where nobody looked. `reached` is, of a claim that took long
+    on the server or that was made nearby, the latest time of what it took of each priority.
     """
 
     claims: Sequence[Claim]
     chooses: bool = False
     limits: bool | None = None
     rates: bool = False
+    took: float = 0.0
+    reached: Mapping[int, datetime] = field(default_factory=dict)
+
+
+_SLOW = 0.005  # seconds on the server: a claim that takes less is not worth being spared
+_SHARE = 100  # of the time, looks from the start may take the hundredth part
+_LONGEST = 15.0  # seconds, all the same, between two of them
+_BACK = timedelta(seconds=0.5)  # what was submitted may be committed later than what was submitted after it
+_STRETCHES = 16
+_ALL = 2**31
+
+
+@dataclass(slots=True)
+class Front:
+    """Where the claims of one queue stand in this process: what was before `since`, of each priority, is taken.
+
+    Only while a look from the start is slow, which it is where dead rows cannot be removed. What comes to lie behind
+    the front all the same, such as what a broken claim had in its hands, is found by the next look from the start.
+    """
+
+    tenant: str
+    since: dict[int, datetime] = field(default_factory=dict)
+    full_at: float = 0.0  # by the process's own clock
+
+    def look(self, found: Found, now: float) -> None:
+        """After a look from the start."""
+        self.since |= {priority: at - _BACK for priority, at in found.reached.items()}
+        self.full_at = now + min(found.took * _SHARE, _LONGEST)
+        self._shorten()
+
+    def advance(self, found: Found) -> None:
+        """After a look nearby."""
+        for priority, at in found.reached.items():
+            self.since[priority] = max(self.since.get(priority, at - _BACK), at - _BACK)
+        self._shorten()
+
+    def _shorten(self) -> None:
+        while len(self.since) > _STRETCHES:
+            del self.since[min(self.since, key=self.since.__getitem__)]
+
+    def stretches(self) -> Mapping[str, list[Any]]:
+        """All priorities, from the highest on: the known ones from where they stand, those between them as a whole."""
+        rows: list[tuple[int, int, datetime | None]] = []
+        above = _ALL
+        for priority in sorted(self.since, reverse=True):
+            rows += [(priority + 1, above - 1, None), (priority, priority, self.since[priority])]
+            above = priority
+        rows.append((-_ALL, above - 1, None))
+        least, most, since = zip(*[row for row in rows if row[0] <= row[1]], strict=True)
+        return {"least": list(least), "most": list(most), "since": list(since)}
+
+
+def stands(front: Front | None, found: Found, now: float) -> Front | None:
+    """After a look from the start: None where it was quick, or where nothing says yet where to look."""
+    if found.took < _SLOW or (front is None and not found.claims):
+        return None
+    tenant = found.claims[0].tenant if found.claims else front.tenant if front is not None else ""
+    if front is None or front.tenant != tenant:
+        front = Front(tenant)
+    front.look(found, now)
+    return front
 
 
 def claim_plainly(again: bool, wanted: Wanted, *, far: bool) -> Script[Found]:
@@ -92,12 +155,26 @@ def claim_plainly(again: bool, wanted: Wanted, *, far: bool) -> Script[Found]:
     name = "claim_suspect" if wanted.suspects else "claim"
     if far:
         [asked], tasks, events = yield Round([bound(name, **wanted.values), *_reading(wanted)], last=True)
-        return Found(claims=_claims(wanted.worker_id, tasks, events), chooses=asked.chooses)
+        claims = _claims(wanted.worker_id, tasks, events)
+        if wanted.suspects or asked.took < _SLOW:
+            return Found(claims=claims, chooses=asked.chooses)
+        return Found(claims=claims, chooses=asked.chooses, took=asked.took, reached=_reached(tasks))
     [[choice]] = yield Round([bound("choice", queue=wanted.queue)])
     if choice.suspects if wanted.suspects else choice.chooses:
         return (yield from _choose_here(wanted))
     _, tasks, events = yield Round([bound(name, **wanted.values), *_reading(wanted)], last=True)
     return Found(claims=_claims(wanted.worker_id, tasks, events))
+
+
+def claim_nearby(again: bool, wanted: Wanted, front: Front) -> Script[Found]:
+    """What is at the front, where there is nothing to choose; on PostgreSQL."""
+    found = yield from _unheard(again, wanted)
+    if found is not None:
+        return found
+    nearby = bound("claim_nearby", **wanted.values, tenant_id=front.tenant, **front.stretches())
+    [asked], tasks, events = yield Round([nearby, *_reading(wanted)], last=True)
+    claims = _claims(wanted.worker_id, tasks, events)
+    return Found(claims=claims, chooses=asked.chooses, took=asked.took, reached=_reached(tasks))
 
 
 def claim_by_choice(again: bool, wanted: Wanted) -> Script[Found]:
@@ -150,6 +227,13 @@ def _reading(wanted: Wanted) -> list[Bound]:
 
 def _counting(wanted: Wanted) -> list[Bound]:
     return [Bound("count_starts", wanted.owned), Bound("forget_starts"), Bound("note_limits", wanted.owned)]
+
+
+def _reached(tasks: Sequence[AnyRow]) -> Mapping[int, datetime]:
+    reached: dict[int, datetime] = {}
+    for task in tasks:
+        reached[task.priority] = max(task.run_at, reached.get(task.priority, task.run_at))
+    return reached
 
 
 def _claims(worker_id: WorkerId, tasks: Sequence[AnyRow], events: Sequence[AnyRow]) -> Sequence[Claim]:

@@ -88,9 +88,12 @@ async def remove_limit(transaction: Transaction, tenant: str, key: str, actor: s
     return True
 
 
-async def read_limits(transaction: Transaction) -> Sequence[LimitRow]:
-    """By tenant and key."""
+async def read_limits(transaction: Transaction, tenant: str | None, key: str | None) -> Sequence[LimitRow]:
+    """By tenant and key; those of one tenant, or one of them, where it is named."""
     statement = _standing(dialect_of(transaction)).order_by(_each.c.tenant_id, _each.c.key)
+    for column, wanted in ((_each.c.tenant_id, tenant), (_each.c.key, key)):
+        if wanted is not None:
+            statement = statement.where(column == wanted)
     return [_limit_row(row) for row in await transaction.connection.execute(statement)]
 
 

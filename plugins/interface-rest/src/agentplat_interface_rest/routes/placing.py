@@ -69,21 +69,22 @@ def _submission(body: models.PlacedTaskIn, key: str | None, trace: str | None) -
 
 def _add_limits(routes: APIRouter, client: Client) -> None:
     @routes.get("/limits", summary="All limits, and how they stand", responses=responses(503))
-    async def limits() -> list[models.Limit]:
-        """By tenant and key."""
-        return [_limit(row) for row in await client.limits()]
+    async def limits(tenant_id: Tenant | None = None, key: Key | None = None) -> list[models.Limit]:
+        """By tenant and key; those of one tenant, or one of them, where it is named."""
+        return [_limit(row) for row in await client.limits(tenant_id, key)]
 
     @routes.put("/limits", summary="Set a limit", responses=responses(413, 415, 422, 503))
     async def set_limit(tenant_id: Tenant, body: models.LimitIn, key: Key = "") -> models.Limit:
         """In place of what was set for the tenant and the key. What runs is not stopped."""
         limit = Limit(tenant=tenant_id, key=key, **body.model_dump())
         await client.set_limit(limit)
-        return next((_limit(row) for row in await client.limits() if row.limit == limit), _limit(_unused(limit)))
+        found = [row for row in await client.limits(tenant_id, key) if row.limit == limit]
+        return _limit(found[0] if found else _unused(limit))
 
     @routes.delete("/limits", summary="Remove a limit", responses=responses(404, 422, 503))
     async def remove_limit(tenant_id: Tenant, key: Key = "") -> models.Limit:
         """The limit as it was. 404 when there is none."""
-        found = [row for row in await client.limits() if (row.limit.tenant, row.limit.key) == (tenant_id, key)]
+        found = await client.limits(tenant_id, key)
         await client.remove_limit(tenant_id, key)
         return _limit(found[0] if found else _unused(Limit(tenant=tenant_id, key=key)))
 
