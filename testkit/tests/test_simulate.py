@@ -195,3 +195,23 @@ def test_random_lives_of_everything_keep_the_laws(whole: Simulate) -> None:
     (line,) = lines(whole("--histories", "60", "--json"))
     assert line["law"] is None
     assert set(line["ends"]) == {"done", "error", "cancelled"}
+
+
+CHAT = """
+name: chat
+strategy: group_chat
+max_turns: 6
+until: ${{ steps.second.output.done }}
+steps: [{name: first, agent: writer}, {name: second, agent: critic}]
+"""
+
+
+def test_until_does_not_hold_while_a_step_that_it_names_has_not_spoken(simulate: Simulate, tmp_path: Path) -> None:
+    (tmp_path / "workflows" / "review.yaml").write_text(CHAT.replace("chat\n", "review\n", 1))
+    (tmp_path / "said.json").write_text('{"first": {"text": "x"}, "second": [{"done": false}, {"done": true}]}')
+    told = "\n".join(simulate("--output", "said.json"))
+    assert '"status": "completed_converged"' in told
+    assert '"turns": 4' in told
+    # What a step that has spoken does not say is a mistake, as ever.
+    (tmp_path / "said.json").write_text('{"first": {"text": "x"}, "second": {"finished": true}}')
+    assert "`steps.second.output.done` is not defined" in "\n".join(simulate("--output", "said.json"))
