@@ -1,4 +1,4 @@
-"""`agentplat workflows bounds`, `check`, `graph` and `schema`, in a folder with a workflow of its own."""
+"""`agentplat workflows bounds`, `graph` and `schema`, and what `validate` says besides, in a folder with a workflow."""
 
 from __future__ import annotations
 
@@ -76,11 +76,11 @@ def test_a_budget_is_said_and_taken_for_no_bound(project: Path, capsys: pytest.C
 def test_what_is_wrong_is_checked_with_its_place_and_ends_with_1(
     project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert called("workflows", "check", "mine") == 0
-    assert capsys.readouterr().out == "mine: nothing to say\n"
+    assert called("workflows", "validate", "mine") == 0
+    assert capsys.readouterr().out.endswith("workflows/mine.yaml: valid\n")
     (project / "b.yaml").write_text("name: b\nsteps: [{agent: nobody}]\n")
     (project / "c.yaml").write_text("name: c\nsteps:\n  - {tool: calculator, input: {expresion: 1 + 1}}\n")
-    assert called("workflows", "check", "b.yaml", "c.yaml", "mine") == 1
+    assert called("workflows", "validate", "b.yaml", "c.yaml", "mine") == 1
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("b.yaml:2:17: unknown_agent: ")
     assert lines[1].startswith("c.yaml:3:31: invalid_input: tool `calculator` does not take this")

@@ -227,3 +227,23 @@ def test_what_is_a_task_of_its_own_is_a_step_whose_end_the_script_says(simulate:
 
 def test_random_histories_of_children_keep_the_laws(simulate: Simulate) -> None:
     assert "histories" in simulate("--histories", "60", "--seed", "7", workflow="orders")[0]
+
+
+CHAT = """
+name: chat
+strategy: group_chat
+max_turns: 6
+until: ${{ steps.second.output.done }}
+steps: [{name: first, agent: writer}, {name: second, agent: critic}]
+"""
+
+
+def test_until_does_not_hold_while_a_step_that_it_names_has_not_spoken(simulate: Simulate, tmp_path: Path) -> None:
+    (tmp_path / "workflows" / "review.yaml").write_text(CHAT.replace("chat\n", "review\n", 1))
+    (tmp_path / "said.json").write_text('{"first": {"text": "x"}, "second": [{"done": false}, {"done": true}]}')
+    told = "\n".join(simulate("--output", "said.json"))
+    assert '"status": "completed_converged"' in told
+    assert '"turns": 4' in told
+    # What a step that has spoken does not say is a mistake, as ever.
+    (tmp_path / "said.json").write_text('{"first": {"text": "x"}, "second": {"finished": true}}')
+    assert "`steps.second.output.done` is not defined" in "\n".join(simulate("--output", "said.json"))

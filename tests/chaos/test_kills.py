@@ -119,7 +119,7 @@ async def test_the_worker_dies_with_its_keeper(workers: Workers, client: LocalCl
     send(keeper.process.pid, signal.SIGKILL)
     keeper.process.wait()
 
-    wait_for(lambda: _is_dead(worker))
+    wait_for(lambda: is_dead(worker))
 
 
 async def test_a_stopped_worker_loses_its_lease_and_its_stale_write_is_refused(
@@ -214,7 +214,7 @@ async def _until_claimed_again(client: LocalClient, task_id: UUID) -> None:
     await until(is_so)
 
 
-def _is_dead(pid: int) -> bool:
+def is_dead(pid: int) -> bool:
     try:
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except OSError:

@@ -1,4 +1,4 @@
-"""`agentplat workflows bounds`, `check`, `graph` and `schema`."""
+"""`agentplat workflows bounds`, `graph` and `schema`."""
 
 from __future__ import annotations
 
@@ -31,32 +31,6 @@ def bounds(workflow: Named, json_lines: Json = False) -> None:
         return
     for line in as_text(found, written):
         typer.echo(line)
-
-
-def check(
-    workflows: Annotated[list[str], typer.Argument(metavar="WORKFLOW...", help="Workflows' names, or files.")],
-) -> None:
-    """All that `validate` says, and what the schemas of agents and tools tell besides. Exit code 1 for any fault.
-
-    Paths of expressions that lead nowhere, inputs that do not fit, retries of what must not be repeated, clauses of
-    `catch` that are never reached.
-    """
-    from agentplat import WorkflowInvalid
-    from agentplat_analysis.checks import check as checked
-    from agentplat_analysis.knowledge import InstalledSchemas
-    from agentplat_analysis.reading import installed, read
-
-    registries, faulty = installed(), False
-    for named in workflows:
-        try:
-            written = read(registries, named)
-            lines = [str(fault) for fault in checked(written.workflow, written.document, InstalledSchemas(registries))]
-        except WorkflowInvalid as invalid:
-            lines = list(invalid.diagnostics)
-        faulty = faulty or bool(lines)
-        for line in lines or [f"{named}: nothing to say"]:
-            typer.echo(line)
-    raise typer.Exit(1 if faulty else 0)
 
 
 def graph(

@@ -2,24 +2,35 @@
 
 from __future__ import annotations
 
-from agentplat import CommandSpec, hookimpl
+from agentplat import AnalysisSpec, CommandSpec, hookimpl
 
 API_LEVEL = 1
 
 
 @hookimpl
+def agentplat_analyses() -> list[AnalysisSpec]:
+    """What the server says of workflows: `bounds`, `check`, `graph`, `picture` and `schema`."""
+    described = {
+        "bounds": "The worst case: steps, calls, tokens, money, time.",
+        "check": "What the schemas of agents and tools tell of a workflow.",
+        "graph": "A workflow as a Mermaid diagram.",
+        "picture": "A workflow as a picture (SVG).",
+        "schema": "The JSON Schema of workflow files.",
+    }
+    return [
+        AnalysisSpec(name=name, description=text, target=f"agentplat_analysis.offered:{name}")
+        for name, text in described.items()
+    ]
+
+
+@hookimpl
 def agentplat_commands() -> list[CommandSpec]:
-    """The commands `workflows bounds`, `workflows check`, `workflows graph` and `workflows schema`."""
+    """The commands `workflows bounds`, `workflows graph` and `workflows schema`."""
     return [
         CommandSpec(
             name="workflows_bounds",
             help="The worst case: steps, calls, tokens, money, time.",
             target="agentplat_analysis.commands:bounds",
-        ),
-        CommandSpec(
-            name="workflows_check",
-            help="What the schemas of agents and tools tell of a workflow.",
-            target="agentplat_analysis.commands:check",
         ),
         CommandSpec(
             name="workflows_graph",

@@ -71,14 +71,19 @@ def known_workflow(registries: Registries, name: str) -> Workflow | None:
 
 def read(registries: Registries, named: str) -> Written:
     """The workflow of that name, or of that file. Raises UnknownName, or WorkflowInvalid with all diagnostics."""
-    from agentplat.engine.definitions import CatalogNames
-    from agentplat.language.compiler import compile_document
-    from agentplat.language.yaml import load
-
     file = Path(named) if Path(named).is_file() else Path(registries.workflows.spec(named).file)
     try:
         content = file.read_bytes()
     except OSError as error:
         raise UsageError(f"{file} cannot be read: {error.strerror}.") from None
-    document = load(content, str(file))
+    return written(registries, content, str(file))
+
+
+def written(registries: Registries, content: str | bytes, file: str) -> Written:
+    """The workflow that this document states. Raises WorkflowInvalid with all diagnostics."""
+    from agentplat.engine.definitions import CatalogNames
+    from agentplat.language.compiler import compile_document
+    from agentplat.language.yaml import load
+
+    document = load(content, file)
     return Written(compile_document(document, CatalogNames(registries)), document)

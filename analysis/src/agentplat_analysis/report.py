@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from agentplat.domain.json import JsonObject, JsonValue
+from agentplat.domain.workflow import Workflow
 from agentplat_analysis.amounts import QUANTITIES, Quantity, is_bounded
 from agentplat_analysis.bounds import Bounds, Cause, Loop
 from agentplat_analysis.reading import Written
@@ -43,28 +44,33 @@ def as_text(bounds: Bounds, written: Written) -> Iterator[str]:
     )
 
 
-def as_json(bounds: Bounds, written: Written) -> JsonObject:
-    """One object for programs: `most` is null where there is no bound."""
+def as_json(bounds: Bounds, read: Written | Workflow) -> JsonObject:
+    """One object for programs: `most` is null where there is no bound, and places where the document is not known."""
+    file = read.document.file if isinstance(read, Written) else None
+    workflow = read.workflow if isinstance(read, Written) else read
     found: dict[str, JsonValue] = {}
     for quantity in QUANTITIES:
         most, loop = bounds.most[quantity], bounds.dominating.get(quantity)
         found[quantity] = {
             "most": number(most) if is_bounded(most) else None,
-            "dominated_by": _loop(loop, written) if loop else None,
-            "causes": [_cause(cause, written) for cause in bounds.causes if quantity in cause.quantities],
+            "dominated_by": _loop(loop, read) if loop else None,
+            "causes": [_cause(cause, read) for cause in bounds.causes if quantity in cause.quantities],
         }
     is_known = bounds.cost is not None and is_bounded(bounds.cost)
     found["usd"] = {"most": bounds.cost if is_known else None, "unpriced": list(bounds.unpriced)}
-    whole = {"workflow": written.workflow.name, "file": written.document.file}
-    return {**whole, "bounds": found, "budget": written.workflow.budget}
+    return {"workflow": workflow.name, "file": file, "bounds": found, "budget": workflow.budget}
 
 
-def _loop(loop: Loop, written: Written) -> JsonObject:
-    return {"path": "/".join(loop.path), "place": written.place(loop.path, *LOOP), "kind": loop.kind}
+def _loop(loop: Loop, read: Written | Workflow) -> JsonObject:
+    return {"path": "/".join(loop.path), "place": _place(read, loop.path, *LOOP), "kind": loop.kind}
 
 
-def _cause(cause: Cause, written: Written) -> JsonObject:
-    return {"path": "/".join(cause.path), "place": written.place(cause.path), "reason": cause.reason}
+def _cause(cause: Cause, read: Written | Workflow) -> JsonObject:
+    return {"path": "/".join(cause.path), "place": _place(read, cause.path), "reason": cause.reason}
+
+
+def _place(read: Written | Workflow, path: tuple[str, ...], *keys: str) -> str | None:
+    return read.place(path, *keys) if isinstance(read, Written) else None
 
 
 def _named(path: tuple[str, ...]) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from agentplat import UsageError, WorkflowInvalid
+from agentplat import UsageError
 from agentplat.runtime.cli.options import DatabaseUrl, Json, command_group
 from agentplat_cli.options import Url
 from agentplat_cli.session import call
@@ -44,20 +44,24 @@ def list_workflows(json_lines: Json = False) -> None:
 
 @app.command()
 def validate(
-    files: Annotated[list[Path], typer.Argument(help="Workflow files.")],
+    workflows: Annotated[list[str], typer.Argument(metavar="WORKFLOW...", help="Workflow files, or names.")],
     json_lines: Json = False,
 ) -> None:
-    """Say all faults of workflow files, with file, line and column. Exit code 1 when there are any."""
+    """Say all faults of workflows, with file, line and column. Exit code 1 when there are any.
+
+    With agentplat-analysis that includes what the schemas of agents and tools tell of a file that compiles: paths of
+    expressions that lead nowhere, inputs that do not fit, retries of what must not be repeated, clauses of `catch` that
+    are never reached.
+    """
     from agentplat_cli.output import Printer, plain
 
     printer = Printer(json_lines=json_lines)
     registries, faulty = _registries(), False
-    for file in files:
-        diagnostics: tuple[str, ...] = ()
-        try:
-            _compiled(registries, file)
-        except WorkflowInvalid as invalid:
-            diagnostics, faulty = invalid.diagnostics, True
+    for named in workflows:
+        is_name = named in registries.workflows and not Path(named).is_file()
+        file = Path(registries.workflows.spec(named).file if is_name else named)
+        diagnostics = _faults(registries, file)
+        faulty = faulty or bool(diagnostics)
         if json_lines:
             printer.line({"file": str(file), "valid": not diagnostics, "diagnostics": list(diagnostics)})
         else:
@@ -116,13 +120,11 @@ def _registries() -> Registries:
         return load_project(folder, load_plugins(read_selection(folder, os.environ)).registries).registries
 
 
-def _compiled(registries: Registries, file: Path) -> Any:
-    from agentplat.engine.definitions import CatalogNames
-    from agentplat.language.compiler import compile_document
-    from agentplat.language.yaml import load
+def _faults(registries: Registries, file: Path) -> tuple[str, ...]:
+    from agentplat.engine.definitions import diagnosed
 
     try:
         content = file.read_bytes()
     except OSError as error:
         raise UsageError(f"{file} cannot be read: {error.strerror}.") from None
-    return compile_document(load(content, str(file)), CatalogNames(registries))
+    return diagnosed(registries, content, str(file))

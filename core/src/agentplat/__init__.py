@@ -39,10 +39,12 @@ if TYPE_CHECKING:
         ToolRequest,
     )
     from agentplat.contracts.specs import (
+        AnalysisSpec,
         CheckSpec,
         CommandSpec,
         MigrationSpec,
         StrategySpec,
+        Subject,
         WorkflowSpec,
     )
     from agentplat.contracts.tool import Effect, Tool, ToolContext, ToolSpec
@@ -55,6 +57,7 @@ if TYPE_CHECKING:
         InputRejected,
         NotAllowed,
         NotFound,
+        NotInstalled,
         StepError,
         UnavailableError,
         UnknownName,
@@ -73,10 +76,12 @@ _HOME = {
     "agentplat.contracts.approvals": ("Answer", "ApprovalView"),
     "agentplat.contracts.agent": ("Agent", "AgentContext", "AgentSpec"),
     "agentplat.contracts.specs": (
+        "AnalysisSpec",
         "CheckSpec",
         "CommandSpec",
         "MigrationSpec",
         "StrategySpec",
+        "Subject",
         "WorkflowSpec",
     ),
     "agentplat.contracts.interface": (
@@ -116,6 +121,7 @@ _HOME = {
         "InputRejected",
         "NotAllowed",
         "NotFound",
+        "NotInstalled",
         "StepError",
         "UnavailableError",
         "UnknownName",
@@ -148,6 +154,7 @@ __all__ = [
     "AgentContext",
     "AgentSpec",
     "AgentplatError",
+    "AnalysisSpec",
     "Answer",
     "ApprovalView",
     "BlockView",
@@ -180,6 +187,7 @@ __all__ = [
     "ModelRequest",
     "NotAllowed",
     "NotFound",
+    "NotInstalled",
     "Passage",
     "Reason",
     "Rerun",
@@ -190,6 +198,7 @@ __all__ = [
     "StepView",
     "Strategy",
     "StrategySpec",
+    "Subject",
     "Submission",
     "TaskChange",
     "TaskFilter",

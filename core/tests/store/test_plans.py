@@ -178,6 +178,15 @@ async def test_a_list_of_open_tasks_does_not_read_the_finished_ones(
     assert not scans(found, allowed=["queue"])  # narrow, and all of it is open
 
 
+async def test_who_asks_people_is_found_without_reading_journals(plans: Plans, store: Store) -> None:
+    with plans.recorded() as found:
+        await store.asking(before=None, tenant=None, limit=20)
+    assert not scans(found, allowed=["queue"])
+    # The partitions' own indexes that belong to ix_journal_asking.
+    assert "_task_id_idx on journal" in found[0]
+    assert "pk_journal" not in found[0]
+
+
 async def test_readers_of_changes_and_of_the_audit_begin_at_their_place(plans: Plans, store: Store) -> None:
     [newest] = await store.changes(None, 1)
     with plans.recorded() as found:

@@ -101,3 +101,11 @@ def test_true_is_another_fact_than_one() -> None:
 @pytest.mark.parametrize("on", [7, [], [1], {"fact": "x"}])
 def test_what_is_no_fact_is_refused(on: Any) -> None:
     assert play({"a": {"on": on}}, a=[1]).failure.code is FailureCode.INVALID_INPUT
+
+
+def test_a_step_that_says_an_expression_runs_on_an_empty_blackboard_too() -> None:
+    block = ScriptedBlock(
+        Reactive(), {"first": [{"a": 1}]}, input={}, step_options={"first": {"on": "${{ true }}"}}, evaluate=bool
+    )
+    assert block.names == ["first"]
+    assert block.output["facts"] == {"a": 1}

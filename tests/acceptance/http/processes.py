@@ -60,6 +60,10 @@ class Process:
                 start_new_session=True,
             )
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
     def written(self) -> str:
         return self.log.read_text(errors="replace")
 

@@ -1,6 +1,7 @@
 """Workflow files and their versions: put, checked, edited while tasks run, broken, and compared."""
 
 import hashlib
+import resource
 import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -175,3 +176,24 @@ def test_a_new_workflow_is_there_at_once(own: tuple[Server, Path]) -> None:
     assert server.get("/v1/workflows/fresh/diff").json() == {"diff": ""}
     task = server.submit("workflow:fresh")
     wait_for(lambda: server.task(task["id"])["status"] == "waiting")
+
+
+def test_a_text_that_the_disk_has_no_room_for_leaves_nothing_behind(
+    own: tuple[Server, Path],
+) -> None:
+    server, project = own
+    folder = project / "workflows"
+    first = made(server, "cramped", named("cramped", 1))
+    before = {file.name: file.read_bytes() for file in folder.iterdir()}
+    pid, room = server.api.pid, 120 * 1024
+    large = named("cramped", 2) + "# \n" * 50_000
+    # The kernel refuses to write beyond it, as on a full disk.
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (room, resource.RLIM_INFINITY))
+    try:
+        refused = problem(put(server, "cramped", large, first["etag"]), 409, "cannot be written: File too large")
+    finally:
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    assert refused["error_code"] == "conflict"
+    assert {file.name: file.read_bytes() for file in folder.iterdir()} == before
+    assert server.get("/v1/workflows/cramped").json()["etag"] == first["etag"]
+    assert put(server, "cramped", large, first["etag"]).status_code == 200

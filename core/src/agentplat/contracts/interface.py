@@ -269,7 +269,16 @@ class Client(Protocol):
         """The file as it is now. NotFound for an unknown name."""
 
     def check_workflow(self, text: str) -> Sequence[str]:
-        """The diagnostics of a document, held against what is installed here."""
+        """The diagnostics of a document, held against what is installed here: the compiler's and those of `check`."""
+
+    async def workflow_analysis(self, analysis: str, workflow: str | None = None) -> JsonValue:
+        """What an installed analysis says of a workflow as its file is now, or, without one, of all that is installed.
+
+        NotFound for an unknown workflow, WorkflowInvalid, NotInstalled where nobody offers the analysis.
+        """
+
+    async def task_analysis(self, analysis: str, task_id: UUID) -> JsonValue:
+        """The same of the workflow that a task was given. NotFound for an unknown id."""
 
     async def put_workflow(self, name: str, text: str, expected: str | None) -> WorkflowFile:
         """Write the project's file in place of the one whose `text_hash` is `expected`; None: there is none yet.

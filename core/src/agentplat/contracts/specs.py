@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from agentplat.domain.json import JsonObject, JsonValue
+from agentplat.domain.workflow import Workflow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +49,29 @@ class CommandSpec:
 
     name: str
     help: str
+    target: str  # "module:callable"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """What an analysis is asked about: a workflow as it is written, or as a task was given it."""
+
+    file: str  # as diagnostics and places name it
+    text: str | None = None  # the document; None: only what became of it is known
+    workflow: Workflow | None = None  # None: the document, or no workflow at all
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnalysisSpec:
+    """Offers something that can be said about workflows besides what the compiler says.
+
+    `target` is called with all that is installed and a Subject. It gives a JSON value, or raises the errors of
+    agentplat. An analysis of the name `check` gives diagnostics, `file:line:column: code: text`, of a document that
+    compiles: whoever checks or puts a workflow sees them.
+    """
+
+    name: str
+    description: str
     target: str  # "module:callable"
 
 

@@ -370,7 +370,7 @@ class Store(Protocol):
 
     async def standing(self, task_id: TaskId) -> Standing: ...
 
-    async def asking(self, *, before: UUID | None, tenant: str | None, limit: int) -> Sequence[TaskId]:
+    async def asking(self, *, before: UUID | None, tenant: str | None, limit: int) -> Sequence[TaskRow]:
         """Open tasks that asked, or ask, for an approval, the newest first."""
 
     async def costs(self, *, tenant: str | None = None, user_hash: str | None = None) -> CostSummary: ...

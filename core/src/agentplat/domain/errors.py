@@ -7,6 +7,7 @@ AgentplatError
 │   ├── UnknownName          no agent, tool, workflow, ... of that name; the known ones are listed
 │   ├── NotFound             no task of that id
 │   ├── NotAllowed           the caller may not do that
+│   ├── NotInstalled         a distribution that offers it is missing here
 │   └── SettingsInvalid      a setting is missing or wrong
 ├── ConflictError        true at the time, no longer true
 │   ├── IllegalTransition    the task's state does not allow it
@@ -85,6 +86,10 @@ class NotFound(UsageError):
 
 class NotAllowed(UsageError):
     code = "not_allowed"
+
+
+class NotInstalled(UsageError):
+    code = "not_installed"
 
 
 class SettingsInvalid(UsageError):

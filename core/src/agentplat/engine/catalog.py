@@ -7,7 +7,7 @@ from typing import Any, Protocol, TypeVar
 
 from agentplat.contracts.agent import Agent, AgentSpec
 from agentplat.contracts.model import ModelProvider, ModelProviderSpec
-from agentplat.contracts.specs import CheckSpec, StrategySpec, WorkflowSpec
+from agentplat.contracts.specs import AnalysisSpec, CheckSpec, StrategySpec, Subject, WorkflowSpec
 from agentplat.contracts.tool import Tool, ToolSpec
 from agentplat.domain.json import JsonValue
 from agentplat.domain.strategy import Strategy
@@ -51,6 +51,9 @@ class Catalog(Protocol):
     @property
     def workflows(self) -> Specs[WorkflowSpec]: ...
 
+    @property
+    def analyses(self) -> Specs[AnalysisSpec]: ...
+
     def agent(self, name: str) -> Agent[Any, Any]: ...
 
     def pinned_agent(self, spec: AgentSpec) -> Agent[Any, Any]: ...
@@ -60,6 +63,8 @@ class Catalog(Protocol):
     def strategy(self, name: str) -> Strategy: ...
 
     def check(self, name: str) -> Callable[[JsonValue, Mapping[str, JsonValue]], bool]: ...
+
+    def analysis(self, name: str) -> Callable[[Subject], JsonValue]: ...
 
     def model_provider(self, name: str) -> ModelProvider: ...
 

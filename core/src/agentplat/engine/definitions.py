@@ -10,9 +10,9 @@ from pathlib import Path
 
 from agentplat import telemetry
 from agentplat.contracts.agent import AgentSpec
-from agentplat.contracts.specs import StrategySpec, WorkflowSpec
+from agentplat.contracts.specs import StrategySpec, Subject, WorkflowSpec
 from agentplat.contracts.store import Definition, Store
-from agentplat.domain.errors import UnknownName, UsageError, WorkflowInvalid
+from agentplat.domain.errors import NotInstalled, UnknownName, UsageError, WorkflowInvalid
 from agentplat.domain.json import JsonObject, JsonValue
 from agentplat.domain.retry import RetryPolicy
 from agentplat.domain.tree import build
@@ -155,6 +155,28 @@ def _compile(catalog: Catalog, spec: WorkflowSpec, stamp: tuple[int, int]) -> _C
     document = load(Path(spec.file).read_bytes(), spec.file)
     normalised = normalise(document, CatalogNames(catalog))
     return _Compiled(stamp, build(normalised), normalised)
+
+
+def diagnosed(catalog: Catalog, text: str | bytes, file: str) -> tuple[str, ...]:
+    """Everything that is wrong with a document: what the compiler says, or else what an analysis `check` does."""
+    try:
+        normalise(load(text, file), CatalogNames(catalog))
+    except WorkflowInvalid as invalid:
+        return invalid.diagnostics
+    if "check" not in catalog.analyses:
+        return ()
+    written = text if isinstance(text, str) else text.decode(errors="replace")
+    found = catalog.analysis("check")(Subject(file=file, text=written))
+    return tuple(map(str, found)) if isinstance(found, list) else ()
+
+
+def analysed(catalog: Catalog, name: str, subject: Subject) -> JsonValue:
+    """What the analysis of that name says. NotInstalled where nobody offers it."""
+    if name not in catalog.analyses:
+        raise NotInstalled(
+            f"Nothing that is installed here offers the analysis {name!r}. Install agentplat-analysis, and start again."
+        )
+    return catalog.analysis(name)(subject)
 
 
 def _unreadable(spec: WorkflowSpec, error: Exception) -> WorkflowInvalid:

@@ -73,7 +73,7 @@ class Told:
                 hint = place.diagnostics.nearest(name, self._properties)
                 place.refuse_key("unknown_option", f"strategy `{self.strategy}` takes no `{name}` here", hint)
             return
-        if name in self.expressions and _has_expressions(place.value):
+        if _has_expressions(place.value):  # they are checked, or refused, as such
             return
         for pointer, reason in faults(known if isinstance(known, Mapping) else {}, place.value)[:5]:
             where = f" at {pointer}" if pointer else ""

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 TYPES = ("string", "integer", "number", "boolean", "array", "object", "null", "any")
 MOST_FAULTS = 20
 _WHOLE = ("$schema", "properties", "patternProperties", "allOf", "anyOf", "oneOf")
+_OF_LISTS = ("items", "prefixItems", "minItems", "maxItems", "uniqueItems", "contains")
+_OF_LEAVES = ("enum", "const", "pattern", "format", "minLength", "maxLength", "minimum", "maximum", "multipleOf")
 _REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
 
 
@@ -27,11 +29,27 @@ def read_input(node: Node) -> JsonObject | None:
         return None
     is_whole = node.value.get("type") == "object" or any(not isinstance(node.value.get(key, ""), str) for key in _WHOLE)
     if not is_whole:
-        return _short_form(node)
+        return None if _refuse_ambiguity(node) else _short_form(node)
     if node.value.get("type") != "object":
         node.refuse("invalid_schema", "the input of a task is an object", "write `type: object` beside the properties")
         return None
     return dict(node.value) if _is_schema(node, node.value, {}) else None
+
+
+def _refuse_ambiguity(node: Node) -> bool:
+    """Report what may be the schema of something else than an object, or inputs that are called like its keys."""
+    assert isinstance(node.value, dict)
+    kind = node.value.get("type")
+    also = next((key for key in node.value if key in (*_OF_LISTS, *_OF_LEAVES)), None)
+    if kind not in TYPES or also is None:
+        return False
+    node["type"].refuse_key(
+        "invalid_schema",
+        f"`type` and `{also}` may be the schema of a value of type {kind}, or inputs of these names; the input of a "
+        "task is an object",
+        f"give the value a name, `numbers: {{type: {kind}, ...}}`, or write inputs of these names below `properties`",
+    )
+    return True
 
 
 def _short_form(node: Node) -> JsonObject | None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from agentplat.contracts.interface import InterfaceSpec, StepView, TaskChange
     from agentplat.contracts.model import ModelProviderSpec
     from agentplat.contracts.specs import (
+        AnalysisSpec,
         CheckSpec,
         CommandSpec,
         MigrationSpec,
@@ -134,6 +135,21 @@ def agentplat_convergence_checks() -> Iterable[CheckSpec]:
     On error   the plugin is rejected as a whole, with the reason; the other plugins load.
     Since      1
     Example    plugins/strategy-basic/src/agentplat_strategy_basic/plugin.py
+    """
+    raise NotImplementedError
+
+
+@hookspec
+def agentplat_analyses() -> Iterable[AnalysisSpec]:
+    """Offer analyses of workflows: what can be said about one besides what the compiler says.
+
+    Called     once per process, in every process that loads plugins, before anything is served or claimed.
+    Returns    any number of specs; an empty iterable is fine, None is not.
+    Must       return at once and import nothing heavy: the target is imported when its analysis is asked for. Names are
+               unique over all plugins.
+    On error   the plugin is rejected as a whole, with the reason; the other plugins load.
+    Since      1
+    Example    analysis/src/agentplat_analysis/plugin.py
     """
     raise NotImplementedError
 

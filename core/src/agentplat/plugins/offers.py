@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Generic, Protocol, TypeVar
 from agentplat.contracts.agent import AgentSpec
 from agentplat.contracts.interface import InterfaceSpec
 from agentplat.contracts.model import ModelProviderSpec
-from agentplat.contracts.specs import CheckSpec, CommandSpec, MigrationSpec, StrategySpec, WorkflowSpec
+from agentplat.contracts.specs import AnalysisSpec, CheckSpec, CommandSpec, MigrationSpec, StrategySpec, WorkflowSpec
 from agentplat.contracts.tool import Effect, ToolSpec
 from agentplat.domain.errors import UsageError
 from agentplat.domain.json import unstorable
@@ -55,6 +55,7 @@ KINDS = (
     Kind("interface", "interfaces", InterfaceSpec),
     Kind("workflow", "workflows", WorkflowSpec),
     Kind("convergence check", "convergence_checks", CheckSpec),
+    Kind("analysis", "analyses", AnalysisSpec),
     Kind("command", "commands", CommandSpec),
     Kind("migration", "migrations", MigrationSpec),
 )

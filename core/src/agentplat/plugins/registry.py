@@ -9,7 +9,15 @@ from typing import Any, Generic
 from agentplat.contracts.agent import Agent, AgentSpec
 from agentplat.contracts.interface import InterfaceSpec
 from agentplat.contracts.model import ModelProvider, ModelProviderSpec
-from agentplat.contracts.specs import CheckSpec, CommandSpec, MigrationSpec, StrategySpec, WorkflowSpec
+from agentplat.contracts.specs import (
+    AnalysisSpec,
+    CheckSpec,
+    CommandSpec,
+    MigrationSpec,
+    StrategySpec,
+    Subject,
+    WorkflowSpec,
+)
 from agentplat.contracts.tool import Tool, ToolSpec
 from agentplat.domain.errors import UnknownName
 from agentplat.domain.json import JsonValue
@@ -71,6 +79,7 @@ class Registries:
     interfaces: Registry[InterfaceSpec] = field(default=Registry("interface"))
     workflows: Registry[WorkflowSpec] = field(default=Registry("workflow"))
     convergence_checks: Registry[CheckSpec] = field(default=Registry("convergence check"))
+    analyses: Registry[AnalysisSpec] = field(default=Registry("analysis"))
     commands: Registry[CommandSpec] = field(default=Registry("command"))
     migrations: Registry[MigrationSpec] = field(default=Registry("migration"))
     instances: Instances = field(default_factory=Instances, repr=False)
@@ -106,6 +115,11 @@ class Registries:
     def check(self, name: str) -> Callable[[JsonValue, Mapping[str, JsonValue]], bool]:
         """The convergence check of that name."""
         return self.convergence_checks.spec(name).check
+
+    def analysis(self, name: str) -> Callable[[Subject], JsonValue]:
+        """The analysis of that name, over all that is here. OfferInvalid when its module cannot be loaded."""
+        asked: Callable[[Registries, Subject], JsonValue] = targets.load_target(self.analyses.spec(name).target)
+        return lambda subject: asked(self, subject)
 
     def model_provider(self, name: str) -> ModelProvider:
         """The kept provider, shared by all generations; `aclose` ends it."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from importlib import import_module
 from typing import Any
@@ -65,7 +65,14 @@ class Platform:
     @property
     def faults(self) -> tuple[str, ...]:
         """What is wrong with the project's files, line by line."""
-        return self._project.faults
+        return (*self._project.faults, *self._faults_of_workflows())
+
+    def _faults_of_workflows(self) -> Iterator[str]:
+        """Those that only a compiler finds; and each file that is good by now has a last good version from here on."""
+        for record in self._project.records:
+            if record.reason is None:
+                for name in record.offers.get("workflows", ()):
+                    yield from self.definitions.faults(self.registries, name)
 
     def client(self, *, development: bool = False) -> LocalClient:
         key = identity_key(self.settings)

@@ -327,7 +327,7 @@ class SqlStore:
     async def standing(self, task_id: TaskId) -> Standing:
         return await self._read(reading.standing, task_id)
 
-    async def asking(self, *, before: UUID | None, tenant: str | None, limit: int) -> Sequence[TaskId]:
+    async def asking(self, *, before: UUID | None, tenant: str | None, limit: int) -> Sequence[TaskRow]:
         return await self._read(reading.asking, before, tenant, limit)
 
     async def costs(self, *, tenant: str | None = None, user_hash: str | None = None) -> CostSummary:

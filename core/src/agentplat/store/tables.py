@@ -29,7 +29,7 @@ from sqlalchemy import (
 
 from agentplat.store.columns import Instant, Json
 
-REVISION = "0004"
+REVISION = "0006"
 """The newest revision of agentplat-migrations: what this version needs. Revisions are numbered."""
 
 SCHEMA = "agentplat"
@@ -257,6 +257,18 @@ journal = Table(
     PrimaryKeyConstraint("task_id", "seq"),
     _check("seq", "seq >= 1"),
     postgresql_partition_by=_BY_TIME,
+)
+
+# The events by which tasks ask people: found among all others by whoever lists them, and never read by a worker.
+ASKING = {
+    "postgresql": "kind = 'wait_started' AND (content -> 'approval') IS NOT NULL",
+    "sqlite": "kind = 'wait_started' AND instr(content, '\"approval\"') > 0",
+}
+Index(
+    "ix_journal_asking",
+    journal.c.task_id,
+    postgresql_where=text(ASKING["postgresql"]),
+    sqlite_where=text(ASKING["sqlite"]),
 )
 
 inbox = Table(

@@ -12,7 +12,17 @@ from agentplat_interface_rest import problems
 from agentplat_interface_rest.hub import Hub
 from agentplat_interface_rest.limits import BodyLimit
 from agentplat_interface_rest.openapi import DescribedApp
-from agentplat_interface_rest.routes import admin, approvals, costs, placing, steering, tasks, websocket, workflows
+from agentplat_interface_rest.routes import (
+    admin,
+    analyses,
+    approvals,
+    costs,
+    placing,
+    steering,
+    tasks,
+    websocket,
+    workflows,
+)
 
 _DESCRIPTION = """Submit tasks for workflows, agents and tools, and read what came of them.
 
@@ -42,6 +52,7 @@ def create_app(client: Client) -> FastAPI:
         placing.router(client),
         steering.router(client),
         workflows.router(client),
+        analyses.router(client),
         approvals.router(client),
         admin.health(client, hub),
         websocket.router(hub),

@@ -248,6 +248,7 @@ PROBLEMS: Mapping[int, tuple[str, str]] = {
     413: ("body_too_large", "The body is larger than 1048576 bytes. Send less, or a reference to where the rest is."),
     415: ("not_json", "The body has to be JSON, with the header Content-Type: application/json."),
     422: ("input_rejected", "The request does not fit: /input is not an object."),
+    501: ("not_installed", "Nothing that is installed here offers the analysis 'graph'. Install agentplat-analysis."),
     503: ("store_unavailable", UNAVAILABLE),
 }
 """By status: code and detail."""

@@ -16,8 +16,8 @@ class Reactive(Strategy):
 
     It runs when all of them are there and another step changed one. Those that are due run at once; what they give is
     written when all have ended, in the order of the document. A step that says an expression runs alone, when no other
-    is due, it holds, and some fact has changed. A step without `on` runs once. The block ends when nobody is due, its
-    `until` or check holds for the facts, or `max_turns` executions are over.
+    is due, it holds, and it has not run yet or some fact has changed. A step without `on` runs once. The block ends
+    when nobody is due, its `until` or check holds for the facts, or `max_turns` executions are over.
     """
 
     name = "reactive"
@@ -66,7 +66,7 @@ def _next(block: BlockView, board: Blackboard, steps: list[_Subscriber]) -> Deci
             one
             for one in steps
             if one.expression is not None
-            and board.changed_by_others(one.step, one.seen)
+            and (one.times == 0 or board.changed_by_others(one.step, one.seen))
             and block.evaluate(one.expression) is True
         ][:1]
     if not due:

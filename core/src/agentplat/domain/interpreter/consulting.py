@@ -100,6 +100,12 @@ def _fail(state: State, block: BlockState, node: Block, message: str) -> Command
     return end(state, block, node, FailBlock(path=block.path, failure=failure))
 
 
+def _asks_for_what_comes(error: StepError, block: BlockState, node: Block) -> bool:
+    """Whether what could not be evaluated names a step of the block that has not had its first turn yet."""
+    undefined = error.failure.details.get("undefined")
+    return any(undefined == f"steps.{name}" for name in node.names if name not in block.latest)
+
+
 def _ask(state: State, block: BlockState, node: Block, rules: Rules) -> Decision:
     if node.strategy == SINGLE:
         if not block.settled:
@@ -108,7 +114,12 @@ def _ask(state: State, block: BlockState, node: Block, rules: Rules) -> Decision
 
     def converged(output: JsonValue) -> bool:
         if node.until is not None:
-            return rules.truth(node.until, scope_of(state, block))
+            try:
+                return rules.truth(node.until, scope_of(state, block))
+            except StepError as error:
+                if _asks_for_what_comes(error, block, node):
+                    return False
+                raise
         return node.convergence_check is not None and rules.check(node.convergence_check, output, node.options)
 
     view = BlockView(

@@ -10,6 +10,7 @@ from uuid_utils.compat import uuid7
 from agentplat.contracts.approvals import Answer, ApprovalView
 from agentplat.contracts.store import Store, TaskRow
 from agentplat.domain.errors import ConflictError, InputRejected
+from agentplat.domain.events import Recorded
 from agentplat.domain.ids import StepPath, TaskId
 from agentplat.domain.json import JsonObject, unstorable
 from agentplat.domain.state import Execution, Phase, State
@@ -21,7 +22,7 @@ from agentplat.engine.inbox import answer as answer_item
 from agentplat.engine.timers import due_times
 from agentplat.language.schema import faults, with_defaults
 
-_PAGE = 50
+_PAGE = 100
 
 
 class Approvals:
@@ -38,14 +39,17 @@ class Approvals:
         """Those of the newest tasks first, of tasks older than `before`; whole tasks, so perhaps a few more."""
         found: list[ApprovalView] = []
         while len(found) < limit:
-            page = await self._store.asking(before=before, tenant=tenant, limit=_PAGE)
-            for task_id in page:
-                found += [view for view in await self._of(task_id) if assignee is None or view.assignee == assignee]
+            size = _PAGE if assignee is not None else min(limit - len(found), _PAGE)
+            page = await self._store.asking(before=before, tenant=tenant, limit=size)
+            journals = await self._store.journals([row.id for row in page])
+            for row in page:
+                views = await self._asked(row, journals[row.id])
+                found += [view for view in views if assignee is None or view.assignee == assignee]
                 if len(found) >= limit:
                     break
-            if len(page) < _PAGE:
+            if len(page) < size:
                 break
-            before = page[-1]
+            before = page[-1].id
         return found
 
     async def answer(self, task_id: TaskId, given: Answer) -> ApprovalView:
@@ -71,8 +75,10 @@ class Approvals:
         row = await self._store.task(task_id)
         if row.status.is_terminal:
             return ()
+        return await self._asked(row, await self._store.journal(row.id, limit=row.last_seq))
+
+    async def _asked(self, row: TaskRow, journal: Sequence[Recorded]) -> Sequence[ApprovalView]:
         pinned = await self._definitions.pinned(row.type, row.definition)
-        journal = await self._store.journal(row.id, limit=row.last_seq)
         return list(_views(row, fold(pinned.workflow, journal, row.id, row.tenant)))
 
 

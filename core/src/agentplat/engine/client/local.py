@@ -23,6 +23,7 @@ from agentplat.contracts.interface import (
     TaskView,
 )
 from agentplat.contracts.limits import Limit, LimitRow
+from agentplat.contracts.specs import Subject
 from agentplat.contracts.store import Store, TaskRow
 from agentplat.contracts.versions import WorkflowFile, WorkflowVersion
 from agentplat.contracts.why import Why
@@ -44,7 +45,7 @@ from agentplat.engine.client.submission import Door, submit, submit_all, value_f
 from agentplat.engine.client.versions import Versions
 from agentplat.engine.client.views import accepted_row, task_view
 from agentplat.engine.client.why import why
-from agentplat.engine.definitions import Definitions
+from agentplat.engine.definitions import Definitions, analysed
 from agentplat.engine.history import fold
 
 _FEED_PAUSE = 0.25  # seconds between two looks for changes that no hint told of
@@ -219,6 +220,15 @@ class LocalClient:
 
     def check_workflow(self, text: str) -> Sequence[str]:
         return self._versions.check(text)
+
+    async def workflow_analysis(self, analysis: str, workflow: str | None = None) -> JsonValue:
+        return await self._versions.analysis(analysis, workflow)
+
+    async def task_analysis(self, analysis: str, task_id: UUID) -> JsonValue:
+        row = await self._store.task(TaskId(task_id))
+        pinned = await self._definitions.pinned(row.type, row.definition)
+        subject = Subject(file=row.type, workflow=pinned.workflow)
+        return await asyncio.to_thread(analysed, self._catalog(), analysis, subject)
 
     async def put_workflow(self, name: str, text: str, expected: str | None) -> WorkflowFile:
         return await self._versions.put(name, text, expected)

@@ -11,8 +11,9 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import NamedTemporaryFile
+from tempfile import mkstemp
 
+from agentplat.contracts.specs import Subject
 from agentplat.contracts.store import Definition, Store
 from agentplat.contracts.versions import WorkflowFile, WorkflowVersion
 from agentplat.domain.errors import (
@@ -23,10 +24,10 @@ from agentplat.domain.errors import (
     VersionConflict,
     WorkflowInvalid,
 )
-from agentplat.domain.json import unstorable
+from agentplat.domain.json import JsonValue, unstorable
 from agentplat.engine.catalog import Catalog
 from agentplat.engine.client.submission import DEFAULT_TENANT
-from agentplat.engine.definitions import CatalogNames, Definitions
+from agentplat.engine.definitions import CatalogNames, Definitions, analysed, diagnosed
 from agentplat.language.compiler import normalise
 from agentplat.language.yaml import dump, load
 
@@ -71,11 +72,21 @@ class Versions:
 
     def check(self, text: str) -> Sequence[str]:
         """What is wrong with a workflow, held against what is installed here; nothing when it is valid."""
-        try:
-            normalise(load(text, "workflow"), CatalogNames(self._catalog()))
-        except WorkflowInvalid as invalid:
-            return invalid.diagnostics
-        return ()
+        return diagnosed(self._catalog(), text, "workflow")
+
+    async def analysis(self, name: str, workflow: str | None) -> JsonValue:
+        """What the analysis says of a workflow's file, or, without one, of all that is installed.
+
+        NotFound for an unknown workflow, WorkflowInvalid, NotInstalled.
+        """
+        catalog = self._catalog()
+        subject = Subject(file="")
+        if workflow is not None:
+            file = self._file(workflow)
+            if file is None:
+                raise self._unknown(workflow)
+            subject = Subject(file=file.name, text=self.read(workflow).text)
+        return await asyncio.to_thread(analysed, catalog, name, subject)
 
     async def put(self, name: str, text: str, expected: str | None) -> WorkflowFile:
         """The workflow, which new tasks use from now on. `expected` is the `text_hash` of the file that it replaces.
@@ -87,6 +98,9 @@ class Versions:
         fault = unstorable(text, "/text")
         if fault is not None:
             raise InputRejected("The workflow", [fault])
+        found = await asyncio.to_thread(diagnosed, self._catalog(), text, f"{name}.yaml")
+        if found:
+            raise WorkflowInvalid(found)
         form = normalise(load(text, f"{name}.yaml"), CatalogNames(self._catalog()))
         if form.get("name") != name:
             raise InputRejected(
@@ -187,12 +201,13 @@ class Versions:
                     f"Workflow {name!r} is installed, and stays as it is. A project's own one in its place says "
                     "`replaces: true`."
                 )
-            with NamedTemporaryFile("w", dir=folder, prefix=".", suffix=".tmp", encoding="utf-8", delete=False) as new:
-                new.write(text)
-                new.flush()
-                os.fsync(new.fileno())
-            Path(new.name).chmod(0o644)
-            Path(new.name).replace(file)
+            try:
+                _replace(file, text)
+            except OSError as error:
+                raise ConflictError(
+                    f"Workflow {name!r} cannot be written: {error.strerror}. Nothing has changed. Make room, or "
+                    "allow this process to write there, and put it again."
+                ) from None
 
 
 @contextmanager
@@ -204,6 +219,22 @@ def _alone_in(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def _replace(file: Path, text: str) -> None:
+    """Write the file so that whoever reads it sees all of it or what was there before."""
+    descriptor, name = mkstemp(dir=file.parent, prefix=".", suffix=".tmp")
+    new = Path(name)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as written:
+            written.write(text)
+            written.flush()
+            os.fsync(descriptor)
+        new.chmod(0o644)
+        new.replace(file)
+    except BaseException:
+        new.unlink(missing_ok=True)
+        raise
 
 
 def _moved_on(name: str, found: str | None, expected: str | None) -> VersionConflict:

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, Text, and_, case, cast, exists, func, or_, select
+from sqlalchemy import ColumnElement, Select, Text, and_, case, cast, exists, func, or_, select, text
 
 from agentplat.contracts.interface import CostSummary, TaskFilter
 from agentplat.contracts.store import AuditRow, CallRow, TaskRow
@@ -20,9 +20,10 @@ from agentplat.domain.ids import TaskId
 from agentplat.domain.task import TaskState
 from agentplat.store.columns import clock
 from agentplat.store.database import Transaction
-from agentplat.store.tables import POISON_LIMIT, audit, calls, journal, queue, tasks, workers
+from agentplat.store.tables import ASKING, POISON_LIMIT, audit, calls, journal, queue, tasks, workers
 from agentplat.store.tables import limits as limit_rows
 from agentplat.store.transactions import limits
+from agentplat.store.transactions.prepared import dialect_of
 from agentplat.store.transactions.rows import AnyRow, audit_row, call_row, recorded, serving, task_row
 
 _OWNED = queue.c.worker_id.is_not(None)
@@ -98,20 +99,17 @@ async def standing(transaction: Transaction, task_id: TaskId) -> Standing:
     )
 
 
-async def asking(transaction: Transaction, before: UUID | None, tenant: str | None, limit: int) -> Sequence[TaskId]:
+async def asking(transaction: Transaction, before: UUID | None, tenant: str | None, limit: int) -> Sequence[TaskRow]:
     """Open tasks that asked, or ask, for an approval, the newest first."""
-    asked = exists().where(
-        journal.c.task_id == queue.c.task_id,
-        journal.c.kind == "wait_started",
-        cast(journal.c.content, Text).like('%"approval"%'),
-    )
+    asked = exists().where(journal.c.task_id == queue.c.task_id, text(ASKING[dialect_of(transaction)]))
     statement = select(queue.c.task_id).where(queue.c.fence > 0, asked)  # whoever asks was claimed before
     if before is not None:
         statement = statement.where(queue.c.task_id < before)
     if tenant is not None:
         statement = statement.where(queue.c.tenant_id == tenant)
-    found = await transaction.connection.execute(statement.order_by(queue.c.task_id.desc()).limit(limit))
-    return [TaskId(task_id) for task_id in found.scalars()]
+    found = (await transaction.connection.execute(statement.order_by(queue.c.task_id.desc()).limit(limit))).scalars()
+    rows = await transaction.connection.execute(_tasks().where(tasks.c.id.in_(found.all())).order_by(tasks.c.id.desc()))
+    return [task_row(row) for row in rows]
 
 
 def _conditions(wanted: TaskFilter) -> Sequence[ColumnElement[bool]]:

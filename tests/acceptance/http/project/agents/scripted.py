@@ -92,3 +92,28 @@ class Capricious(Agent[_Capricious, dict[str, Any]]):
 
     async def execute(self, input: _Capricious, ctx: AgentContext) -> dict[str, Any]:
         return {}
+
+
+class Marking(BaseModel):
+    step: str
+    marks: str = Field(description="The file in which every execution leaves a line.")
+    needs: str | None = Field(default=None, description="It refuses for good while this file is not there.")
+    given: Any = None
+
+
+def _mark(input: Marking) -> bool:
+    """Leave a mark. Whether what it needs is there."""
+    with Path(input.marks).open("a") as marks:
+        marks.write(f"{input.step}\n")
+    return input.needs is None or Path(input.needs).exists()
+
+
+class Marked(Agent[Marking, dict[str, Any]]):
+    """Leaves a mark, and tells what it was given."""
+
+    name = "marked"
+
+    async def execute(self, input: Marking, ctx: AgentContext) -> dict[str, Any]:
+        if not await asyncio.to_thread(_mark, input):
+            raise StepError(FailureCode.REFUSED, f"{input.needs} is not there.")
+        return {"step": input.step, "given": input.given}
