@@ -38,6 +38,7 @@ if TYPE_CHECKING:
         ToolDescription,
         ToolRequest,
     )
+    from agentplat.contracts.schedules import Backfilled, Schedule, ScheduleClient, ScheduleFault, ScheduleView
     from agentplat.contracts.specs import (
         CheckSpec,
         CommandSpec,
@@ -106,6 +107,7 @@ _HOME = {
         "ToolDescription",
         "ToolRequest",
     ),
+    "agentplat.contracts.schedules": ("Backfilled", "Schedule", "ScheduleClient", "ScheduleFault", "ScheduleView"),
     "agentplat.contracts.versions": ("WorkflowFile", "WorkflowVersion"),
     "agentplat.contracts.why": ("Reason", "Why"),
     "agentplat.contracts.tool": ("Effect", "Tool", "ToolContext", "ToolSpec"),
@@ -150,6 +152,7 @@ __all__ = [
     "AgentplatError",
     "Answer",
     "ApprovalView",
+    "Backfilled",
     "BlockView",
     "CheckSpec",
     "Client",
@@ -184,6 +187,10 @@ __all__ = [
     "Reason",
     "Rerun",
     "Reuse",
+    "Schedule",
+    "ScheduleClient",
+    "ScheduleFault",
+    "ScheduleView",
     "Settled",
     "Start",
     "StepError",
