@@ -12,7 +12,17 @@ from agentplat_interface_rest import problems
 from agentplat_interface_rest.hub import Hub
 from agentplat_interface_rest.limits import BodyLimit
 from agentplat_interface_rest.openapi import DescribedApp
-from agentplat_interface_rest.routes import admin, approvals, costs, placing, steering, tasks, websocket, workflows
+from agentplat_interface_rest.routes import (
+    admin,
+    approvals,
+    costs,
+    placing,
+    schedules,
+    steering,
+    tasks,
+    websocket,
+    workflows,
+)
 
 _DESCRIPTION = """Submit tasks for workflows, agents and tools, and read what came of them.
 
@@ -40,6 +50,7 @@ def create_app(client: Client) -> FastAPI:
         tasks.router(client),
         admin.router(client),
         placing.router(client),
+        schedules.router(client),
         steering.router(client),
         workflows.router(client),
         approvals.router(client),
