@@ -32,6 +32,11 @@ def agentplat_commands() -> list[CommandSpec]:
             target="agentplat_cli.run:run",
         ),
         CommandSpec(
+            name="schedules",
+            help="List, put, pause and backfill what runs by itself.",
+            target="agentplat_cli.schedules:app",
+        ),
+        CommandSpec(
             name="tasks",
             help="List, show, signal, cancel, retry and fork tasks.",
             target="agentplat_cli.tasks:app",

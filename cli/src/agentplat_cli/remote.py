@@ -37,6 +37,7 @@ from agentplat import (
     WorkflowStateView,
     WorkflowVersion,
 )
+from agentplat_cli.remote_schedules import RemoteSchedules
 
 _TIMEOUT = 30.0
 T = TypeVar("T")
@@ -56,6 +57,7 @@ class RemoteTasks:
         self._url = url
         # No proxy from the environment: the server is on this machine, or stands behind a proxy of its own.
         self._http = httpx.AsyncClient(base_url=parsed, timeout=_TIMEOUT, trust_env=False)
+        self.schedules = RemoteSchedules(self._ask)
 
     async def __aenter__(self) -> Self:
         return self

@@ -21,6 +21,7 @@ from agentplat import (
     LimitRow,
     Rerun,
     Reuse,
+    ScheduleClient,
     Submission,
     TaskFilter,
     TaskView,
@@ -41,6 +42,9 @@ PATIENCE = 30.0  # seconds for which a database or a server may be away while a 
 
 class Tasks(Protocol):
     """What of the Client is used here; a server offers the same."""
+
+    @property
+    def schedules(self) -> ScheduleClient: ...
 
     async def submit(self, submission: Submission) -> TaskView: ...
 

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
         ToolDescription,
         ToolRequest,
     )
+    from agentplat.contracts.schedules import Backfilled, Schedule, ScheduleClient, ScheduleFault, ScheduleView
     from agentplat.contracts.specs import (
         AnalysisSpec,
         CheckSpec,
@@ -111,6 +112,7 @@ _HOME = {
         "ToolDescription",
         "ToolRequest",
     ),
+    "agentplat.contracts.schedules": ("Backfilled", "Schedule", "ScheduleClient", "ScheduleFault", "ScheduleView"),
     "agentplat.contracts.versions": ("WorkflowFile", "WorkflowVersion"),
     "agentplat.contracts.why": ("Reason", "Why"),
     "agentplat.contracts.tool": ("Effect", "Tool", "ToolContext", "ToolSpec"),
@@ -157,6 +159,7 @@ __all__ = [
     "AnalysisSpec",
     "Answer",
     "ApprovalView",
+    "Backfilled",
     "BlockView",
     "CheckSpec",
     "Client",
@@ -192,6 +195,10 @@ __all__ = [
     "Reason",
     "Rerun",
     "Reuse",
+    "Schedule",
+    "ScheduleClient",
+    "ScheduleFault",
+    "ScheduleView",
     "Settled",
     "Start",
     "StepError",

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from agentplat import AgentSpec, StrategySpec
+from agentplat.contracts.firing import ScheduleStore
 from agentplat.contracts.specs import WorkflowSpec
-from agentplat.contracts.store import Store
 from agentplat.engine.client.identity import user_hasher
 from agentplat.engine.client.local import LocalClient
 from agentplat.engine.definitions import Definitions
@@ -24,7 +24,7 @@ def script() -> Script:
 
 
 @pytest.fixture
-async def engine(store: Store, tmp_path: Path, script: Script) -> AsyncIterator[Engine]:
+async def engine(store: ScheduleStore, tmp_path: Path, script: Script) -> AsyncIterator[Engine]:
     builder = RegistryBuilder()
     here = One.__module__
     for agent in (One, Two, Free):

@@ -9,8 +9,8 @@ from uuid import UUID, uuid4
 from pydantic import BaseModel
 
 from agentplat import Agent, AgentContext, BlockView, Decision, Finish, Start, Strategy
+from agentplat.contracts.firing import ScheduleStore
 from agentplat.contracts.interface import Submission, TaskView
-from agentplat.contracts.store import Store
 from agentplat.domain.ids import WorkerId
 from agentplat.engine.client.local import LocalClient
 from agentplat.engine.definitions import Definitions
@@ -88,7 +88,7 @@ class Sequential(InOrder):
 class Engine:
     """A store, a client, and as many workers as a test wants, all in this process."""
 
-    store: Store
+    store: ScheduleStore
     registries: Registries
     definitions: Definitions
     client: LocalClient

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
+from agentplat.contracts.firing import ScheduleStore
 from agentplat.contracts.interface import TaskFilter
-from agentplat.contracts.store import Store
 from agentplat.domain.events import WaitStarted
 from agentplat.domain.task import TaskState
 from agentplat.plugins.registry import Registry
@@ -26,7 +26,7 @@ WORKERS = 20
 
 
 @pytest.fixture
-async def stores(database_url: str) -> AsyncIterator[list[Store]]:
+async def stores(database_url: str) -> AsyncIterator[list[ScheduleStore]]:
     """One for each worker, as separate processes have them."""
     stores = [open_store(database_url, pool_size=2) for _ in range(WORKERS)]
     await asyncio.gather(*(store.open() for store in stores))
@@ -62,7 +62,7 @@ def asked(script: Script) -> Counter[tuple[str, Any]]:
 
 
 async def test_workers_that_start_at_once_share_what_waits_and_nothing_runs_twice(
-    stores: list[Store], engine: Engine, script: Script
+    stores: list[ScheduleStore], engine: Engine, script: Script
 ) -> None:
     await asyncio.gather(*(engine.submit("agent:one", {"number": number}) for number in range(HERD)))
     for store in stores:
@@ -73,7 +73,7 @@ async def test_workers_that_start_at_once_share_what_waits_and_nothing_runs_twic
 
 
 async def test_tasks_that_are_woken_at_once_all_end_and_nothing_runs_twice(
-    stores: list[Store], engine: Engine, script: Script
+    stores: list[ScheduleStore], engine: Engine, script: Script
 ) -> None:
     for store in stores[:3]:
         replace(engine, store=store).start_worker(concurrency=50, lease_seconds=300.0)

@@ -5,8 +5,9 @@ from dataclasses import replace
 from typing import Any, cast
 
 from agentplat import AgentContext
+from agentplat.contracts.firing import ScheduleStore
 from agentplat.contracts.hints import Hint
-from agentplat.contracts.store import Claim, Store
+from agentplat.contracts.store import Claim
 from agentplat.domain.errors import StoreUnavailable
 from agentplat.domain.ids import TaskId
 from agentplat.domain.task import TaskState
@@ -19,7 +20,7 @@ from .harness import Engine, Given, Script, until
 class AwayOnce:
     """A store that does not answer the first look for suspects."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: ScheduleStore) -> None:
         self._store = store
         self.struck = False
 
@@ -50,7 +51,7 @@ async def test_a_look_that_failed_is_made_up_for_at_the_next_occasion(engine: En
     await engine.until(suspect, lambda task: task.status is TaskState.PENDING)
 
     store = AwayOnce(engine.store)
-    replace(engine, store=cast(Store, store)).start_worker(poll_seconds=600.0)
+    replace(engine, store=cast(ScheduleStore, store)).start_worker(poll_seconds=600.0)
     await until(lambda: store.struck)
     await asyncio.sleep(0.1)  # until it waits
     cast(SqlStore, engine.store)._database.hints.heard([Hint.TOLD])  # anything but new work

@@ -52,6 +52,7 @@ IMPURE_NAMES = {
 # Libraries of the core that only one layer may know.
 OWNERS = {
     "aiosqlite": "agentplat.store",
+    "cronsim": "agentplat.language",
     "fastapi": "nobody",
     "minijinja": "agentplat.language",
     "opentelemetry": "agentplat.telemetry",

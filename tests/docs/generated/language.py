@@ -51,6 +51,7 @@ _MEANINGS = {
     "two_keys": "Two keys of which only one can be meant.",
     "unknown_agent": "An agent that is not installed.",
     "unknown_backoff": "Not `exponential`, `linear` or `constant`.",
+    "unknown_catch_up": "Not `skip`, `last` or `all`.",
     "unknown_class": "A class that cannot be imported, or is no agent or tool.",
     "unknown_convergence_check": "A check that is not installed.",
     "unknown_failure": "Not a code of a failure, nor a group of them.",

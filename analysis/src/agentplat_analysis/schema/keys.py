@@ -210,6 +210,17 @@ WORKFLOW: JsonObject = {
         ("cron",),
         cron=_text("minute, hour, day of month, month, day of week."),
         timezone=_text("Such as Europe/Copenhagen. Default: UTC."),
+        catch_up={
+            "description": "What becomes of times that were missed while nothing ran. Default: skip.",
+            "enum": ["skip", "last", "all"],
+        },
+        catch_up_limit={
+            "description": "With `all`: the newest so many. Default: 100.",
+            "type": "integer",
+            "minimum": 1,
+            "maximum": 1000,
+        },
+        input={"description": "The input of its tasks.", "type": "object"},
     ),
 }
 """Of the workflow, besides those of its block."""

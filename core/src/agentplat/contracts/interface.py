@@ -11,6 +11,7 @@ from uuid import UUID
 
 from agentplat.contracts.approvals import Answer, ApprovalView
 from agentplat.contracts.limits import Limit, LimitRow
+from agentplat.contracts.schedules import ScheduleClient
 from agentplat.contracts.versions import WorkflowFile, WorkflowVersion
 from agentplat.contracts.why import Why
 from agentplat.domain.failure import Failure
@@ -295,6 +296,10 @@ class Client(Protocol):
 
         By default from the newest one before it to the current one.
         """
+
+    @property
+    def schedules(self) -> ScheduleClient:
+        """When workflows run by themselves."""
 
     def plugins(self) -> Sequence[Description]:
         """`values`: version, state (active, disabled, rejected), reason."""

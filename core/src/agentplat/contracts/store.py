@@ -223,6 +223,7 @@ class Swept:
     woken: int = 0
     poisoned: Sequence[Lease] = ()
     next_expiry: float | None = None  # seconds until a lease ends, a timer is due, a delay is over or a rate has room
+    schedules: bool = False  # whether the time of one has come: firing it is the caller's
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from datetime import datetime
-from zoneinfo import ZoneInfo
 
 from agentplat.domain.interpreter.children import MAX_KEY
 from agentplat.domain.json import JsonValue
+from agentplat.language.cron import fault_of_cron, zone_of
 from agentplat.language.nodes import Node
 from agentplat.language.parts import NormalForm
 from agentplat.language.references import refuse_expressions
@@ -127,52 +126,32 @@ def read_budget(node: Node) -> NormalForm:
     return {key: value for key, value in (("usd", usd), ("tokens", tokens)) if value is not None}
 
 
-_FIELDS = (("minute", 0, 59), ("hour", 0, 23), ("day", 1, 31), ("month", 1, 12), ("weekday", 0, 7))
-_WORDS = {
-    "month": ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"],
-    "weekday": ["sun", "mon", "tue", "wed", "thu", "fri", "sat"],
-}
-_PART = re.compile(r"(\*|\w+)(?:-(\w+))?(?:/(\d+))?", re.ASCII)
+CATCH_UP = ("skip", "last", "all")
+MOST_CAUGHT_UP = 1000
 
 
 def read_schedule(node: Node) -> NormalForm | None:
     """When the workflow runs by itself: a cron expression of five fields, in a timezone."""
-    if node.value is None or not node.keys({"cron", "timezone"}):
+    if node.value is None or not node.keys({"cron", "timezone", "catch_up", "catch_up_limit", "input"}):
         return None
     cron, zone = node["cron"].text(), node["timezone"].text() or "UTC"
     if cron is None:
         node.refuse("missing_key", "a schedule needs `cron`", '`cron: "0 7 * * 1-5"` is at seven on working days')
     else:
-        fault = _fault_of_cron(cron)
+        fault = fault_of_cron(cron)
         if fault:
             node["cron"].refuse("invalid_cron", fault, "five fields: minute, hour, day of month, month, day of week")
-    try:
-        ZoneInfo(zone)
-    except (ValueError, OSError, LookupError):
+    if zone_of(zone) is None:
         node["timezone"].refuse(
             "unknown_timezone", f"there is no timezone `{zone}`", "write one like Europe/Copenhagen"
         )
-    return {"cron": " ".join((cron or "").split()), "timezone": zone}
-
-
-def _fault_of_cron(cron: str) -> str:
-    fields = cron.split()
-    if len(fields) != len(_FIELDS):
-        return f"`{cron}` has {len(fields)} fields"
-    for text, (name, least, most) in zip(fields, _FIELDS, strict=True):
-        for part in text.split(","):
-            found = _PART.fullmatch(part)
-            numbers = [_number(word, name, least) for word in found.groups()[:2] if word] if found else [None]
-            known = [number for number in numbers if number is not None and least <= number <= most]
-            if found is None or len(known) < len(numbers) or known != sorted(known) or found[3] == "0":
-                return f"`{part}` is no {name}: {least} to {most}, lists, ranges and steps (*/5)"
-    return ""
-
-
-def _number(word: str, name: str, least: int) -> int | None:
-    if word == "*":
-        return least
-    words = _WORDS.get(name, [])
-    if word.lower() in words:
-        return words.index(word.lower()) + (1 if name == "month" else 0)
-    return int(word) if word.isdecimal() else None
+    catch_up = node["catch_up"].known("catch_up", CATCH_UP)
+    limit = node["catch_up_limit"].number(1, MOST_CAUGHT_UP, whole=True)
+    if limit is not None and catch_up != "all":
+        node["catch_up_limit"].refuse_key("missing_key", "`catch_up_limit` needs `catch_up: all`", "say both, or none")
+    refuse_expressions(node["input"])
+    given = node["input"].value if node["input"].value is None or node["input"].is_map() else None
+    said: NormalForm = {"catch_up": catch_up, "catch_up_limit": limit, "input": given}
+    return {"cron": " ".join((cron or "").split()), "timezone": zone} | {
+        key: value for key, value in said.items() if value is not None
+    }

@@ -9,12 +9,13 @@ from importlib import import_module
 from typing import Any
 
 from agentplat import telemetry
+from agentplat.contracts.firing import ScheduleStore
 from agentplat.contracts.interface import Description
-from agentplat.contracts.store import Store
 from agentplat.domain.errors import SettingsInvalid
 from agentplat.domain.json import JsonValue
 from agentplat.engine.client.identity import user_hasher
 from agentplat.engine.client.local import LocalClient
+from agentplat.engine.client.schedules.firing import Scheduler
 from agentplat.engine.definitions import Definitions
 from agentplat.plugins.discovery import PluginState
 from agentplat.plugins.host import Plugins, load_plugins
@@ -31,7 +32,7 @@ _LOOK = 0.5  # seconds between two looks at the project's files
 class Platform:
     """Everything that a process of agentplat needs. Made by `open_platform`."""
 
-    def __init__(self, settings: Settings, plugins: Plugins, store: Store) -> None:
+    def __init__(self, settings: Settings, plugins: Plugins, store: ScheduleStore) -> None:
         self.settings = settings
         self.plugins = plugins
         self.store = store
@@ -86,6 +87,10 @@ class Platform:
             project=self.settings.project,
             reload=self.reload,
         )
+
+    def scheduler(self) -> Scheduler:
+        """What a sweeper needs so that schedules fire."""
+        return Scheduler(self.store, lambda: self.registries, self.definitions)
 
     def described_plugins(self) -> Sequence[Description]:
         """Every plugin and every file of the project that was found, with its state."""

@@ -1,7 +1,7 @@
 """The loops that look after the database. Any number may run, in any process.
 
-One returns the tasks of dead workers and fires timers. The other, now and then, removes what was kept long enough: of
-several processes one does it, a little at a time, and the others leave it to that one.
+One returns the tasks of dead workers, and fires timers and schedules. The other, now and then, removes what was kept
+long enough: of several processes one does it, a little at a time, and the others leave it to that one.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from agentplat.contracts.hints import Hint
 from agentplat.contracts.retention import Retention, Upkept
 from agentplat.contracts.store import Store
 from agentplat.domain.errors import UnavailableError
+from agentplat.engine.client.schedules.firing import Scheduler
 from agentplat.engine.client.steering import end_poisoned
 
 _SOONER = (Hint.TIMER, Hint.DELAY)
@@ -28,15 +29,20 @@ _UPKEEP = 3600.0
 _BREATH = 0.05
 
 
-async def sweep_forever(store: Store) -> None:
-    """Sweep until cancelled: whenever something is due, and now and then. A database that is away is waited for."""
+async def sweep_forever(store: Store, scheduler: Scheduler | None = None) -> None:
+    """Sweep until cancelled: whenever something is due, and now and then. A database that is away is waited for.
+
+    Without a scheduler, schedules are left to others.
+    """
     sooner = asyncio.Event()
     store.subscribe(lambda hint: sooner.set() if hint in _SOONER else None)
     while True:
         sooner.clear()
         pause = _LONGEST
         try:
-            pause = await sweep_once(store)
+            if scheduler is not None:
+                await scheduler.follow()
+            pause = await sweep_once(store, scheduler)
         except UnavailableError as error:
             telemetry.log.warning(telemetry.STORE_AWAY, detail=error.detail)
         with contextlib.suppress(TimeoutError):
@@ -44,7 +50,7 @@ async def sweep_forever(store: Store) -> None:
                 await sooner.wait()
 
 
-async def sweep_once(store: Store) -> float:
+async def sweep_once(store: Store, scheduler: Scheduler | None = None) -> float:
     """One sweep; returns the seconds until the next one is worth while."""
     swept = await store.sweep()
     if swept.workers:
@@ -53,6 +59,9 @@ async def sweep_once(store: Store) -> float:
     for lease in swept.poisoned:
         if await end_poisoned(store, lease):
             telemetry.log.error(telemetry.TASK_POISONED, task_id=str(lease.task_id))
+    if swept.schedules and scheduler is not None:
+        await scheduler.fire()
+        return _SHORTEST  # the next time is known to the database
     due = swept.next_expiry if swept.next_expiry is not None else _LONGEST
     return min(max(due, _SHORTEST), _LONGEST)
 

@@ -55,7 +55,7 @@ async def work(platform: Platform, worker_id: WorkerId, lifeline: Lifeline) -> N
     if settings.metrics_port is not None:
         telemetry.serve_metrics(settings.metrics_port)
     beside = [
-        asyncio.create_task(sweep_forever(platform.store), name="sweeper"),
+        asyncio.create_task(sweep_forever(platform.store, platform.scheduler()), name="sweeper"),
         asyncio.create_task(platform.store.listen(), name="listen"),
         asyncio.create_task(upkeep_forever(platform.store, platform.settings.retention.kept), name="upkeep"),
     ]

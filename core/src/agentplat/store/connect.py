@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from agentplat.contracts.store import Store
+from agentplat.contracts.firing import ScheduleStore
 from agentplat.store.address import Address
 from agentplat.store.sql_store import SqlStore
 
 
-def open_store(url: str, *, application: str = "agentplat", pool_size: int = 10) -> Store:
+def open_store(url: str, *, application: str = "agentplat", pool_size: int = 10) -> ScheduleStore:
     """The store at `url`, not yet connected: call `open` before anything else."""
     address = Address.parse(url)
     if address.file is not None:

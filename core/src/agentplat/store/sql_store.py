@@ -12,10 +12,12 @@ from uuid import UUID, uuid4
 from sqlalchemy import literal_column, select
 
 from agentplat import telemetry
+from agentplat.contracts.firing import Firing, ScheduleRow
 from agentplat.contracts.hints import Hint
 from agentplat.contracts.interface import CostSummary, TaskFilter
 from agentplat.contracts.limits import Limit, LimitRow
 from agentplat.contracts.retention import Retention, Upkept
+from agentplat.contracts.schedules import Schedule, ScheduleSource
 from agentplat.contracts.store import (
     AuditRow,
     CallRow,
@@ -43,7 +45,7 @@ from agentplat.domain.ids import TaskId, WorkerId
 from agentplat.domain.task import Lease
 from agentplat.store.database import Database, Transaction, ValuesRefused
 from agentplat.store.schema import check_schema
-from agentplat.store.transactions import claims, limits, reading, submission, sweeping, telling
+from agentplat.store.transactions import claims, limits, reading, schedules, submission, sweeping, telling
 from agentplat.store.transactions.commit import commit
 from agentplat.store.transactions.upkeep import upkeep
 
@@ -220,6 +222,46 @@ class SqlStore:
     async def limits(self, tenant: str | None = None, key: str | None = None) -> Sequence[LimitRow]:
         return await self._read(limits.read_limits, tenant, key)
 
+    # schedules
+
+    async def clock(self) -> datetime:
+        return await self._read(schedules.database_clock)
+
+    async def schedules(self, tenant: str | None = None, name: str | None = None) -> Sequence[ScheduleRow]:
+        return await self._read(schedules.read_schedules, tenant, name)
+
+    async def due_schedules(self, limit: int) -> Sequence[ScheduleRow]:
+        return await self._read(schedules.due_schedules, limit)
+
+    async def put_schedule(
+        self, schedule: Schedule, *, source: ScheduleSource, next_at: datetime, user_hash: str | None, actor: str
+    ) -> bool:
+        try:
+            put = await self._write(schedules.put_schedule, schedule, source, next_at, user_hash, actor)
+        except ValuesRefused as error:
+            raise InputRejected("The schedule", [("", str(error))]) from error
+        self._hint(Hint.TIMER)
+        return put
+
+    async def remove_schedule(self, tenant: str, name: str, *, source: ScheduleSource, actor: str) -> bool:
+        return await self._write(schedules.remove_schedule, tenant, name, source, actor)
+
+    async def pause_schedule(self, tenant: str, name: str, resume_at: datetime | None, actor: str) -> bool:
+        changed = await self._write(schedules.pause_schedule, tenant, name, resume_at, actor)
+        self._hint(Hint.TIMER)
+        return changed
+
+    async def fire(self, firing: Firing) -> Sequence[Submitted] | None:
+        hints = (Hint.WORK, Hint.CHANGED) if firing.tasks else ()
+        try:
+            far = self._database.dialect == "postgresql"
+            return await self._database.perform(lambda again: schedules.fire(firing, again, far=far), hints=hints)
+        except (ValuesRefused, TypeError, ValueError) as error:
+            raise InputRejected("The schedule's submission", [("", str(error))]) from error
+
+    async def known_tasks(self, tenant: str, keys: Sequence[str]) -> Mapping[str, UUID]:
+        return await self._read(schedules.known_tasks, tenant, keys) if keys else {}
+
     # what workers own
 
     async def woken(self, worker_id: WorkerId) -> Sequence[TaskId]:
@@ -306,6 +348,7 @@ class SqlStore:
             returned=returned,
             woken=woken,
             poisoned=await self._read(sweeping.poisoned) if due.poisoned or returned else (),
+            schedules=due.next_at is not None and due.next_at <= due.now,
             next_expiry=sweeping.seconds_left(due, at_most=_LOOK_AGAIN if self._left_to_another else None),
         )
 

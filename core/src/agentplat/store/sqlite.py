@@ -304,7 +304,9 @@ def _uuid(text: str) -> UUID:
 
 _READ: dict[str, Callable[[Any], Any]] = {
     **dict.fromkeys(("id", "task_id", "parent_id", "worker_id", "owner"), _uuid),
-    **dict.fromkeys(("at", "now", "run_at", "created_at", "lease_until", "timer_at", "opens_at", "opened_at"), instant),
+    **dict.fromkeys(
+        ("at", "now", "run_at", "created_at", "lease_until", "timer_at", "opens_at", "opened_at", "next_at"), instant
+    ),
     **dict.fromkeys(("ready", "wake", "under_way", "suspect", "expired", "told", "poisoned"), bool),
     **dict.fromkeys(("chooses", "suspects", "limits", "rates"), bool),
     **dict.fromkeys(("content", "dispatch"), json.loads),

@@ -327,6 +327,32 @@ definitions = Table(
     PrimaryKeyConstraint("hash", "tenant_id"),
 )
 
+schedules = Table(
+    "schedules",
+    metadata,
+    Column("tenant_id", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("target", Text, nullable=False),
+    Column("input", Json, nullable=False),
+    Column("user_hash", Text),
+    Column("cron", Text, nullable=False),
+    Column("timezone", Text, nullable=False),
+    Column("catch_up", Text, nullable=False),
+    Column("catch_up_limit", Integer, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("paused", Boolean, nullable=False),
+    Column("next_at", Instant, nullable=False),  # the earliest time that was not dealt with
+    Column("last_at", Instant),
+    Column("fault", Json(nullable=True)),
+    Column("revision", BigInteger, nullable=False),  # who saw another one must look again
+    Column("updated_at", Instant, nullable=False),
+    PrimaryKeyConstraint("tenant_id", "name"),
+    _check("catch_up", "catch_up IN ('skip', 'last', 'all') AND catch_up_limit BETWEEN 1 AND 1000"),
+    _check("source", "source IN ('file', 'api')"),
+)
+_running = text("NOT paused")
+Index("ix_schedules_next", schedules.c.next_at, postgresql_where=_running, sqlite_where=_running)
+
 audit = Table(
     "audit",
     metadata,

@@ -17,6 +17,13 @@ _INPUT = {"topic": "How are leases fenced?"}
 _RESEARCH = {"topic": "How are leases fenced?", "findings": "Every write carries its fence [1].", "sources": ["a.md"]}
 _SUMMARY = {"summary": "Every write carries its fence.", "key_points": ["A stale write is refused."]}
 _BEGAN, _ENDED = "2026-11-23T15:31:43.882000Z", "2026-11-23T15:31:45.229000Z"
+_SCHEDULE = {
+    "target": "simple_sequential",
+    "cron": "0 7 * * 1-5",
+    "timezone": "Europe/Copenhagen",
+    "input": _INPUT,
+    "catch_up": "last",
+}
 _TIMES = {"created_at": _BEGAN, "updated_at": _ENDED}
 _COSTS = {"model_used": "openai:gpt-4o-mini", "input_tokens": 386, "output_tokens": 51, "total_cost": 0.000089}
 _FREE = {"model_used": None, "input_tokens": 0, "output_tokens": 0, "total_cost": 0.0}
@@ -236,6 +243,23 @@ EXAMPLES: Mapping[str, Mapping[str, Any]] = {
         "offers": {"agents": ["summarizer"]},
     },
     "JournalEvent": {"seq": 1, "at": _BEGAN, "kind": "task_submitted", "content": {"type": _TYPE, "input": _INPUT}},
+    "ScheduleIn": _SCHEDULE,
+    "Schedule": {
+        "name": "morning",
+        "tenant_id": "default",
+        **_SCHEDULE,
+        "catch_up_limit": 100,
+        "source": "api",
+        "paused": False,
+        "next_at": "2026-11-24T06:00:00Z",
+        "upcoming": ["2026-11-24T06:00:00Z", "2026-11-25T06:00:00Z"],
+        "last_at": "2026-11-23T06:00:00Z",
+        "last_task_id": _TASK_ID,
+        "fault": None,
+        "updated_at": _BEGAN,
+    },
+    "BackfillIn": {"from": "2026-11-21T00:00:00Z", "to": "2026-11-22T23:59:00Z"},
+    "Backfill": {"times": [{"at": "2026-11-21T06:00:00Z", "task_id": _TASK_ID, "created": True}]},
     "Health": {"status": "healthy", "database": "connected", "websocket_connections": 0},
 }
 """By the name of the shape."""

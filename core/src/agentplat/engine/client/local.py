@@ -10,6 +10,7 @@ from pathlib import Path
 from uuid import UUID
 
 from agentplat.contracts.approvals import Answer, ApprovalView
+from agentplat.contracts.firing import ScheduleStore
 from agentplat.contracts.interface import (
     Accepted,
     CostSummary,
@@ -24,7 +25,7 @@ from agentplat.contracts.interface import (
 )
 from agentplat.contracts.limits import Limit, LimitRow
 from agentplat.contracts.specs import Subject
-from agentplat.contracts.store import Store, TaskRow
+from agentplat.contracts.store import TaskRow
 from agentplat.contracts.versions import WorkflowFile, WorkflowVersion
 from agentplat.contracts.why import Why
 from agentplat.domain.errors import InputRejected, NotFound
@@ -41,6 +42,8 @@ from agentplat.engine.client.describe import describe_agents, describe_tools, de
 from agentplat.engine.client.identity import ANONYMOUS, HashUser
 from agentplat.engine.client.limits import refuse_nonsense
 from agentplat.engine.client.news import News
+from agentplat.engine.client.schedules.files import keep_to_files
+from agentplat.engine.client.schedules.steering import Schedules
 from agentplat.engine.client.submission import Door, submit, submit_all, value_fault
 from agentplat.engine.client.versions import Versions
 from agentplat.engine.client.views import accepted_row, task_view
@@ -63,7 +66,7 @@ class LocalClient:
 
     def __init__(
         self,
-        store: Store,
+        store: ScheduleStore,
         catalog: Callable[[], Catalog],
         definitions: Definitions,
         *,
@@ -81,6 +84,7 @@ class LocalClient:
         self._development = development
         self._approvals = Approvals(store, definitions, hash_user)
         self._versions = Versions(store, catalog, definitions, project, reload)
+        self.schedules = Schedules(store, self._door, hash_user)
 
     @property
     def development(self) -> bool:
@@ -231,7 +235,9 @@ class LocalClient:
         return await asyncio.to_thread(analysed, self._catalog(), analysis, subject)
 
     async def put_workflow(self, name: str, text: str, expected: str | None) -> WorkflowFile:
-        return await self._versions.put(name, text, expected)
+        file = await self._versions.put(name, text, expected)
+        await keep_to_files(self._store, self._catalog(), self._definitions)
+        return file
 
     async def workflow_versions(self, name: str) -> Sequence[WorkflowVersion]:
         return await self._versions.history(name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from uuid_utils.compat import uuid7
@@ -125,8 +125,7 @@ def _faults(submission: Submission) -> list[tuple[str, str]]:
         "/queue": submission.queue,
         "/concurrency_key": submission.concurrency_key,
     }
-    wrong = [(pointer, "is longer than 255 characters") for pointer, text in texts.items() if text and len(text) > 255]
-    wrong += [(pointer, fault[1]) for pointer, text in texts.items() if (fault := unstorable(text)) is not None]
+    wrong = text_faults(texts)
     if abs(submission.priority) > _MAX_PRIORITY:
         wrong.append(("/priority", f"is not between -{_MAX_PRIORITY} and {_MAX_PRIORITY}"))
     if not 0 <= submission.delay <= 366 * 86_400:
@@ -136,6 +135,12 @@ def _faults(submission: Submission) -> list[tuple[str, str]]:
     wrong += [(f"/{name}", "is empty") for name in ("queue", "concurrency_key") if getattr(submission, name) == ""]
     found = value_fault(submission.input, "/input")
     return wrong if found is None else [*wrong, found]
+
+
+def text_faults(texts: Mapping[str, str | None]) -> list[tuple[str, str]]:
+    """Which of the texts, by their pointers, are too long for a name, or cannot be kept."""
+    wrong = [(pointer, "is longer than 255 characters") for pointer, text in texts.items() if text and len(text) > 255]
+    return wrong + [(pointer, fault[1]) for pointer, text in texts.items() if (fault := unstorable(text)) is not None]
 
 
 def value_fault(value: JsonValue, pointer: str) -> tuple[str, str] | None:

@@ -92,7 +92,10 @@ async def _serve(settings: Settings, *, with_worker: bool) -> None:
         platform.plugins.observers.process_started("api")
         own = await OwnWorker.start(settings) if with_worker else None
         listening = asyncio.create_task(platform.store.listen())
-        beside = (sweep_forever(platform.store), upkeep_forever(platform.store, settings.retention.kept))
+        beside = (
+            sweep_forever(platform.store, platform.scheduler()),
+            upkeep_forever(platform.store, settings.retention.kept),
+        )
         parts = [asyncio.create_task(each) for each in (server.serve([socket]), *beside)]
         if own is not None:
             parts.append(asyncio.create_task(_watch(own)))

@@ -72,7 +72,7 @@ def due() -> Script[AnyRow]:
 
 def seconds_left(found: AnyRow, at_most: float | None = None) -> float | None:
     """Until the earliest thing that `due` found and that is still to come, or `at_most`; None when there is neither."""
-    points = (found.lease_until, found.timer_at, found.run_at, found.opens_at)
+    points = (found.lease_until, found.timer_at, found.run_at, found.opens_at, found.next_at)
     ahead = [point for point in points if point and point > found.now]
     left = [max((min(ahead) - found.now).total_seconds(), 0.0)] if ahead else []
     return min([*left, *([] if at_most is None else [at_most])], default=None)
