@@ -148,6 +148,21 @@ async def test_whatever_takes_a_task_from_its_worker_makes_room(store: Store, ho
     assert not await store.claim(other, 5)
 
 
+async def test_of_two_suspects_one_under_a_limit_each_is_claimed_by_who_knows_it(store: Store) -> None:
+    await limited(store, at_once=5)
+    tasks = [*await waiting(store, 1, concurrency_key=None), *await waiting(store, 1)]
+    dead = await working(store)
+    for claim in await store.claim(dead, 5):
+        await committed(store, claim.lease, 2, started(), under_way=True)
+    await store.expire_worker(dead)
+    worker_id = await working(store)
+    known: list[TaskId] = []
+    while (found := await store.claim_suspect(worker_id)) is not None:
+        known.append(found.lease.task_id)
+        assert await store.disown(worker_id, known) == []
+    assert sorted(known) == sorted(tasks)
+
+
 async def test_a_suspect_counts_and_waits_like_every_other(store: Store) -> None:
     await limited(store, at_once=1)
     [suspect] = await waiting(store, 1)

@@ -161,9 +161,7 @@ class Task(Costs):
     reason: str | None = Field(description="Why it does not run, when something is known.")
     retry_of: UUID | None
     forked_from: UUID | None
-    parent: UUID | None = Field(
-        description="The task whose step it is: `GET /tasks?parent=` lists the children of one."
-    )
+    parent: UUID | None = Field(description="The task whose step it is; `GET /tasks?parent=` lists its children.")
     parent_step: str | None = Field(description="The path of that step.")
 
 

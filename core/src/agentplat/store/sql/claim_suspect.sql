@@ -1,6 +1,7 @@
 -- Purpose     Give a worker tasks of one queue whose last worker died with a step of theirs under way, to be run alone.
 -- Parameters  worker_id, claim_id (random, new for each claim), queue, limit
--- Returns     chooses: whether there is one under a limit that was not counted, since no lock is held (on PostgreSQL)
+-- Returns     chooses: whether nothing was claimed, and there is one under a limit that was not counted, since no lock is held
+--             (on PostgreSQL)
 -- Invariant   As for claim.sql, which never takes a suspect: so a suspect that has an owner is being run alone, and
 --             a death then is its own doing. Behind take_turn.sql also those under limits, as claim_fairly.sql counts.
 -- Index       ix_queue_suspect, then the primary key.
@@ -41,7 +42,7 @@ UPDATE agentplat.queue
 SET ready = false, worker_id = :worker_id, claim_id = :claim_id, fence = fence + 1, under_way = false, reason = NULL
 WHERE task_id = ANY (ARRAY (SELECT task_id FROM picked))                       -- postgresql
 )                                                                              -- postgresql
-SELECT NOT EXISTS (SELECT 1 FROM held) AND EXISTS (                            -- postgresql
+SELECT NOT EXISTS (SELECT 1 FROM held) AND NOT EXISTS (SELECT 1 FROM picked) AND EXISTS ( -- postgresql
     SELECT 1 FROM agentplat.queue AS q                                         -- postgresql
     JOIN agentplat.limits AS l ON l.tenant_id = q.tenant_id AND l.key IN ('', q.concurrency_key) -- postgresql
     WHERE q.queue = :queue AND q.ready AND q.suspect AND (l.at_once IS NOT NULL OR l.starts IS NOT NULL) -- postgresql
