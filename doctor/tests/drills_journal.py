@@ -70,7 +70,7 @@ def tokens_that_are_no_number(hand: Hand) -> list[str]:
 @drill("unreadable", dialects=["sqlite"])
 def content_that_is_no_json(hand: Hand) -> list[str]:
     hand.say("UPDATE journal SET content = 'nothing' WHERE kind = 'step_succeeded'")
-    return ["journal: malformed JSON", "steps: malformed JSON"]
+    return [f"{question}: malformed JSON" for question in ("children", "journal", "queue", "steps")]
 
 
 @drill("end_not_in_journal", "done")

@@ -10,6 +10,7 @@ from uuid import UUID, uuid4
 
 from agentplat_migrations.schema import upgrade
 
+from agentplat.contracts.children import Parent
 from agentplat.contracts.limits import Limit
 from agentplat.contracts.store import (
     CallRow,
@@ -30,6 +31,7 @@ from agentplat.domain.events import (
     BlockFinished,
     BlockStarted,
     CancelRequested,
+    ChildDispatched,
     Event,
     HistoryReused,
     RetryScheduled,
@@ -69,6 +71,9 @@ _NAMES = (
     "sleeping",
     "listening",
     "forked",
+    "parent",
+    "child",
+    "young",
 )
 TASKS = {name: TaskId(UUID(f"01900000-0000-7000-8000-{number:012}")) for number, name in enumerate(_NAMES, 1)}
 WORKER = WorkerId(UUID("00000000-0000-4000-8000-000000000001"))
@@ -87,7 +92,7 @@ async def _filled(url: str) -> None:
     await store.open()
     try:
         await store.register_worker(_worker(WORKER), 24 * HOUR)
-        for history in (_done, _unpriced, _crashed, _error, _retried, _forked, _cancelled, _poisoned):
+        for history in (_done, _unpriced, _crashed, _error, _retried, _forked, _cancelled, _poisoned, _family):
             await history(store)
         for situation in (_running, _told, _sleeping, _listening, _pending):
             await situation(store)
@@ -283,6 +288,38 @@ async def _poisoned(store: Store) -> None:
     [lease] = (await store.sweep()).poisoned
     failure = Failure(code=FailureCode.POISONED, message="It killed its workers.", details={"crashes": 3})
     await Owner(store, lease, seq).end(status=TaskState.ERROR, failure=failure)
+
+
+async def _family(store: Store) -> None:
+    """It waits for the second of two children; the first one has ended."""
+    owner = await _begun(store, "parent")
+    names, paths, seq = ("child", "young"), (WRITE, CHECK), owner.seq
+    events = [
+        ChildDispatched(path=path, execution_id=ExecutionId(TASKS[name]), attempt=1, try_number=1, input={"a": 1})
+        for name, path in zip(names, paths, strict=True)
+    ]
+    children = [
+        NewTask(
+            id=TASKS[name],
+            tenant="north",
+            type="workflow:report",
+            input={"a": 1},
+            trace_id="0" * 32,
+            definition=DEFINITION.hash,
+            parent=Parent(id=TASKS["parent"], path=str(path), attempt=1, seq=seq + number, depth=1),
+            queue="children",
+        )
+        for number, (name, path) in enumerate(zip(names, paths, strict=True), 1)
+    ]
+    await owner.write(*events, children=children, closing=Park(wake_after=None))
+    [claim] = await store.claim(WORKER, 1, queues=["children"])
+    child = Owner(store, claim.lease, 1)
+    await child.write(TaskClaimed(fence=claim.lease.fence, worker=str(WORKER)), BlockStarted(path=ROOT, input=None))
+    await child.write(started(), under_way=True)
+    await child.end(succeeded(), finished())
+    owner = await _claimed(store, "parent", seq=owner.seq)
+    [told] = await store.inbox([owner.lease])
+    await owner.write(succeeded(), taken=[told.id], closing=Park(wake_after=None))
 
 
 async def _pending(store: Store) -> None:

@@ -113,6 +113,8 @@ class Printer:
             return
         colour = _COLOURS.get(task.status.value, "")
         self.say(Text(task.status.value, style=f"bold {colour}"), plain(task.type), str(task.id))
+        if task.parent is not None:
+            self.say(plain(f"step {task.parent_step} of {task.parent}", "dim"))
         if task.reason is not None:
             self.say(plain(f"it waits: {task.reason}", "yellow"))
         if task.failure is not None:
@@ -120,7 +122,8 @@ class Printer:
         for step in task.steps:
             again = f", attempt {step.attempt}" if step.attempt > 1 else ""
             reused = ", reused" if step.reused else ""
-            self.say(plain(f"  {step.path}: {step.status.value}{again}{reused}"))
+            child = f", task {step.child}" if step.child is not None else ""
+            self.say(plain(f"  {step.path}: {step.status.value}{again}{reused}{child}"))
         if task.output is not None:
             self.say(plain(json.dumps(task.output, indent=2, ensure_ascii=False)))
         usage = task.usage

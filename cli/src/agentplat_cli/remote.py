@@ -78,8 +78,8 @@ class RemoteTasks:
         return await self._ask("GET", f"tasks/{task_id}", _task)
 
     async def tasks(self, filter: TaskFilter) -> Sequence[TaskView]:
-        wanted = {"limit": str(filter.limit), "status_filter": filter.status, "type": filter.type}
-        given = {name: value for name, value in wanted.items() if value is not None}
+        wanted = {"limit": filter.limit, "status_filter": filter.status, "type": filter.type, "parent": filter.parent}
+        given = {name: str(value) for name, value in wanted.items() if value is not None}
         return await self._ask("GET", "tasks", lambda tasks: [_task(task) for task in tasks], params=given)
 
     async def journal(self, task_id: UUID, after: int = 0) -> Sequence[JournalView]:
@@ -263,6 +263,8 @@ def _task(value: Mapping[str, Any]) -> TaskView:
         reason=value["reason"],
         retry_of=UUID(value["retry_of"]) if value["retry_of"] else None,
         forked_from=UUID(value["forked_from"]) if value.get("forked_from") else None,
+        parent=UUID(value["parent"]) if value.get("parent") else None,
+        parent_step=value.get("parent_step"),
         steps=tuple(map(_step, value["subtasks"])),
         workflow_state=None if state is None else _workflow_state(state),
     )
@@ -278,6 +280,7 @@ def _step(value: Mapping[str, Any]) -> StepView:
         iteration=value["iteration"],
         attempt=value["attempt"],
         reused=value.get("reused", False),
+        child=UUID(value["child"]) if value.get("child") else None,
         status=TaskState(value["status"]),
         input=value["input"],
         output=value["output"],

@@ -21,6 +21,7 @@ TaskArgument = Annotated[str, typer.Argument(help="The task's id.")]
 def list_tasks(
     status: Annotated[str | None, typer.Option("--status", help="Only tasks of this status.")] = None,
     type: Annotated[str | None, typer.Option("--type", help="Only tasks of this type.")] = None,
+    parent: Annotated[str | None, typer.Option("--parent", help="Only the children of this task.")] = None,
     limit: Annotated[int, typer.Option("--limit", min=1, max=1000, help="How many at the most.")] = 20,
     url: Url = None,
     database_url: DatabaseUrl = None,
@@ -31,7 +32,8 @@ def list_tasks(
 
     if status is not None and status not in tuple(TaskState):
         raise InputRejected("--status", [("", f"is {status!r}, not one of {', '.join(TaskState)}")])
-    wanted = TaskFilter(status=TaskState(status) if status else None, type=type, limit=limit)
+    of = task_id_of(parent) if parent is not None else None
+    wanted = TaskFilter(status=TaskState(status) if status else None, type=type, parent=of, limit=limit)
     found = call(url, database_url, lambda tasks: tasks.tasks(wanted))
     printer = Printer(json_lines=json_lines)
     if json_lines:

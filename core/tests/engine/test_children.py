@@ -54,7 +54,9 @@ async def test_a_step_with_a_queue_runs_on_the_workers_that_serve_it(engine: Eng
     assert row.parent is not None
     assert (row.parent.id, row.parent.path, row.parent.depth) == (task_id, "ask", 1)
     assert (row.queue, row.priority, row.user_hash, row.trace_id) == ("elsewhere", 3, parent.user_hash, parent.trace_id)
-    assert (await engine.client.task(task_id)).steps[1].id == child.id
+    assert (await engine.client.task(task_id)).steps[1].child == child.id
+    shown = await engine.client.task(child.id)
+    assert (shown.parent, shown.parent_step) == (task_id, "ask")
 
 
 async def test_a_workflow_step_gives_what_the_workflow_gives(engine: Engine, script: Script) -> None:

@@ -3,7 +3,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from sqlalchemy import literal_column, update
+from sqlalchemy import delete, func, literal_column, select, update
 
 from agentplat.contracts.children import Parent
 from agentplat.contracts.interface import TaskFilter
@@ -24,7 +24,7 @@ from agentplat.contracts.store import (
 from agentplat.domain.ids import TaskId
 from agentplat.domain.task import Lease, TaskState
 from agentplat.store.sql_store import SqlStore
-from agentplat.store.tables import limits
+from agentplat.store.tables import inbox, limits, queue
 from agentplat.store.transactions.commit import commit
 
 from .making import block, claimed, committed, ending, kinds, new_task, signal, submitted, working, writing
@@ -191,14 +191,14 @@ async def test_a_task_without_a_parent_tells_nobody(store: Store) -> None:
 async def test_signals_and_ends_of_children_do_not_take_each_others_places(store: Store) -> None:
     parent = await claimed(store)
     await dispatched(store, parent, 4)
-    await ended(store, 1)
-    assert await store.tell(signal(parent.lease.task_id, "first"))
-    await ended(store, 2)
-    assert await store.tell(signal(parent.lease.task_id, "second"))
-    await ended(store, 1)
+    claims = await store.claim(await working(store), 4, queues=["children"])
+    for key, claim in zip(("first", "second", "third", "fourth"), reversed(claims), strict=True):
+        [result] = await store.commit([ending(claim.lease, 2)])
+        assert isinstance(result, Committed)
+        assert await store.tell(signal(parent.lease.task_id, key))
     items = await told(store, parent.lease.task_id)
-    assert len(items) == 6
-    assert [item.key for item in items if item.name == "go"] == ["first", "second"]
+    assert len(items) == 8
+    assert [item.key for item in items if item.name == "go"] == ["first", "second", "third", "fourth"]
 
 
 async def test_a_parent_that_is_over_hears_nothing(store: Store) -> None:
@@ -208,8 +208,33 @@ async def test_a_parent_that_is_over_hears_nothing(store: Store) -> None:
     [result] = await store.commit([ending(parent.lease, 5)])
     assert isinstance(result, Committed)
     await ended(store, 2)
-    swept = await store.sweep()
-    assert (swept.woken, swept.next_expiry is None or swept.next_expiry > 1) == (0, True)
+    assert await unread(store) == 0
+
+
+async def test_what_came_too_late_for_a_parent_is_swept_away(store: Store) -> None:
+    parent = await claimed(store)
+    await committed(store, parent.lease, 3, block(), children=[child_of(parent)])
+    [child] = await store.claim(await working(store), 1, queues=["children"])
+    await without_waking(store, [ending(child.lease, 2)])
+    await without_its_inbox(store, parent.lease.task_id)
+    assert await unread(store) == 1
+    assert (await store.sweep()).woken == 0
+    assert await unread(store) == 0
+
+
+async def unread(store: Store) -> int:
+    """How much is in all inboxes."""
+    assert isinstance(store, SqlStore)
+    statement = select(func.count()).select_from(inbox)
+    found = await store._database.read(lambda transaction: transaction.connection.execute(statement))
+    return int(found.scalar_one())
+
+
+async def without_its_inbox(store: Store, task_id: TaskId) -> None:
+    """End a task as a commit does that does not see yet what is told at that moment."""
+    assert isinstance(store, SqlStore)
+    left = delete(queue).where(queue.c.task_id == task_id)
+    await store._database.write(lambda transaction: transaction.connection.execute(left))
 
 
 async def test_many_children_end_at_once_while_their_parent_goes_on(store: Store, other_store: Store) -> None:

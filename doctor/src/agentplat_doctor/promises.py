@@ -293,6 +293,39 @@ _QUEUE = (
     ),
 )
 
+_CHILDREN = (
+    _error(
+        "dispatch_without_child",
+        "A task waits for a child that is not there.",
+        "It would wait for ever.",
+        f"{_HANDS} Cancel it, and retry it.",
+    ),
+    _error(
+        "child_without_dispatch",
+        "A task is the child of one whose journal has not dispatched it.",
+        "It is worked on though nobody waits for it, perhaps twice.",
+        f"Cancel it. {_REPORT}",
+    ),
+    _error(
+        "child_end_lost",
+        "A task waits for a child that has ended, and was not told.",
+        "It would wait for ever.",
+        f"Cancel it, and retry it: the child's output is in the child. {_REPORT}",
+    ),
+    _error(
+        "child_of_another_tenant",
+        "A child is of another tenant than its parent.",
+        "What one tenant submitted was worked on as another one's.",
+        _REPORT,
+    ),
+    _error(
+        "child_too_deep",
+        "A child does not stand one below its parent, or stands deeper than ten.",
+        "A recursion may not end.",
+        f"Cancel the task that is above all others. {_REPORT}",
+    ),
+)
+
 _LIMITS = (
     _error(
         "limit_exceeded",
@@ -350,4 +383,4 @@ _FILE = (
     ),
 )
 
-ERRORS = (*_SUBMISSION, *_JOURNAL, *_END, *_OWNER, *_STEPS, *_QUEUE, *_LIMITS, *_FILE)
+ERRORS = (*_SUBMISSION, *_JOURNAL, *_END, *_OWNER, *_STEPS, *_QUEUE, *_CHILDREN, *_LIMITS, *_FILE)

@@ -65,6 +65,7 @@ QUESTIONS: Sequence[Question] = (
     Question("operation_sqlite", dialect="sqlite"),
     Question("journal", sliced=True),
     Question("steps", sliced=True),
+    Question("children", sliced=True),
     Question("queue", sliced=True),
 )
 

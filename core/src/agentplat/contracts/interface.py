@@ -63,6 +63,7 @@ class StepView:
     created_at: datetime
     updated_at: datetime
     reused: bool = False  # its outcome is that of another task, which this one goes on from
+    child: UUID | None = None  # the task that does, or did, its latest attempt
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +98,8 @@ class TaskView:
     reason: str | None = None  # why it is not running, when something is known
     retry_of: UUID | None = None
     forked_from: UUID | None = None
+    parent: UUID | None = None  # the task whose step it is
+    parent_step: str | None = None  # the path of that step
     steps: tuple[StepView, ...] = ()  # only where one task is asked for
     workflow_state: WorkflowStateView | None = None  # likewise
 

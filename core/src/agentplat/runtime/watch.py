@@ -75,4 +75,6 @@ def _view(claim: Claim, state: State, committed: Committed) -> TaskView:
         user_hash=None,
         trace_id=claim.trace_id,
         usage=state.usage,
+        parent=claim.parent.id if claim.parent is not None else None,
+        parent_step=claim.parent.path if claim.parent is not None else None,
     )

@@ -158,7 +158,7 @@ WHERE fence > fence_before AND kind <> 'task_claimed' AND fence IS DISTINCT FROM
 UNION ALL
 -- Cancel means cancel: nothing starts after it, nor after the task's deadline.
 SELECT 'start_after_stop' AS code, task_id FROM told
-WHERE seq > stop_seq AND kind IN ('step_started', 'wait_started', 'block_started')
+WHERE seq > stop_seq AND kind IN ('step_started', 'child_dispatched', 'wait_started', 'block_started')
 UNION ALL
 -- What is taken over from another task comes before the first owner, and is no owner's.
 SELECT 'reused_by_an_owner' AS code, task_id FROM told
@@ -167,7 +167,7 @@ UNION ALL
 -- What was taken over from another task is not run here.
 SELECT 'start_after_reuse' AS code, reused.task_id FROM told AS reused
 JOIN told AS started ON started.task_id = reused.task_id AND started.path = reused.path
-WHERE reused.kind = 'step_reused' AND started.kind IN ('step_started', 'wait_started')
+WHERE reused.kind = 'step_reused' AND started.kind IN ('step_started', 'child_dispatched', 'wait_started')
 UNION ALL
 -- Only kinds of events that this version can read.
 SELECT 'unknown_event' AS code, task_id FROM told

@@ -10,10 +10,13 @@ WITH here AS MATERIALIZED (
     FROM agentplat.journal AS j
     JOIN here AS q ON q.task_id = j.task_id
     WHERE q.worker_id IS NULL AND NOT q.ready AND q.crashes < :poison_limit AND q.run_at IS NULL
-      AND j.kind IN ('wait_started', 'retry_scheduled', 'step_started', 'step_succeeded', 'step_failed', 'step_cancelled')
+      AND j.kind IN (
+          'wait_started', 'retry_scheduled', 'child_dispatched', 'step_started', 'step_succeeded', 'step_failed',
+          'step_cancelled'
+      )
 ), waits AS (
     SELECT task_id, max(CASE WHEN delay <> 'null' THEN 1 ELSE 0 END) AS timed
-    FROM told WHERE seq = last_seq AND kind IN ('wait_started', 'retry_scheduled')
+    FROM told WHERE seq = last_seq AND kind IN ('wait_started', 'retry_scheduled', 'child_dispatched')
     GROUP BY task_id
 ), begun AS (
     -- Steps whose body runs: started by the owner of now, without an outcome.

@@ -8,7 +8,7 @@ WITH paths AS MATERIALIZED (
            count(*) AS events,
            min(fence) AS first_fence,
            max(fence) AS last_fence,
-           count(*) FILTER (WHERE kind IN ('step_started', 'wait_started')) AS starts,
+           count(*) FILTER (WHERE kind IN ('step_started', 'wait_started', 'child_dispatched')) AS starts,
            min(CASE WHEN kind = 'step_started' AND content -> 'attempt' = '1' AND content -> 'try_number' = '1'
                     THEN seq END) AS start_seq,
            max(CASE WHEN kind IN ('step_succeeded', 'step_failed', 'step_cancelled') AND content -> 'attempt' = '1'
@@ -17,7 +17,7 @@ WITH paths AS MATERIALIZED (
     WHERE task_id >= :low AND task_id < :high
       AND kind IN (
           'step_started', 'step_succeeded', 'step_failed', 'step_cancelled', 'wait_started', 'step_skipped',
-          'step_refused', 'retry_scheduled', 'timer_fired'
+          'step_refused', 'retry_scheduled', 'timer_fired', 'child_dispatched'
       )
     GROUP BY task_id, content ->> 'path'
 ), unusual AS (
@@ -25,17 +25,17 @@ WITH paths AS MATERIALIZED (
     WHERE events <> 2 OR first_fence <> last_fence OR coalesce(start_seq >= outcome_seq, true)
 ), told AS (
     SELECT j.task_id, u.path, j.seq, j.fence, j.kind,
-           j.kind IN ('step_started', 'wait_started') AS starts,
+           j.kind IN ('step_started', 'wait_started', 'child_dispatched') AS starts,
            CAST(j.content -> 'attempt' AS text) AS attempt,
            CAST(j.content -> 'try_number' AS text) AS try_number,
-           sum(CASE WHEN j.kind IN ('step_started', 'wait_started') THEN 1 ELSE 0 END)
+           sum(CASE WHEN j.kind IN ('step_started', 'wait_started', 'child_dispatched') THEN 1 ELSE 0 END)
                OVER (PARTITION BY j.task_id, u.path ORDER BY j.seq) AS number
     FROM agentplat.journal AS j
     JOIN unusual AS u ON u.task_id = j.task_id AND u.path = j.content ->> 'path'
     WHERE j.task_id >= :low AND j.task_id < :high
       AND j.kind IN (
           'step_started', 'step_succeeded', 'step_failed', 'step_cancelled', 'wait_started', 'step_skipped',
-          'step_refused', 'retry_scheduled', 'timer_fired'
+          'step_refused', 'retry_scheduled', 'timer_fired', 'child_dispatched'
       )
 ), attempts AS (
     SELECT task_id, path, number,
@@ -86,7 +86,7 @@ WHERE number > 0 AND (attempt <> CAST(number AS text) OR (start_kind = 'wait_sta
 UNION ALL
 -- Tries count from 1, and each further one was scheduled.
 SELECT 'try_not_scheduled' AS code, task_id FROM executed
-WHERE start_kind = 'step_started' AND try_number <> CAST(1 + coalesce(retries_before, 0) AS text)
+WHERE start_kind <> 'wait_started' AND try_number <> CAST(1 + coalesce(retries_before, 0) AS text)
 UNION ALL
 -- A step is executed again for two reasons only: its owner was lost, or a retry was scheduled.
 SELECT 'repeated_without_reason' AS code, task_id FROM executed

@@ -37,6 +37,7 @@ def _subtask(id: str, name: str, agent: str, input: Any, output: Any, costs: Any
         "kind": "agent",
         "attempt": 1,
         "reused": False,
+        "child": None,
         **_TIMES,
         **costs,
     }
@@ -74,6 +75,8 @@ _TASK = {
     "reason": None,
     "retry_of": None,
     "forked_from": None,
+    "parent": None,
+    "parent_step": None,
 }
 _USER_COSTS = {
     "total_tasks": 3,

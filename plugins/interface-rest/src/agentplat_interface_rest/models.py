@@ -14,11 +14,7 @@ STORABLE = r"^[^\x00]*$"
 Name = Annotated[str, Field(min_length=1, max_length=200, pattern=STORABLE)]
 UserId = Annotated[
     str | None,
-    Field(
-        max_length=255,
-        pattern=STORABLE,
-        description="An e-mail, or `anonymous`. It is hashed on arrival and kept nowhere.",
-    ),
+    Field(max_length=255, pattern=STORABLE, description="An e-mail, or `anonymous`. It is hashed, and kept nowhere."),
 ]
 TenantId = Annotated[str | None, Field(max_length=255, pattern=STORABLE, description="The tenant to account for.")]
 Input = Annotated[
@@ -123,9 +119,10 @@ class Subtask(Costs):
     error: str | None
     failure: Failure | None
     name: str = Field(description="The step's path within the workflow.")
-    kind: str = Field(description="agent, tool, block or wait.")
+    kind: str = Field(description="agent, tool, workflow, block or wait.")
     attempt: int
     reused: bool = Field(description="Its outcome is that of the task which this one goes on from.")
+    child: UUID | None = Field(description="The task that does its latest attempt, where that is one of its own.")
     created_at: datetime
     updated_at: datetime
 
@@ -164,6 +161,10 @@ class Task(Costs):
     reason: str | None = Field(description="Why it does not run, when something is known.")
     retry_of: UUID | None
     forked_from: UUID | None
+    parent: UUID | None = Field(
+        description="The task whose step it is: `GET /tasks?parent=` lists the children of one."
+    )
+    parent_step: str | None = Field(description="The path of that step.")
 
 
 class UserCosts(BaseModel):

@@ -36,6 +36,8 @@ def task(view: TaskView) -> models.Task:
         reason=view.reason,
         retry_of=view.retry_of,
         forked_from=view.forked_from,
+        parent=view.parent,
+        parent_step=view.parent_step,
         **_costs(view.usage),
     )
 
@@ -75,6 +77,7 @@ def _subtask(step: StepView) -> models.Subtask:
         kind=step.kind,
         attempt=step.attempt,
         reused=step.reused,
+        child=step.child,
         created_at=step.created_at,
         updated_at=step.updated_at,
         **_costs(step.usage),

@@ -53,6 +53,8 @@ def task_view(row: TaskRow, state: State | None = None) -> TaskView:
         reason=row.reason,
         retry_of=row.retry_of,
         forked_from=row.forked_from,
+        parent=row.parent.id if row.parent is not None else None,
+        parent_step=row.parent.path if row.parent is not None else None,
         steps=tuple(step_view(row.id, shown, e, row.created_at) for e in executions) if shown else (),
         workflow_state=_workflow_state(row, shown) if shown else None,
     )
@@ -107,6 +109,7 @@ def step_view(task_id: TaskId, state: State, execution: Execution, at: datetime)
         created_at=execution.started_at or at,
         updated_at=execution.updated_at or at,
         reused=execution.reused,
+        child=execution.child,
     )
 
 

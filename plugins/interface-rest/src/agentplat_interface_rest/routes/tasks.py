@@ -86,6 +86,7 @@ def _add_reading(routes: APIRouter, client: Client) -> None:
             str | None,
             Query(max_length=200, pattern=models.STORABLE, description="Words looked for in type, input and output."),
         ] = None,
+        parent: Annotated[UUID | None, Query(description="Only the children of this task.")] = None,
         cursor: Annotated[UUID | None, Query(description="From the `Link` header of the page before.")] = None,
     ) -> list[models.Task]:
         """The next page, if there may be one, is in the `Link` header. Subtasks come with a single task only."""
@@ -95,6 +96,7 @@ def _add_reading(routes: APIRouter, client: Client) -> None:
             user_hash=user_id_hash,
             tenant=tenant_id,
             type=type,
+            parent=parent,
             text=q,
             before=cursor,
         )
