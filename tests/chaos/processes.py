@@ -52,9 +52,23 @@ class Stepper(Agent[Input, Output]):
         return Output(step=input.step)
 '''
 
+MEMBERS = ("each[0]", "each[1]", "each[2]", "inner")
+_FAMILY = """
+name: family
+strategy: sequential
+steps:
+  - name: each
+    foreach: [a, b, c]
+    max_parallel: 2
+    agent: stepper
+    concurrency: {key: family, limit: 6}
+    input: {step: "${{ item }}", pause: "${{ input.pause }}"}
+  - {name: inner, workflow: ten, input: {pause: "${{ input.pause }}"}}
+"""
+
 
 def write_project(folder: Path) -> None:
-    """A project with the agent `stepper` and the workflow `ten`."""
+    """A project with the agent `stepper`, the workflow `ten`, and `family`, of which each step is a task of its own."""
     (folder / "agents").mkdir()
     (folder / "agents" / "stepper.py").write_text(_AGENT)
     (folder / "workflows").mkdir()
@@ -63,6 +77,7 @@ def write_project(folder: Path) -> None:
         for step in STEPS
     )
     (folder / "workflows" / "ten.yaml").write_text(f"name: ten\nstrategy: sequential\nsteps:\n{steps}")
+    (folder / "workflows" / "family.yaml").write_text(_FAMILY)
 
 
 def wait_for(holds: Callable[[], Any], seconds: float = 60.0) -> Any:

@@ -11,7 +11,7 @@ import random
 import signal
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import UUID
@@ -21,14 +21,14 @@ from agentplat_doctor.checks import examine
 
 from agentplat.contracts.interface import Submission, TaskFilter
 from agentplat.contracts.store import Store
-from agentplat.domain.events import TaskClaimed
-from agentplat.domain.failure import FailureCode
+from agentplat.domain.events import ChildDispatched, Recorded, StepSucceeded, TaskClaimed, TaskFinished
+from agentplat.domain.failure import Failure, FailureCode
 from agentplat.domain.task import TaskState
 from agentplat.engine.client.local import LocalClient
 from agentplat.store.connect import open_store
 
 from .nursery import LEASE, Fledgling, Nursery, nursery
-from .processes import STEPS, Workers, stop
+from .processes import MEMBERS, STEPS, Workers, stop
 from .traffic import Traffic, begun, check_history, counted, in_turn, told, until_done
 from .zygote import Point
 
@@ -62,7 +62,7 @@ class Trouble:
         while self.struck.total() + sum(self.nursery.deaths.values()) < self.faults:
             kind = next(self._kinds)
             own = kind in {*Point}
-            at = 1 if kind in _DRAINS else self.chance.randrange(1, 20)
+            at = 1 if kind in _DRAINS else self.chance.randrange(1, 4 if kind == Point.BEFORE_WAKE else 20)
             fledgling = await self.nursery.fork(kind if own else "", at)
             await (self._until_it_ends(fledgling, kind) if own else self._end(fledgling, kind))
             self.codes[await fledgling.ended] += 1
@@ -120,6 +120,21 @@ class Trouble:
         await asyncio.wait([fledgling.ended], timeout=seconds)
 
 
+def check_family(where: str, journal: Sequence[Recorded]) -> Sequence[UUID]:
+    """The children: of each step one, however often its parent changed hands."""
+    events = [each.event for each in journal]
+    sent = [event for event in events if isinstance(event, ChildDispatched)]
+    assert sorted(str(event.path) for event in sent) == sorted(MEMBERS), where
+    outcomes = [event for event in events if isinstance(event, StepSucceeded)]
+    assert Counter(str(event.path) for event in outcomes) == Counter(MEMBERS), where
+    assert sum(isinstance(event, TaskFinished) for event in events) == 1, where
+    return [event.execution_id for event in sent]
+
+
+def _is_poisoned(failure: Failure) -> bool:
+    return failure.code is FailureCode.POISONED
+
+
 @dataclass(frozen=True)
 class Found:
     tasks: int
@@ -130,21 +145,33 @@ class Found:
 async def check_all_ended(observer: Store, accepted: dict[str, UUID], marks: Path) -> Found:
     """Every accepted task is there once, and done; or three workers died with it, one after the other."""
     rows = await observer.tasks(TaskFilter(limit=1_000_000))
-    assert set(accepted.values()) == {row.id for row in rows}
+    assert set(accepted.values()) == {row.id for row in rows if row.parent is None}
+    poisoned_children = {row.parent.id for row in rows if row.parent and row.failure and _is_poisoned(row.failure)}
     executions = begun(marks)
     claims = poisoned = 0
+    members: list[UUID] = []
     for at in range(0, len(rows), 500):
         journals = await observer.journals([row.id for row in rows[at : at + 500]])
         for row in rows[at : at + 500]:
             journal = journals[row.id]
             fences = sum(isinstance(each.event, TaskClaimed) for each in journal)
             claims += fences
-            if row.failure is not None and row.failure.code is FailureCode.POISONED:
+            if row.failure is not None and row.id in poisoned_children:
+                assert _is_poisoned(row.failure), f"seed {SEED}: {row}"
+                continue
+            if row.failure is not None and _is_poisoned(row.failure):
                 assert fences >= 3, f"seed {SEED}: task {row.id} is called poisoned after {fences} claims"
                 poisoned += 1
                 continue
             assert row.status is TaskState.DONE, f"seed {SEED}: {row}"
-            check_history(f"seed {SEED}: task {row.id}", journal, STEPS, executions.get(row.id, Counter()))
+            if row.type == "workflow:family":
+                members += check_family(f"seed {SEED}: task {row.id}", journal)
+                continue
+            steps = STEPS if row.type == "workflow:ten" else ("stepper",)
+            marked = executions.get(row.id, Counter())
+            begun_here = marked if row.type == "workflow:ten" else Counter({"stepper": marked.total()})
+            check_history(f"seed {SEED}: task {row.id}", journal, steps, begun_here)
+    assert len(members) == len(set(members)), f"seed {SEED}: a child is of two executions"
     return Found(len(rows), claims, poisoned)
 
 
@@ -157,7 +184,9 @@ async def test_no_death_of_a_process_loses_or_doubles_anything(
     observer = open_store(workers.database_url)
 
     async def submit(key: str) -> UUID:
-        submission = Submission(type="workflow:ten", input={"pause": 0.005}, idempotency_key=key)
+        # Every fourth one has children.
+        name = "ten" if int(key.removeprefix("key ")) % 4 else "family"
+        submission = Submission(type=f"workflow:{name}", input={"pause": 0.005}, idempotency_key=key)
         return (await client.submit(submission)).id
 
     traffic = Traffic(submit, observer, at_once=_TASKS)

@@ -18,7 +18,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID, uuid4
 
-from agentplat.contracts.store import Claim, Store, Write, WriteResult
+from agentplat.contracts.store import Claim, End, Store, Write, WriteResult
 from agentplat.domain.ids import WorkerId
 from agentplat.plugins.host import load_plugins
 from agentplat.runtime.app import Platform, open_platform
@@ -36,6 +36,7 @@ class Point(StrEnum):
     BEFORE_COMMIT = "before_commit"
     IN_COMMIT = "in_commit"  # sent, and perhaps kept: it never hears of it
     AFTER_COMMIT = "after_commit"  # kept, and nothing was made of it
+    BEFORE_WAKE = "before_wake"  # children have ended, and their parents are not woken
     IN_DRAIN = "in_drain"  # its tasks are handed back, its row is still there
     AFTER_DRAIN = "after_drain"
 
@@ -46,6 +47,8 @@ class Doomed:
     def __init__(self, store: Store, point: str, at: int, deaths: str) -> None:
         self._store, self._point, self._left = store, point, at
         self._deaths = deaths
+        self._wakes = store._wake_parents  # type: ignore[attr-defined]
+        store._wake_parents = self._wake  # type: ignore[attr-defined]
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._store, name)
@@ -65,6 +68,11 @@ class Doomed:
         results = await self._store.commit(writes)
         self._reach(Point.AFTER_COMMIT)
         return results
+
+    async def _wake(self, writes: Sequence[Write], results: Sequence[WriteResult]) -> None:
+        if any(isinstance(write.closing, End) and write.is_child for write in writes):
+            self._reach(Point.BEFORE_WAKE)
+        await self._wakes(writes, results)
 
     async def deregister_worker(self, worker_id: WorkerId) -> None:
         self._reach(Point.IN_DRAIN)
