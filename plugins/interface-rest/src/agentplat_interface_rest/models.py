@@ -67,6 +67,16 @@ class PlacedTaskIn(TaskIn):
     )
 
 
+class AwaitedTaskIn(PlacedTaskIn):
+    wait: float = Field(
+        default=0,
+        ge=0,
+        le=60,
+        description="Seconds for which the answer is held back until the task has ended. If it has not by then, the "
+        "answer is as without: the task as it is. It goes on in any case.",
+    )
+
+
 class BatchTaskIn(PlacedTaskIn):
     idempotency_key: str | None = Field(
         default=None, min_length=1, max_length=255, pattern=STORABLE, description="As the header, for this task alone."

@@ -29,10 +29,11 @@ def router(client: Client) -> APIRouter:
 def _add_submission(routes: APIRouter, client: Client) -> None:
     @routes.post("/tasks", status_code=201, summary="Submit a task", responses=responses(400, 409, 413, 415, 422, 503))
     async def submit_task(
-        body: models.PlacedTaskIn, key: IdempotencyKey = None, traceparent: Traceparent = None
+        body: models.AwaitedTaskIn, key: IdempotencyKey = None, traceparent: Traceparent = None
     ) -> models.Task:
-        """As `POST /tasks`, with a queue, a concurrency key, a priority and a time."""
-        return shapes.task(await client.submit(_submission(body, key, traceparent)))
+        """As `POST /tasks`, with a queue, a concurrency key, a priority and a time; with `wait` also its result."""
+        task = await client.submit(_submission(body, key, traceparent))
+        return shapes.task(await client.ended(task.id, body.wait) if body.wait else task)
 
     @routes.post(
         "/tasks:batch", status_code=201, summary="Submit many tasks", responses=responses(409, 413, 415, 422, 503)
