@@ -60,6 +60,22 @@ def test_a_task_does_not_run_before_its_time(server: Server) -> None:
     assert server.task(never["id"])["status"] == "pending"
 
 
+def test_an_answer_is_held_until_the_task_has_ended(server: Server) -> None:
+    answer = server.post("/v1/tasks", {**ECHO, "input": {"n": 1}, "wait": 60})
+    assert answer.status_code == 201, answer.text
+    assert (answer.json()["status"], answer.json()["output"]["given"]) == ("done", {"n": 1})
+    failed = server.post("/v1/tasks", {"type": "agent:failing", "input": {}, "wait": 60}).json()
+    assert (failed["status"], bool(failed["error"])) == ("error", True)
+
+
+def test_an_answer_is_held_no_longer_than_was_asked_for(idle: Server) -> None:
+    key = str(uuid4())
+    answer = idle.post("/v1/tasks", {**ECHO, "wait": 0.2}, Idempotency_Key=key)
+    assert (answer.status_code, answer.json()["status"]) == (201, "pending")
+    again = idle.post("/v1/tasks", ECHO, Idempotency_Key=key)
+    assert again.json()["id"] == answer.json()["id"]  # to wait is no part of what is submitted
+
+
 def test_the_same_key_with_another_place_is_another_body(idle: Server) -> None:
     key = str(uuid4())
     first = idle.post("/v1/tasks", ECHO, Idempotency_Key=key)
@@ -77,6 +93,8 @@ def test_the_same_key_with_another_place_is_another_body(idle: Server) -> None:
         ({"concurrency_key": "x" * 256}, "/concurrency_key"),
         ({"priority": 1_000_001}, "/priority"),
         ({"priority": "1"}, "/priority"),
+        ({"wait": -1}, "/wait"),
+        ({"wait": 61}, "/wait"),
         ({"run_at": "tomorrow"}, "/run_at"),
         ({"run_at": "2026-12-01T00:00:00"}, "/run_at"),
     ],

@@ -367,6 +367,9 @@ class Store(Protocol):
     async def task(self, task_id: TaskId) -> TaskRow:
         """NotFound for an unknown id."""
 
+    async def ended(self, task_ids: Sequence[TaskId]) -> Sequence[TaskId]:
+        """Those of them that are over."""
+
     async def tasks(self, filter: TaskFilter) -> Sequence[TaskRow]: ...
 
     async def standing(self, task_id: TaskId) -> Standing: ...

@@ -364,6 +364,9 @@ class SqlStore:
     async def task(self, task_id: TaskId) -> TaskRow:
         return await self._read(reading.task, task_id)
 
+    async def ended(self, task_ids: Sequence[TaskId]) -> Sequence[TaskId]:
+        return await self._read(reading.ended, task_ids)
+
     async def tasks(self, filter: TaskFilter) -> Sequence[TaskRow]:
         return await self._read(reading.find_tasks, filter)
 

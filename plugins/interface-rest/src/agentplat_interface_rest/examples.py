@@ -111,7 +111,7 @@ _PLACED: Mapping[str, Any] = {
 _WORKFLOW = "name: shorten\nstrategy: sequential\nsteps:\n  - {name: shorten, agent: summarizer}\n"
 EXAMPLES: Mapping[str, Mapping[str, Any]] = {
     "TaskIn": {"type": _TYPE, "input": _INPUT, "user_id": "ada@example.org", "tenant_id": "acme"},
-    "PlacedTaskIn": {**_PLACED, "user_id": "ada@example.org"},
+    "AwaitedTaskIn": {**_PLACED, "user_id": "ada@example.org", "wait": 10},
     "BatchIn": {"tasks": [{**_PLACED, "idempotency_key": "report-1"}, {**_PLACED, "idempotency_key": "report-2"}]},
     "Batch": {"tasks": [{"id": _TASK_ID, "created": True}, {"id": _OTHER_ID, "created": False}]},
     "LimitIn": {"at_once": 3, "starts": 60, "seconds": 60},

@@ -41,7 +41,7 @@ from agentplat.engine.client.approvals import Approvals
 from agentplat.engine.client.describe import describe_agents, describe_tools, describe_workflows
 from agentplat.engine.client.identity import ANONYMOUS, HashUser
 from agentplat.engine.client.limits import refuse_nonsense
-from agentplat.engine.client.news import News
+from agentplat.engine.client.news import Ends, News
 from agentplat.engine.client.schedules.files import keep_to_files
 from agentplat.engine.client.schedules.steering import Schedules
 from agentplat.engine.client.submission import Door, submit, submit_all, value_fault
@@ -52,7 +52,6 @@ from agentplat.engine.definitions import Definitions, analysed
 from agentplat.engine.history import fold
 
 _FEED_PAUSE = 0.25  # seconds between two looks for changes that no hint told of
-_FEED_RARELY = 2.0  # the same, where hints arrive
 _FEED_BREATH = 0.02  # and at least so many between two looks that were hinted at
 _FEED_OVERLAP = timedelta(seconds=5)
 """How far each look goes back: commits may become visible in another order than their times."""
@@ -83,6 +82,7 @@ class LocalClient:
         self._plugins = plugins
         self._development = development
         self._approvals = Approvals(store, definitions, hash_user)
+        self._ends = Ends(store)
         self._versions = Versions(store, catalog, definitions, project, reload)
         self.schedules = Schedules(store, self._door, hash_user)
 
@@ -116,17 +116,10 @@ class LocalClient:
         return task_view(row, fold(pinned.workflow, journal, row.id, row.tenant))
 
     async def ended(self, task_id: UUID, seconds: float) -> TaskView:
-        until = asyncio.get_running_loop().time() + seconds
-        news = News(self._store)
-        try:
-            while True:
-                row = await self._store.task(TaskId(task_id))
-                left = until - asyncio.get_running_loop().time()
-                if row.status.is_terminal or left <= 0:
-                    return await self.task(task_id)
-                await news.awaited(min(left, _FEED_RARELY if self._store.hears else _FEED_PAUSE))
-        finally:
-            news.close()
+        row = await self._store.task(TaskId(task_id))
+        if not row.status.is_terminal and seconds > 0:
+            await self._ends.awaited(row.id, seconds)
+        return await self.task(task_id)
 
     async def tasks(self, filter: TaskFilter) -> Sequence[TaskView]:
         return [task_view(row) for row in await self._store.tasks(filter)]

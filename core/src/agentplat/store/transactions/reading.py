@@ -42,6 +42,7 @@ _SHOWN = case(
 ).label("shown")
 _END = select(func.max(journal.c.seq)).where(journal.c.task_id == tasks.c.id).scalar_subquery()
 _LAST_SEQ = func.coalesce(_END, 0).label("last_seq")  # 0: the history was not kept
+_AT_ONCE = 1000  # parameters of one statement
 _LIMITED = exists().where(limit_rows.c.tenant_id == tasks.c.tenant_id).label("limited")  # its tenant, by anything
 
 
@@ -147,6 +148,16 @@ async def read_journal(transaction: Transaction, task_id: TaskId, after: int, li
     statement = select(journal).where(journal.c.task_id == task_id, journal.c.seq > after)
     rows = await transaction.connection.execute(statement.order_by(journal.c.seq).limit(limit))
     return [recorded(row) for row in rows]
+
+
+async def ended(transaction: Transaction, task_ids: Sequence[TaskId]) -> Sequence[TaskId]:
+    """Those of them that are over."""
+    over: list[TaskId] = []
+    for first in range(0, len(task_ids), _AT_ONCE):
+        among = tasks.c.id.in_(task_ids[first : first + _AT_ONCE])
+        rows = await transaction.connection.execute(select(tasks.c.id).where(among, tasks.c.status != "open"))
+        over += [TaskId(task_id) for task_id in rows.scalars()]
+    return over
 
 
 async def read_journals(transaction: Transaction, task_ids: Sequence[TaskId]) -> Mapping[TaskId, Sequence[Recorded]]:

@@ -7,15 +7,15 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from agentplat import Client, Limit, LimitRow, Submission
-from agentplat_interface_rest import models, shapes
+from agentplat_interface_rest import placing_models as models
+from agentplat_interface_rest import shapes
 from agentplat_interface_rest.limits import StrictJson
+from agentplat_interface_rest.models import STORABLE, Task
 from agentplat_interface_rest.openapi import responses
 from agentplat_interface_rest.routes.tasks import IdempotencyKey, Traceparent
 
-Tenant = Annotated[str, Query(min_length=1, max_length=255, pattern=models.STORABLE)]
-Key = Annotated[
-    str, Query(max_length=255, pattern=models.STORABLE, description="A concurrency key; empty: the tenant.")
-]
+Tenant = Annotated[str, Query(min_length=1, max_length=255, pattern=STORABLE)]
+Key = Annotated[str, Query(max_length=255, pattern=STORABLE, description="A concurrency key; empty: the tenant.")]
 
 
 def router(client: Client) -> APIRouter:
@@ -29,10 +29,11 @@ def router(client: Client) -> APIRouter:
 def _add_submission(routes: APIRouter, client: Client) -> None:
     @routes.post("/tasks", status_code=201, summary="Submit a task", responses=responses(400, 409, 413, 415, 422, 503))
     async def submit_task(
-        body: models.PlacedTaskIn, key: IdempotencyKey = None, traceparent: Traceparent = None
-    ) -> models.Task:
-        """As `POST /tasks`, with a queue, a concurrency key, a priority and a time."""
-        return shapes.task(await client.submit(_submission(body, key, traceparent)))
+        body: models.AwaitedTaskIn, key: IdempotencyKey = None, traceparent: Traceparent = None
+    ) -> Task:
+        """As `POST /tasks`, with a queue, a concurrency key, a priority and a time; with `wait` also its result."""
+        task = await client.submit(_submission(body, key, traceparent))
+        return shapes.task(await client.ended(task.id, body.wait) if body.wait else task)
 
     @routes.post(
         "/tasks:batch", status_code=201, summary="Submit many tasks", responses=responses(409, 413, 415, 422, 503)
