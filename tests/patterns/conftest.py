@@ -4,8 +4,8 @@ from uuid import uuid4
 
 import pytest
 
+from agentplat.contracts.firing import ScheduleStore
 from agentplat.contracts.model import ModelProviderSpec
-from agentplat.contracts.store import Store
 from agentplat.domain.ids import WorkerId
 from agentplat.engine.client.identity import user_hasher
 from agentplat.engine.client.local import LocalClient
@@ -46,7 +46,7 @@ def registries() -> Registries:
 
 @pytest.fixture
 async def stage(database_url: str, registries: Registries) -> AsyncIterator[Stage]:
-    store: Store = open_store(database_url)
+    store: ScheduleStore = open_store(database_url)
     await store.open()
     definitions = Definitions(store)
     client = LocalClient(
