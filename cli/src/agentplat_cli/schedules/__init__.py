@@ -1,1 +1,1 @@
-"""Schedules: the commands, and the way to those of a server."""
+"""The commands of `agentplat schedules`."""
