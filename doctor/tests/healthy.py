@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
 from agentplat_migrations.schema import upgrade
 
 from agentplat.contracts.children import Parent
+from agentplat.contracts.firing import Firing, ScheduleStore
 from agentplat.contracts.limits import Limit
+from agentplat.contracts.schedules import Schedule
 from agentplat.contracts.store import (
     CallRow,
     Closing,
@@ -96,9 +99,19 @@ async def _filled(url: str) -> None:
             await history(store)
         for situation in (_running, _told, _sleeping, _listening, _pending):
             await situation(store)
+        await _scheduled(store)
         await store.set_limit(Limit(tenant="north", at_once=1, weight=2), "somebody")  # below what runs
     finally:
         await store.close()
+
+
+async def _scheduled(store: ScheduleStore) -> None:
+    """It fired an hour ago, and is due tomorrow."""
+    schedule = Schedule(name="nightly", target="report", cron="0 2 * * *", tenant="north")
+    due = await store.clock() - timedelta(hours=1)
+    await store.put_schedule(schedule, source="api", next_at=due, user_hash=None, actor="somebody")
+    [row] = await store.schedules()
+    assert await store.fire(Firing(row=row, next_at=due + timedelta(days=1), last_at=due, fault=None)) == ()
 
 
 def _worker(worker_id: WorkerId) -> WorkerRow:

@@ -8,11 +8,11 @@ from agentplat_doctor.predicates import PREDICATES, UNREADABLE
 from agentplat_doctor.questions import QUESTIONS, codes
 from agentplat_doctor.report import Report
 
-from . import drills_children, drills_journal, drills_operation, drills_queue
+from . import drills_children, drills_journal, drills_operation, drills_queue, drills_schedules
 from .hand import DRILLS, Dialect, Drill, hand
 from .healthy import TASKS
 
-SOURCES = (drills_journal, drills_queue, drills_children, drills_operation)
+SOURCES = (drills_journal, drills_queue, drills_children, drills_operation, drills_schedules)
 VOLATILE = {"commits_may_be_lost"}
 """The server of the tests does not wait for the disk, and is told so."""
 ELSEWHERE = {"commits_may_be_lost", "transaction_pins_rows"}

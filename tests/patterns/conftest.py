@@ -4,6 +4,7 @@ from uuid import uuid4
 
 import pytest
 
+from agentplat.contracts.firing import ScheduleStore
 from agentplat.contracts.model import ModelProviderSpec
 from agentplat.domain.ids import WorkerId
 from agentplat.engine.client.identity import user_hasher
@@ -45,7 +46,7 @@ def registries() -> Registries:
 
 @pytest.fixture
 async def stage(database_url: str, registries: Registries) -> AsyncIterator[Stage]:
-    store = open_store(database_url)
+    store: ScheduleStore = open_store(database_url)
     await store.open()
     definitions = Definitions(store)
     client = LocalClient(

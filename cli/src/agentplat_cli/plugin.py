@@ -34,7 +34,7 @@ def agentplat_commands() -> list[CommandSpec]:
         CommandSpec(
             name="schedules",
             help="List, put, pause and backfill what runs by itself.",
-            target="agentplat_cli.schedules:app",
+            target="agentplat_cli.schedules.commands:app",
         ),
         CommandSpec(
             name="tasks",

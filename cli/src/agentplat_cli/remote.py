@@ -37,7 +37,7 @@ from agentplat import (
     WorkflowStateView,
     WorkflowVersion,
 )
-from agentplat_cli.remote_schedules import RemoteSchedules
+from agentplat_cli.server.schedules import RemoteSchedules
 
 _TIMEOUT = 30.0
 T = TypeVar("T")

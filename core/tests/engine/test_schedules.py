@@ -305,6 +305,28 @@ async def test_a_file_that_is_gone_or_broken_keeps_its_schedule(broken: str, off
     assert (await office.client.schedules.one("weekly")).source == "file"
 
 
+async def test_a_file_that_the_database_refuses_stops_nothing(office: Office) -> None:
+    office.write("strange", 'schedule: {cron: "0 7 * * 1", input: {a: "\\0"}}\n')
+    office.write("weekly", 'schedule: {cron: "0 7 * * 1"}\n')
+    await office.scheduler.follow()
+    assert (await office.client.schedules.one("weekly")).source == "file"
+
+
+async def test_a_fault_is_said_whatever_is_in_its_text(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    await office.stopped(report(catch_up="last"), DAY)
+
+    def refuse(*_: object) -> None:
+        raise InputRejected("The input", [("/a", "is \0 or \ud800 " + "x" * 5000)])
+
+    monkeypatch.setattr("agentplat.engine.client.schedules.firing.tasks_of", refuse)
+    await office.scheduler.fire()
+    fault = (await office.client.schedules.one("daily")).fault
+    assert fault is not None
+    assert fault.code == "input_rejected"
+    assert fault.detail.startswith("The input does not fit: /a is ")
+    assert len(fault.detail) == 2000
+
+
 async def test_a_name_that_was_set_otherwise_stays_as_it_was_set(office: Office) -> None:
     await office.client.schedules.put(report(name="weekly"))
     office.write("weekly", 'schedule: {cron: "0 7 * * 1"}\n')

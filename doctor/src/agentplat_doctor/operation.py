@@ -47,6 +47,18 @@ _WORK = (
         "See whether its worker lives. Killing it is safe; the next owner ends the task.",
     ),
     _warning(
+        "schedule_overdue",
+        "A schedule has been due for more than a minute, and was not looked at.",
+        "Nobody sweeps: what should run by itself does not.",
+        "Start a worker or an API process: each of them sweeps. What becomes of the missed times, `catch_up` says.",
+    ),
+    _warning(
+        "schedule_fault",
+        "The last due time of a schedule made no task.",
+        "Its workflow is gone or not valid, or does not take its input any more. It is tried again at its next time.",
+        "`agentplat schedules show` says why. Mend it, then `agentplat schedules backfill` makes up for the time.",
+    ),
+    _warning(
         "unknown_event",
         "A journal has events of a kind that this version does not know.",
         "A newer version of agentplat works on this database, and this one cannot read those tasks.",

@@ -335,6 +335,21 @@ _LIMITS = (
     ),
 )
 
+_SCHEDULES = (
+    _error(
+        "schedule_goes_back",
+        "The next time of a schedule is not behind the last one that was dealt with.",
+        "Times would be dealt with again. They make no second task while their idempotency keys are kept.",
+        f"`agentplat schedules pause` and then `resume` let it go on from now. {_HANDS}",
+    ),
+    _error(
+        "schedule_shape",
+        "A schedule is of a shape that the table's constraints forbid.",
+        "A constraint is missing, and what is made up for after a stop is not certain.",
+        f"`agentplat db check` names what is missing. Put the schedule anew. {_HANDS}",
+    ),
+)
+
 _SUBMISSION = (
     _error(
         "submission_without_task",
@@ -383,4 +398,4 @@ _FILE = (
     ),
 )
 
-ERRORS = (*_SUBMISSION, *_JOURNAL, *_END, *_OWNER, *_STEPS, *_QUEUE, *_CHILDREN, *_LIMITS, *_FILE)
+ERRORS = (*_SUBMISSION, *_JOURNAL, *_END, *_OWNER, *_STEPS, *_QUEUE, *_CHILDREN, *_LIMITS, *_SCHEDULES, *_FILE)

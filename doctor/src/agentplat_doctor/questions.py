@@ -58,6 +58,7 @@ QUESTIONS: Sequence[Question] = (
     Question("audit"),
     Question("submissions"),
     Question("limits"),
+    Question("schedules"),
     Question("tasks"),
     Question("inbox"),
     Question("operation"),

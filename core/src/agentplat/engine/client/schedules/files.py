@@ -28,9 +28,9 @@ async def keep_to_files(store: ScheduleStore, catalog: Catalog, definitions: Def
             continue  # what has no schedule need not be compiled yet
         try:
             said = definitions.workflow(catalog, name).schedule
-        except (UsageError, OSError):
-            continue
-        await _keep_one(store, name, _schedule(name, said) if said is not None else None, row)
+            await _keep_one(store, name, _schedule(name, said) if said is not None else None, row)
+        except UsageError as error:  # of the file, or of the database about a value in it
+            telemetry.log.warning(telemetry.SCHEDULE_FAULT, schedule=name, code=error.code)
 
 
 async def _keep_one(store: ScheduleStore, name: str, said: Schedule | None, row: ScheduleRow | None) -> None:

@@ -19,6 +19,7 @@ from agentplat.engine.definitions import Definitions
 
 _AT_ONCE = 100
 _LATER = timedelta(hours=1)
+_MOST = 2000
 
 
 class Scheduler:
@@ -48,7 +49,7 @@ class Scheduler:
             submitted = await self._store.fire(firing)
         except (UsageError, ConflictError) as error:
             # The database refuses it, or a client used the key of such a time.
-            firing = replace(firing, tasks=(), definitions=(), fault=_fault(row, error.code, error.detail))
+            firing = replace(firing, tasks=(), definitions=(), fault=_fault(row, error.code, error.detail, firing))
             submitted = await self._store.fire(firing)
         if submitted is not None:
             _tell(firing, submitted)
@@ -75,7 +76,8 @@ class Scheduler:
 
 
 def _fault(row: ScheduleRow, code: str, detail: str, firing: Firing | None = None) -> ScheduleFault:
-    return ScheduleFault(code=code, detail=detail, at=(firing.last_at if firing else None) or row.next_at)
+    said = detail.encode(errors="replace").decode().replace("\0", "?")[:_MOST]  # it may quote what cannot be kept
+    return ScheduleFault(code=code, detail=said, at=(firing.last_at if firing else None) or row.next_at)
 
 
 def _tell(firing: Firing, submitted: Sequence[Submitted]) -> None:

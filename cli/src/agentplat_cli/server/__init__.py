@@ -1,0 +1,1 @@
+"""The way to what a running server has, beside its tasks."""
