@@ -11,7 +11,6 @@ from uuid import UUID, uuid4
 
 from agentplat_migrations.schema import upgrade
 
-from agentplat.contracts.children import Parent
 from agentplat.contracts.firing import Firing, ScheduleStore
 from agentplat.contracts.limits import Limit
 from agentplat.contracts.schedules import Schedule
@@ -29,6 +28,7 @@ from agentplat.contracts.store import (
     WorkerRow,
     Write,
 )
+from agentplat.contracts.stored.children import Parent
 from agentplat.domain.events import (
     BlockFailed,
     BlockFinished,

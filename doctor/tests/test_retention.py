@@ -10,7 +10,7 @@ from agentplat_doctor.checks import examine
 from agentplat_migrations.connection import changing
 from sqlalchemy import func, select, text, update
 
-from agentplat.contracts.retention import Retention
+from agentplat.contracts.stored.retention import Retention
 from agentplat.store.connect import open_store
 from agentplat.store.tables import SCHEMA, audit, calls, journal, submissions, tasks
 from agentplat.store.transactions import partitions

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel, SecretStr
 
-from agentplat.contracts.retention import Retention
+from agentplat.contracts.stored.retention import Retention
 from agentplat.domain.errors import SettingsInvalid
 from agentplat.plugins.selection import Selection
 from agentplat.runtime.identity_key import identity_key

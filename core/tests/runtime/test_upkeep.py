@@ -10,8 +10,8 @@ from sqlalchemy import text
 from structlog.testing import capture_logs
 from uuid_utils.compat import uuid7
 
-from agentplat.contracts.retention import Retention
 from agentplat.contracts.store import NewTask, Store
+from agentplat.contracts.stored.retention import Retention
 from agentplat.domain.ids import TaskId
 from agentplat.runtime import sweeper
 from agentplat.runtime.sweeper import upkeep_forever, upkeep_once

@@ -5,10 +5,8 @@ from typing import Any
 import pytest
 from sqlalchemy import delete, func, literal_column, select, update
 
-from agentplat.contracts.children import Parent
 from agentplat.contracts.interface import TaskFilter
 from agentplat.contracts.limits import Limit
-from agentplat.contracts.retention import Retention
 from agentplat.contracts.store import (
     Claim,
     Committed,
@@ -21,6 +19,8 @@ from agentplat.contracts.store import (
     Store,
     Write,
 )
+from agentplat.contracts.stored.children import Parent
+from agentplat.contracts.stored.retention import Retention
 from agentplat.domain.ids import TaskId
 from agentplat.domain.task import Lease, TaskState
 from agentplat.store.sql_store import SqlStore

@@ -14,8 +14,8 @@ from sqlalchemy import text
 
 from agentplat.contracts.hints import Hint
 from agentplat.contracts.interface import TaskFilter
-from agentplat.contracts.retention import Retention
 from agentplat.contracts.store import Committed, TaskRow
+from agentplat.contracts.stored.retention import Retention
 from agentplat.domain.errors import SettingsInvalid
 from agentplat.domain.task import TaskState
 from agentplat.store.address import Address

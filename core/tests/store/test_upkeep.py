@@ -4,8 +4,8 @@ from contextlib import aclosing
 
 import pytest
 
-from agentplat.contracts.retention import Retention
 from agentplat.contracts.store import Definition, Store
+from agentplat.contracts.stored.retention import Retention
 from agentplat.domain.errors import NotFound
 from agentplat.domain.task import TaskState
 

@@ -10,8 +10,8 @@ import pytest
 from agentplat_migrations.connection import changing
 from sqlalchemy import make_url, text
 
-from agentplat.contracts.retention import Retention, Upkept
 from agentplat.contracts.store import Store
+from agentplat.contracts.stored.retention import Retention, Upkept
 from agentplat.domain.ids import TaskId
 from agentplat.store.address import Address
 from agentplat.store.connect import open_store

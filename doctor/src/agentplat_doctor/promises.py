@@ -293,7 +293,7 @@ _QUEUE = (
     ),
 )
 
-_CHILDREN = (
+_AROUND = (  # the task: its children, the limits that it waits for, the schedules that submit tasks
     _error(
         "dispatch_without_child",
         "A task waits for a child that is not there.",
@@ -324,18 +324,12 @@ _CHILDREN = (
         "A recursion may not end.",
         f"Cancel the task that is above all others. {_REPORT}",
     ),
-)
-
-_LIMITS = (
     _error(
         "limit_exceeded",
         "More tasks run at one time than a limit says.",
         "What it protects gets more than was promised. A claim that was under way while it was set may do so once.",
         f"`agentplat limits list` shows by how much. If it does not end with the tasks that run now: {_REPORT}",
     ),
-)
-
-_SCHEDULES = (
     _error(
         "schedule_goes_back",
         "The next time of a schedule is not behind the last one that was dealt with.",
@@ -398,4 +392,4 @@ _FILE = (
     ),
 )
 
-ERRORS = (*_SUBMISSION, *_JOURNAL, *_END, *_OWNER, *_STEPS, *_QUEUE, *_CHILDREN, *_LIMITS, *_SCHEDULES, *_FILE)
+ERRORS = (*_SUBMISSION, *_JOURNAL, *_END, *_OWNER, *_STEPS, *_QUEUE, *_AROUND, *_FILE)

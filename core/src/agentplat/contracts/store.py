@@ -12,11 +12,11 @@ from datetime import datetime
 from typing import Literal, Protocol, TypeAlias
 from uuid import UUID
 
-from agentplat.contracts.children import Parent
 from agentplat.contracts.hints import Hint
 from agentplat.contracts.interface import CostSummary, TaskFilter
 from agentplat.contracts.limits import Limit, LimitRow
-from agentplat.contracts.retention import Retention, Upkept
+from agentplat.contracts.stored.children import Parent
+from agentplat.contracts.stored.retention import Retention, Upkept
 from agentplat.contracts.why import Standing
 from agentplat.domain.events import Event, Recorded, encode, value
 from agentplat.domain.failure import Failure

@@ -8,9 +8,9 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from agentplat.contracts.children import Parent
 from agentplat.contracts.limits import Limit
 from agentplat.contracts.store import Claim, Definition, NewTask, Store
+from agentplat.contracts.stored.children import Parent
 from agentplat.domain.commands import DispatchChild, StartStep
 from agentplat.domain.events import ChildDispatched, Event, StepCancelRequested, StepFailed
 from agentplat.domain.failure import Failure, FailureCode

@@ -31,7 +31,7 @@ from pydantic_settings import (
     SettingsError,
 )
 
-from agentplat.contracts.retention import Retention
+from agentplat.contracts.stored.retention import Retention
 from agentplat.domain.errors import SettingsInvalid
 from agentplat.plugins.selection import SETTINGS_FILE, Selection, plugin_names, project_folder
 

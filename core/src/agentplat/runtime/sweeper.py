@@ -14,8 +14,8 @@ from contextlib import aclosing
 
 from agentplat import telemetry
 from agentplat.contracts.hints import Hint
-from agentplat.contracts.retention import Retention, Upkept
 from agentplat.contracts.store import Store
+from agentplat.contracts.stored.retention import Retention, Upkept
 from agentplat.domain.errors import UnavailableError
 from agentplat.engine.client.schedules.firing import Scheduler
 from agentplat.engine.client.steering import end_poisoned

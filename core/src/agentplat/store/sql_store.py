@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from sqlalchemy import literal_column, select
 
@@ -16,7 +14,6 @@ from agentplat.contracts.firing import Firing, ScheduleRow
 from agentplat.contracts.hints import Hint
 from agentplat.contracts.interface import CostSummary, TaskFilter
 from agentplat.contracts.limits import Limit, LimitRow
-from agentplat.contracts.retention import Retention, Upkept
 from agentplat.contracts.schedules import Schedule, ScheduleSource
 from agentplat.contracts.store import (
     AuditRow,
@@ -38,11 +35,13 @@ from agentplat.contracts.store import (
     Write,
     WriteResult,
 )
+from agentplat.contracts.stored.retention import Retention, Upkept
 from agentplat.contracts.why import Standing
 from agentplat.domain.errors import InputRejected, StoreUnavailable
 from agentplat.domain.events import Recorded, TaskClaimed
 from agentplat.domain.ids import TaskId, WorkerId
 from agentplat.domain.task import Lease
+from agentplat.store.claiming.claimant import Claimant
 from agentplat.store.database import Database, Transaction, ValuesRefused
 from agentplat.store.schema import check_schema
 from agentplat.store.transactions import claims, limits, reading, schedules, submission, sweeping, telling
@@ -52,7 +51,6 @@ from agentplat.store.transactions.upkeep import upkeep
 T = TypeVar("T")
 _LOOK_AGAIN = 1.0  # seconds after which a worker that another sweeper had in its hands should be gone
 _CLAIMABLE = (Hint.WORK, Hint.SUSPECT)  # what is no longer owned or no longer waits, and may be a suspect
-_CHOOSES_ON = 1.0  # seconds for which claims go on to choose without asking whether there is anything to choose
 
 
 class SqlStore:
@@ -64,10 +62,7 @@ class SqlStore:
         self._left_to_another = False
         self._delay_over: datetime | None = None  # of what will be claimable next by itself, as the last sweep saw it
         self._opened_at: datetime | None = None  # when there was room under a rate last, as the last sweep saw it
-        self._chose_at: dict[tuple[str, bool], float] = {}  # when claims of a queue, or of its suspects, had to choose
-        self._fronts: dict[str, claims.Front] = {}  # where claims of a queue stand, if a look from the start takes long
-        self._further: dict[str, asyncio.TimerHandle] = {}  # when such a look is due, and somebody is told to take it
-        self._limits = False  # whether there are any, as the last claim saw it that had to choose
+        self._claimant = Claimant(database)
 
     @property
     def hears(self) -> bool:
@@ -87,8 +82,7 @@ class SqlStore:
         await self._read(check_schema)
 
     async def close(self) -> None:
-        for due in self._further.values():
-            due.cancel()
+        self._claimant.close()
         await self._database.close()
 
     async def ping(self) -> None:
@@ -134,66 +128,10 @@ class SqlStore:
         self._hint(*_CLAIMABLE)
 
     async def claim(self, worker_id: WorkerId, limit: int, *, queues: Sequence[str] = ("default",)) -> Sequence[Claim]:
-        return await self._claim(worker_id, limit, queues, suspects=False)
+        return await self._claimant.claim(worker_id, limit, queues)
 
     async def claim_suspect(self, worker_id: WorkerId, *, queues: Sequence[str] = ("default",)) -> Claim | None:
-        return next(iter(await self._claim(worker_id, 1, queues, suspects=True)), None)
-
-    async def _claim(self, worker_id: WorkerId, limit: int, queues: Sequence[str], *, suspects: bool) -> list[Claim]:
-        claimed: list[Claim] = []
-        for name in queues:
-            if len(claimed) >= limit:
-                break
-            # Random, and the same for every attempt: a claim whose acknowledgement was lost is found by it.
-            wanted = claims.Wanted(
-                worker_id=worker_id, claim_id=uuid4(), queue=name, limit=limit - len(claimed), suspects=suspects
-            )
-            claimed += await self._claim_from(wanted)
-        return claimed
-
-    async def _claim_from(self, wanted: claims.Wanted) -> Sequence[Claim]:
-        """Of one queue. Where there was something to choose a moment ago there is again, most likely."""
-        chose_at = self._chose_at.get((wanted.queue, wanted.suspects))
-        if chose_at is None or time.monotonic() - chose_at > _CHOOSES_ON:
-            found = await self._claim_plainly(wanted)
-            if not found.chooses:
-                return self._learned(found)
-            self._chose_at[wanted.queue, wanted.suspects] = time.monotonic()
-        return self._learned(await self._database.perform(lambda again: claims.claim_by_choice(again, wanted)))
-
-    async def _claim_plainly(self, wanted: claims.Wanted) -> claims.Found:
-        """From where the queue's claims stand, or from the start where that takes no time or was not done for long."""
-        far = self._database.dialect == "postgresql"
-        front = None if wanted.suspects else self._fronts.pop(wanted.queue, None)
-        if front is None or time.monotonic() >= front.full_at:
-            found = await self._database.perform(lambda again: claims.claim_plainly(again, wanted, far=far))
-            front = None if wanted.suspects else claims.stands(front, found, time.monotonic())
-        else:
-            nearby = front
-            found = await self._database.perform(lambda again: claims.claim_nearby(again, wanted, nearby))
-            front.advance(found)
-            if len(found.claims) < wanted.limit:
-                self._look_further(wanted.queue, front.full_at - time.monotonic())
-        if front is not None and not found.chooses:
-            self._fronts[wanted.queue] = front
-        return found
-
-    def _look_further(self, queue: str, seconds: float) -> None:
-        """What lies behind the front is nobody's news: whoever put it there may be gone."""
-        due = self._further.get(queue)
-        if due is None or due.when() <= asyncio.get_running_loop().time():
-            hear = self._database.hints.heard
-            self._further[queue] = asyncio.get_running_loop().call_later(seconds, hear, [Hint.WORK])
-
-    def _learned(self, found: claims.Found) -> Sequence[Claim]:
-        if found.limits is not None:
-            self._limits = found.limits
-            if found.claims:
-                # A turn is not more than a tenant's share, so less than was asked for need not be all there is.
-                self._database.hints.heard([Hint.WORK])
-        if found.rates:
-            self._hint(Hint.TIMER)  # when there will be room is known to the database, and a sweep reads it
-        return found.claims
+        return next(iter(await self._claimant.claim(worker_id, 1, queues, suspects=True)), None)
 
     async def disown(self, worker_id: WorkerId, known: Collection[TaskId]) -> Sequence[TaskId]:
         given_back = await self._database.perform(lambda _: claims.disown(worker_id, known))
@@ -288,7 +226,7 @@ class SqlStore:
             raise ValueError("two writes about one task in one commit")
         try:
             far = self._database.dialect == "postgresql"
-            hints = _hints_of(writes, limits=self._limits)
+            hints = _hints_of(writes, limits=self._claimant.limits)
             results = await self._database.perform(lambda again: commit(writes, again, far=far), hints=hints)
         except (ValuesRefused, TypeError, ValueError) as error:
             if len(writes) == 1:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, TypeAlias
 
-from agentplat.contracts.children import Parent
 from agentplat.contracts.store import AuditRow, CallRow, Definition, InboxItem, TaskRow
+from agentplat.contracts.stored.children import Parent
 from agentplat.contracts.why import Serving
 from agentplat.domain.errors import SchemaOutdated
 from agentplat.domain.events import Recorded, decode

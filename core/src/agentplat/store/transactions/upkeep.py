@@ -13,7 +13,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, select, text
 
-from agentplat.contracts.retention import Retention, Upkept
+from agentplat.contracts.stored.retention import Retention, Upkept
 from agentplat.domain.errors import StoreUnavailable
 from agentplat.store.columns import clock
 from agentplat.store.database import Database, Transaction

@@ -1,0 +1,1 @@
+"""What a database keeps besides tasks and their journals, and how it is asked for it."""

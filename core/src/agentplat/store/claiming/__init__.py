@@ -1,0 +1,1 @@
+"""Which claims a process makes, one after the other."""
