@@ -9,6 +9,7 @@ from agentplat_analysis.reading import installed
 
 from agentplat.contracts.tool import Effect
 from agentplat.domain.json import JsonObject
+from agentplat.domain.workflow import Workflow
 from agentplat.language.compiler import compile_document
 from agentplat.language.yaml import load
 
@@ -34,7 +35,16 @@ TOPIC: JsonObject = {
 
 
 class Schemas:
-    """Of `research` all is known, and what workflow `invoice` takes; `calculator` acts at most once."""
+    """Of `research` all is known, and what workflow `invoice` takes; `calculator` acts at most once.
+
+    Of `invoice`, which `summarise` calls, `STEPS` are the steps.
+    """
+
+    def workflow(self, name: str) -> Workflow | None:
+        steps = {"invoice": STEPS[-1], "summarise": "[{workflow: invoice}]"}.get(name)
+        if steps is None:
+            return None
+        return compile_document(load(f"name: {name}\nsteps: {steps}\n", f"{name}.yaml"), Ring())
 
     def input(self, kind: str, name: str) -> JsonObject | None:
         return TOPIC if name in ("research", "invoice") else None
@@ -44,6 +54,14 @@ class Schemas:
 
     def effect(self, tool: str) -> Effect:
         return Effect.AT_MOST_ONCE if tool == "calculator" else Effect.IDEMPOTENT
+
+
+class Ring(Anything):
+    def workflows(self) -> list[str]:
+        return ["invoice", "summarise", "w"]
+
+
+STEPS = ["[{agent: writer}]"]
 
 
 def said(text: str) -> list[str]:
@@ -141,6 +159,29 @@ def test_an_input_that_another_workflow_does_not_take_is_said_with_what_is_missi
     assert any("workflow `invoice` does not take this: `topic` is missing" in fault for fault in found)
     assert said("name: w\nsteps:\n  - {workflow: invoice, input: {topic: '${{ input.topic }}'}}\n") == []
     assert said("name: w\nsteps:\n  - {workflow: invoice}\n") == []
+
+
+@pytest.mark.parametrize(
+    ("steps", "is_endless"),
+    [
+        ("[{workflow: w}]", True),
+        ("[{name: inner, steps: [{agent: writer}, {workflow: w}]}]", True),
+        ("[{workflow: w, when: input.more}]", False),
+        ("[{workflow: w, foreach: [1, 2]}]", False),
+        ("[{name: inner, strategy: dag, steps: [{workflow: w}]}]", False),
+        ("[{agent: writer, compensate: {workflow: w}}]", False),
+        ("[{agent: writer}]", False),
+    ],
+)
+def test_workflows_that_call_each_other_in_every_task_are_said(
+    steps: str, is_endless: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(f"{__name__}.STEPS", [steps])
+    some = "{name: some, workflow: summarise, when: input.more}"
+    found = said(f"name: w\nsteps:\n  - {some}\n  - workflow: summarise\n")
+    text = "these workflows call each other in every task: w -> summarise -> invoice -> w; say by `when` in which tasks"
+    assert [fault.startswith(f"4:15: endless_recursion: {text}") for fault in found] == ([True] if is_endless else [])
+    assert said("name: w\nsteps:\n  - {workflow: summarise, when: input.more}\n") == []
 
 
 def test_items_that_are_no_list_are_said() -> None:

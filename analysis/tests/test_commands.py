@@ -116,3 +116,59 @@ def test_an_unknown_or_broken_workflow_is_said_as_everywhere(project: Path) -> N
     (project / "broken.yaml").write_text("name: broken\nsteps: [{agent: nobody}]\n")
     with pytest.raises(WorkflowInvalid, match=r"broken\.yaml:2:\d+: unknown_agent"):
         run_command(["workflows", "graph", "broken.yaml"])
+
+
+ORDER = """\
+name: order
+steps:
+  - {name: billed, workflow: bill, input: {}, retry: {max_attempts: 2}}
+  - {workflow: mine, when: input.more, timeout: 10m}
+"""
+BILL = """\
+name: bill
+input: {number: integer}
+steps:
+  - {name: add, tool: calculator, input: {expression: 1 + 1}, queue: ledger}
+  - {name: each, tool: calculator, foreach: [1, 2, 3], input: {expression: "1 + ${{ item }}"}}
+"""
+
+
+@pytest.fixture
+def order(project: Path) -> Path:
+    (project / "workflows" / "order.yaml").write_text(ORDER)
+    (project / "workflows" / "bill.yaml").write_text(BILL)
+    return project
+
+
+def test_what_other_workflows_of_the_project_take_is_counted_and_said_where_they_are_called(
+    order: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert called("workflows", "bounds", "workflows/order.yaml", "--json") == 0
+    told = json.loads(capsys.readouterr().out)["bounds"]
+    assert told["executions"]["most"] == (1 + 2 * 4) + (1 + 12)
+    assert told["executions"]["dominated_by"]["path"] == "mine"
+    assert told["executions"]["dominated_by"]["place"] == "workflows/order.yaml:4"
+    assert told["seconds"]["most"] is not None, "ten minutes for the one that waits without an end"
+    (order / "workflows" / "bill.yaml").write_text("name: bill\nsteps: []\n")
+    assert called("workflows", "bounds", "workflows/order.yaml") == 0
+    said = capsys.readouterr().out
+    assert "billed (workflows/order.yaml:3): workflow `bill` is not known here, or at fault." in said
+    assert "unknown: no price of what `bill` uses" in said
+
+
+def test_an_input_that_another_workflow_of_the_project_does_not_take_is_said(
+    order: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert called("workflows", "check", "workflows/order.yaml") == 1
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.startswith("workflows/order.yaml:3:43: invalid_input: workflow `bill` does not take this: `number`")
+
+
+def test_the_workflows_of_the_project_are_in_the_schema_with_their_inputs(
+    order: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert called("workflows", "schema") == 0
+    told = json.loads(capsys.readouterr().out)
+    names = [each.get("const") for each in told["definitions"]["step"]["properties"]["workflow"]["anyOf"]]
+    assert {"bill", "mine", "order"} <= set(names)
+    assert "number" in json.dumps(told["definitions"]["workflow.bill"])

@@ -1,7 +1,7 @@
 """What is wrong with a workflow that compiles, as far as the schemas of what it names tell: each at its place.
 
 Paths of expressions that can lead nowhere, inputs that do not fit, items that are no list, retries of what must not be
-repeated, and clauses of `catch` that an earlier one leaves nothing to.
+repeated, clauses of `catch` that an earlier one leaves nothing to, and workflows that call each other without an end.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from agentplat.language.references import place_of
 from agentplat.language.schema import faults, with_defaults
 from agentplat.language.syntax import Expression, Mention, parse, split, value_of
 from agentplat.language.yaml import Document
+from agentplat_analysis.rings import certain_calls, way_back
 from agentplat_analysis.schema.inputs import loose
 from agentplat_analysis.schema.keys import DEFINITIONS
 from agentplat_analysis.shapes import Missing, look_up
@@ -28,13 +29,15 @@ _GROUPS = frozenset({"retryable", "permanent"})
 
 
 class Schemas(Protocol):
-    """What is known of agents, tools and, of their inputs only, workflows; None where it is not."""
+    """What is known of agents, tools and workflows; None where it is not."""
 
     def input(self, kind: str, name: str) -> JsonObject | None: ...
 
     def output(self, kind: str, name: str) -> JsonObject | None: ...
 
     def effect(self, tool: str) -> Effect: ...
+
+    def workflow(self, name: str) -> Workflow | None: ...
 
 
 def check(workflow: Workflow, document: Document, schemas: Schemas) -> list[Diagnostic]:
@@ -45,7 +48,30 @@ def check(workflow: Workflow, document: Document, schemas: Schemas) -> list[Diag
     inner = scope.within(workflow.root)
     inner.templates(node["output"])
     scope.block(node, workflow.root)
+    _rings(node, workflow, schemas)
     return sorted(set(diagnostics.found))
+
+
+def _rings(node: Node, workflow: Workflow, schemas: Schemas) -> None:
+    """Report other workflows that call this one in every task, as it calls them."""
+    called = (step.body.workflow for step in certain_calls(workflow.root) if isinstance(step.body, WorkflowCall))
+    for name in dict.fromkeys(called):
+        ring = way_back(workflow, name, schemas.workflow)
+        for place in _calls_of(node, name) if ring else ():
+            text = f"these workflows call each other in every task: {' -> '.join((workflow.name, *ring))}"
+            place.refuse("endless_recursion", text, "say by `when` in which tasks one of them does")
+            break
+
+
+def _calls_of(node: Node, workflow: str) -> Iterator[Node]:
+    """The places where that workflow is called, those left out where something decides whether it is."""
+    if "when" in node or "foreach" in node:
+        return
+    if node["workflow"].value == workflow:
+        yield node["workflow"]
+    for child in node.items():
+        if child.key not in ("catch", "compensate"):
+            yield from _calls_of(child, workflow)
 
 
 @dataclass(frozen=True, slots=True)

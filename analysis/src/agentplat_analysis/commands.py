@@ -39,7 +39,7 @@ def check(
     """All that `validate` says, and what the schemas of agents and tools tell besides. Exit code 1 for any fault.
 
     Paths of expressions that lead nowhere, inputs that do not fit, retries of what must not be repeated, clauses of
-    `catch` that are never reached.
+    `catch` that are never reached, workflows that call each other without an end.
     """
     from agentplat import WorkflowInvalid
     from agentplat_analysis.checks import check as checked

@@ -81,10 +81,12 @@ class InstalledSchemas:
     def __init__(self, registries: Registries) -> None:
         self._registries = registries
         self._known: dict[tuple[object, str, str], JsonObject | None] = {}
+        self._workflows: dict[str, Workflow | None] = {}
 
     def input(self, kind: str, name: str) -> JsonObject | None:
         if kind == "workflow":
-            return self._input_of_workflow(name)
+            workflow = self.workflow(name)
+            return workflow.input_schema if workflow is not None else None
         return self._asked(kind, name, input_schema)
 
     def output(self, kind: str, name: str) -> JsonObject | None:
@@ -93,12 +95,10 @@ class InstalledSchemas:
     def effect(self, tool: str) -> Effect:
         return self._registries.tools.spec(tool).effect
 
-    def _input_of_workflow(self, name: str) -> JsonObject | None:
-        key = (known_workflow, "workflow", name)
-        if key not in self._known:
-            workflow = known_workflow(self._registries, name)
-            self._known[key] = workflow.input_schema if workflow is not None else None
-        return self._known[key]
+    def workflow(self, name: str) -> Workflow | None:
+        if name not in self._workflows:
+            self._workflows[name] = known_workflow(self._registries, name)
+        return self._workflows[name]
 
     def _asked(self, kind: str, name: str, schema: Callable[[Any], JsonObject]) -> JsonObject | None:
         key = (schema, kind, name)

@@ -42,7 +42,7 @@ class Written:
 def _name_of(step: JsonValue) -> JsonValue:
     if not isinstance(step, dict):
         return None
-    return next((step[key] for key in ("name", "agent", "agent_type", "tool") if key in step), None)
+    return next((step[key] for key in ("name", "agent", "agent_type", "tool", "workflow") if key in step), None)
 
 
 def installed() -> Registries:

@@ -20,7 +20,7 @@ _MEANINGS = {
     "cycle": "Steps that wait for each other by `needs`.",
     "duplicate_key": "The same key twice in one map.",
     "duplicate_step": "Two steps of one block with one name.",
-    "endless_recursion": "A workflow that calls itself in every task.",
+    "endless_recursion": "A workflow that calls itself in every task; over others: said by `workflows check`.",
     "expression": "An expression that cannot be read, or that stands where none is evaluated.",
     "invalid_cron": "Not a cron expression of five fields.",
     "invalid_duration": "Not a duration such as `30s` or `1h30m`.",

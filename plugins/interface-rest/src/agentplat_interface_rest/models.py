@@ -308,9 +308,7 @@ class ForkIn(RetryIn):
 
 class Reason(BaseModel):
     path: str = Field(description="Of the step; the `name` of its subtask, if it has begun.")
-    code: str = Field(
-        description="running, interrupted, retry, child, timer, signal, approval, needs, skipped or failed."
-    )
+    code: str = Field(description="running, interrupted, retry, child, timer, signal, approval, needs, skipped, failed")
     sentence: str
     until: datetime | None = Field(description="When it goes on by itself.")
     details: dict[str, Any]
