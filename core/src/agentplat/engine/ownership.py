@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, cast
 from uuid import UUID
 
 from agentplat import telemetry
@@ -186,9 +186,12 @@ class TaskOwner:
         if self._draining:
             return state, facts, ()
         state, events, starts = plan(state, self._rules)
-        if self._children.any or any(isinstance(start, DispatchChild) for start in starts):
+        if self._children.any:
             return self._decide_on_children(state, facts, events, starts)
-        return state, [*facts, *events], [start for start in starts if isinstance(start, StartStep)]
+        for start in starts:
+            if isinstance(start, DispatchChild):
+                return self._decide_on_children(state, facts, events, starts)
+        return state, [*facts, *events], cast("Sequence[StartStep]", starts)
 
     def _decide_on_children(
         self, state: State, facts: Sequence[Event], events: Sequence[Event], starts: Sequence[StartStep | DispatchChild]
