@@ -11,7 +11,6 @@ import random
 import socket
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
@@ -342,8 +341,13 @@ class Worker:
     async def _recall(self, child: TaskId, reason: str) -> None:
         """Let the child end. One that nobody works on ends at once, and one that is over has told its parent."""
         cancel = partial(steering.cancel, store=self._store, definitions=self._definitions, catalog=self._catalog())
-        with suppress(ConflictError, IllegalTransition, NotFound):
-            await patiently(partial(cancel, child, reason))
+        while True:
+            try:
+                return await patiently(partial(cancel, child, reason))
+            except (IllegalTransition, NotFound):
+                return None
+            except ConflictError:  # it changed hands all the time
+                continue
 
     async def _leave(self, claim: Claim, reason: str) -> str:
         telemetry.log.warning(telemetry.TASK_LEFT, task_id=str(claim.lease.task_id), reason=reason)
