@@ -159,7 +159,7 @@ def test_what_other_workflows_of_the_project_take_is_counted_and_said_where_they
 def test_an_input_that_another_workflow_of_the_project_does_not_take_is_said(
     order: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert called("workflows", "check", "workflows/order.yaml") == 1
+    assert called("workflows", "validate", "workflows/order.yaml") == 1
     (line,) = capsys.readouterr().out.splitlines()
     assert line.startswith("workflows/order.yaml:3:43: invalid_input: workflow `bill` does not take this: `number`")
 

@@ -71,12 +71,15 @@ class Process:
         """Wait until it has written that."""
 
         def found() -> re.Match[str] | None:
-            assert self._process.poll() is None, f"it ended with {self._process.returncode}:\n{self.written()}"
+            self.must_run()
             return pattern.search(self.written())
 
         match = wait_for(found)
         assert match is not None
         return match
+
+    def must_run(self) -> None:
+        assert self._process.poll() is None, f"it ended with {self._process.returncode}:\n{self.written()}"
 
     def ask_to_stop(self) -> None:
         self._process.send_signal(signal.SIGTERM)
@@ -100,10 +103,15 @@ class Server:
         self.database_url = database_url
         self.api = Process(["api", "--port", "0"], folder / "api.log", database_url, variables)
         self.session = requests.Session()
-        self.url = self.api.says(_ADDRESS)[1]
-        wait_for(self._answers)
+        try:
+            self.url = self.api.says(_ADDRESS)[1]
+            wait_for(self._answers)
+        except BaseException:
+            self.stop()
+            raise
 
     def _answers(self) -> bool:
+        self.api.must_run()
         with contextlib.suppress(requests.ConnectionError):
             return self.session.get(f"{self.url}/health", timeout=_PATIENCE).status_code in (200, 503)
         return False

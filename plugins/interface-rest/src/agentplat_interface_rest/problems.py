@@ -160,7 +160,7 @@ def _methods(request: Request) -> str:
     """What the path knows by all its routes, where the framework names those of the first. Empty for its own paths."""
     paths: dict[str, Any] = request.app.openapi()["paths"]
     fitting = [template for template in paths if compile_path(template)[0].match(request.scope["path"])]
-    nearest = min(fitting, key=lambda template: template.count("{"), default="")
+    nearest = min(fitting, key=lambda template: (template.count("{"), -len(template)), default="")
     return ", ".join(method.upper() for method in paths.get(nearest, ()))
 
 

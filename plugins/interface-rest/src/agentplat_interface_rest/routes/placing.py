@@ -69,7 +69,7 @@ def _submission(body: models.PlacedTaskIn, key: str | None, trace: str | None) -
 
 
 def _add_limits(routes: APIRouter, client: Client) -> None:
-    @routes.get("/limits", summary="All limits, and how they stand", responses=responses(503))
+    @routes.get("/limits", summary="All limits, and how they stand", responses=responses(422, 503))
     async def limits(tenant_id: Tenant | None = None, key: Key | None = None) -> list[models.Limit]:
         """By tenant and key; those of one tenant, or one of them, where it is named."""
         return [_limit(row) for row in await client.limits(tenant_id, key)]
