@@ -13,7 +13,7 @@ from sqlalchemy.pool import NullPool
 from agentplat.domain.errors import StoreUnavailable
 from agentplat.store.address import Address
 from agentplat.store.postgres import connect_options, settings
-from agentplat.store.sqlite import BUSY_TIMEOUT, pragmas, refuse_network_file_system
+from agentplat.store.sqlite import BUSY_TIMEOUT, make_folder, pragmas, refuse_network_file_system
 
 _ADVISORY_KEY = 0x6167656E74706C61  # "agentpla"
 """Whoever changes the schema on PostgreSQL holds this advisory lock; others wait for it and find nothing left to do."""
@@ -25,7 +25,7 @@ def changing(url: str) -> Iterator[Connection]:
     address = Address.parse(url)
     if address.file is not None:
         refuse_network_file_system(address.file)
-        address.file.absolute().parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folder(address.file)
     with _transaction(_engine(address, "BEGIN IMMEDIATE", pragmas())) as connection:
         if address.dialect == "postgresql":
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ADVISORY_KEY})

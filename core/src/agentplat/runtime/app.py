@@ -25,6 +25,7 @@ from agentplat.plugins.registry import Registries
 from agentplat.runtime.identity_key import identity_key
 from agentplat.runtime.settings import Settings
 from agentplat.store.connect import open_store
+from agentplat.store.sqlite import make_folder
 
 _LOOK = 0.5  # seconds between two looks at the project's files
 
@@ -138,8 +139,7 @@ async def open_platform(
                 "No installed plugin offers migrations, so an SQLite database cannot be made. "
                 "Install agentplat-migrations, and let it be loaded (plugins, plugins_deny)."
             )
-        # For this user only: inputs and outputs are in it.
-        settings.sqlite_file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folder(settings.sqlite_file)
         # In a thread: Alembic's environment runs an event loop of its own.
         await asyncio.to_thread(platform.migrate)
     await before_opening(platform)

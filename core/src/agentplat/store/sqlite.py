@@ -177,6 +177,18 @@ def pragmas(*, query_only: bool = False) -> tuple[str, ...]:
     )
 
 
+def make_folder(file: Path) -> None:
+    """That of a database, for this user only: inputs and outputs are in it. StoreUnavailable when it cannot be made."""
+    folder = file.absolute().parent
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreUnavailable(
+            f"The folder {folder} of the SQLite database cannot be made: {error.strerror or error}. "
+            "Name a file in a folder that you may write to."
+        ) from None
+
+
 def refuse_network_file_system(file: Path, mounts: str | None = None) -> None:
     """SettingsInvalid when `file` is on a network file system. `mounts` has the form of /proc/self/mountinfo.
 
