@@ -50,6 +50,7 @@ class Process:
             **variables,
         }
         with log.open("ab") as output:
+            self._begins = output.seek(0, os.SEEK_END)  # another one may have written to it before
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "agentplat.runtime.cli", *command],
                 cwd=log.parent,
@@ -65,7 +66,7 @@ class Process:
         return self._process.pid
 
     def written(self) -> str:
-        return self.log.read_text(errors="replace")
+        return self.log.read_bytes()[self._begins :].decode(errors="replace")
 
     def says(self, pattern: re.Pattern[str]) -> re.Match[str]:
         """Wait until it has written that."""
