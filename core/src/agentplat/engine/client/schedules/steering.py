@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from uuid import UUID
 
 from agentplat.contracts.firing import ScheduleRow, ScheduleStore
 from agentplat.contracts.interface import Submission
@@ -30,10 +31,11 @@ class Schedules:
         self._hash_user = hash_user
 
     async def all(self, tenant: str | None = None) -> Sequence[ScheduleView]:
-        return [await self._view(row) for row in await self._store.schedules(tenant)]
+        return await self._views(await self._store.schedules(tenant))
 
     async def one(self, name: str, tenant: str = DEFAULT) -> ScheduleView:
-        return await self._view(await self._row(name, tenant))
+        [view] = await self._views([await self._row(name, tenant)])
+        return view
 
     async def put(self, schedule: Schedule) -> ScheduleView:
         wrong = _faults(schedule)
@@ -96,23 +98,33 @@ class Schedules:
             )
         return rows[0]
 
-    async def _view(self, row: ScheduleRow) -> ScheduleView:
-        schedule, last = row.schedule, row.last_at
-        keys = [key_of(schedule.name, last)] if last is not None else []
-        task_id = next(iter((await self._store.known_tasks(schedule.tenant, keys)).values()), None)
-        late = not row.paused and row.next_at <= row.now
-        upcoming = () if row.paused else ((row.next_at,) if late else ()) + tuple(_upcoming(row))
-        return ScheduleView(
-            schedule=schedule,
-            source=row.source,
-            paused=row.paused,
-            next_at=None if row.paused else row.next_at,
-            upcoming=upcoming[:_UPCOMING],
-            last_at=last,
-            last_task_id=task_id,
-            fault=row.fault,
-            updated_at=row.updated_at,
-        )
+    async def _views(self, rows: Sequence[ScheduleRow]) -> Sequence[ScheduleView]:
+        """In their order. What they made last is asked for once for each tenant."""
+        keys: dict[str, list[str]] = {}
+        for row in rows:
+            keys.setdefault(row.schedule.tenant, []).extend(_last_key(row))
+        known = {tenant: await self._store.known_tasks(tenant, asked) for tenant, asked in keys.items()}
+        return [_view(row, known[row.schedule.tenant]) for row in rows]
+
+
+def _last_key(row: ScheduleRow) -> Sequence[str]:
+    return [key_of(row.schedule.name, row.last_at)] if row.last_at is not None else []
+
+
+def _view(row: ScheduleRow, known: Mapping[str, UUID]) -> ScheduleView:
+    late = not row.paused and row.next_at <= row.now
+    upcoming = () if row.paused else ((row.next_at,) if late else ()) + tuple(_upcoming(row))
+    return ScheduleView(
+        schedule=row.schedule,
+        source=row.source,
+        paused=row.paused,
+        next_at=None if row.paused else row.next_at,
+        upcoming=upcoming[:_UPCOMING],
+        last_at=row.last_at,
+        last_task_id=next((known[key] for key in _last_key(row) if key in known), None),
+        fault=row.fault,
+        updated_at=row.updated_at,
+    )
 
 
 def _upcoming(row: ScheduleRow) -> list[datetime]:
