@@ -82,10 +82,11 @@ class TaskOwner:
         writer: JournalWriter,
         run_body: RunBody,
         watch: Watch,
+        lacks: Callable[[State], str | None],
         leaving: Callable[[], None] = lambda: None,
         cleared: Callable[[], None] = lambda: None,
     ) -> None:
-        """`leaving`: only the commit of how the claim ends is left to do. `cleared`: a suspect is none any more."""
+        """`lacks`: why it cannot go on here. `cleared`: it is no suspect now. `leaving`: only its end is left to do."""
         self._claim = claim
         self._pinned = pinned
         self._children = children
@@ -95,6 +96,7 @@ class TaskOwner:
         self._writer = writer
         self._run_body = run_body
         self._watch = watch
+        self._lacks = lacks
         self._leaving = leaving
         self._cleared = cleared
         self._state = State(workflow=pinned.workflow)
@@ -124,6 +126,10 @@ class TaskOwner:
         """How the claim ended. Raises LeaseLost, and then nothing of the last turn was kept."""
         try:
             facts, taken = await self._resume()
+            reason = self._lacks(self._state)
+            if reason is not None:
+                await self.hand_back(self._claim, self._writer, reason)
+                return "released"
             while True:
                 ending = await self._turn(facts, taken)
                 if ending is not None:
@@ -134,7 +140,8 @@ class TaskOwner:
 
     @staticmethod
     async def hand_back(claim: Claim, writer: JournalWriter, reason: str) -> None:
-        """Give the task back without having looked at it; nothing of it is under way."""
+        """Give the task back without having touched it; nothing of it is under way."""
+        telemetry.log.warning(telemetry.TASK_LEFT, task_id=str(claim.lease.task_id), reason=reason)
         release = Release(delay=HAND_BACK_DELAY, reason=reason)
         await writer.write(Write(lease=claim.lease, first_seq=0, closing=release))
 

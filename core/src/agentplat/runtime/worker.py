@@ -29,7 +29,7 @@ from agentplat.domain.ids import TaskId, WorkerId
 from agentplat.domain.json import JsonObject
 from agentplat.domain.task import Lease
 from agentplat.engine.body import RunBody
-from agentplat.engine.catalog import Catalog, missing
+from agentplat.engine.catalog import Catalog, missing, outgrown
 from agentplat.engine.children import Children, Declared
 from agentplat.engine.client import steering
 from agentplat.engine.definitions import Definitions, Pinned
@@ -318,6 +318,7 @@ class Worker:
             writer=self._writer,
             run_body=self._run_body,
             watch=self._watch,
+            lacks=partial(outgrown, self._catalog(), pinned=pinned.agents),
             leaving=partial(self._leaves, claim.lease.task_id),
             cleared=partial(self._clears, claim.lease.task_id),
         )
@@ -335,7 +336,7 @@ class Worker:
             self._lacks = {}
         key = (claim.type, claim.definition)
         if key not in self._lacks:
-            self._lacks[key] = missing(catalog, pinned.workflow, pinned.agents)
+            self._lacks[key] = missing(catalog, pinned.workflow.root, pinned.agents, pinned.revisions)
         return self._rules, self._lacks[key]
 
     async def _recall(self, child: TaskId, reason: str) -> None:
@@ -350,7 +351,6 @@ class Worker:
                 continue
 
     async def _leave(self, claim: Claim, reason: str) -> str:
-        telemetry.log.warning(telemetry.TASK_LEFT, task_id=str(claim.lease.task_id), reason=reason)
         try:
             await TaskOwner.hand_back(claim, self._writer, reason)
         except LeaseLost:
