@@ -11,10 +11,15 @@ import pytest
 
 from agentplat.contracts.interface import TaskFilter, TaskView
 from agentplat.contracts.specs import WorkflowSpec
+from agentplat.contracts.store import End, Write
+from agentplat.contracts.stored.retention import Retention
 from agentplat.domain.errors import StepError
+from agentplat.domain.events import TaskFinished
 from agentplat.domain.failure import FailureCode
-from agentplat.domain.task import TaskState
+from agentplat.domain.ids import TaskId
+from agentplat.domain.task import Lease, TaskState
 from agentplat.plugins.registry import RegistryBuilder
+from agentplat.runtime.sweeper import upkeep_once
 
 from .harness import Engine, Given, Script
 
@@ -364,3 +369,32 @@ async def test_a_parent_that_is_ended_by_hand_takes_its_children_along(engine: E
     [child] = await children(engine, task_id)
     assert (await engine.ended(child.id)).status is TaskState.CANCELLED
     assert (await engine.client.task(task_id)).status is TaskState.CANCELLED
+
+
+async def test_children_that_nobody_told_of_their_parents_end_are_found(engine: Engine, script: Script) -> None:
+    """As when a process dies when it has ended the parent by hand."""
+    began = asyncio.Event()
+
+    async def wait(_given: Given, _ctx: Any) -> Given:
+        began.set()
+        await asyncio.Event().wait()
+        return {}
+
+    script.bodies["one"] = wait
+    engine.start_worker(poll_seconds=NEVER)
+    task_id = await engine.submit("workflow:calls", {"topic": "tea"})
+    await asyncio.wait_for(began.wait(), 30)
+    assert await engine.store.survived() == []
+    row = await engine.store.task(TaskId(task_id))
+    assert row.fence is not None
+    ended = TaskFinished(status="cancelled", output=None, failure=None)
+    closing = End(status=TaskState.CANCELLED, output=None, failure=None, actor="admin")
+    lease = Lease(row.id, row.fence, row.worker_id)
+    await engine.store.commit([Write(lease=lease, first_seq=row.last_seq + 1, events=[ended], closing=closing)])
+    [child] = await children(engine, task_id)
+    assert not (await engine.client.task(child.id)).status.is_terminal
+    assert await engine.store.survived() == [task_id]
+
+    await upkeep_once(engine.store, Retention())
+    assert (await engine.ended(child.id)).status is TaskState.CANCELLED
+    assert await engine.store.survived() == []

@@ -151,11 +151,11 @@ async def end_from_outside(
     [result] = await store.commit([write])
     if isinstance(result, Lost):
         return False
-    await _recall_children(store, row.id)
+    await recall_children(store, row.id)
     return True
 
 
-async def _recall_children(store: Store, task_id: TaskId) -> None:
+async def recall_children(store: Store, task_id: TaskId) -> None:
     """Tell the children of a task that has ended without them. One that is over needs it no more."""
     before: UUID | None = None
     while page := await store.tasks(TaskFilter(parent=task_id, before=before)):
