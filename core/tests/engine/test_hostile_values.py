@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from agentplat import AgentContext, StepError
 from agentplat.domain.errors import InputRejected
 from agentplat.domain.failure import FailureCode
 from agentplat.domain.task import TaskState
+from agentplat.runtime.sweeper import sweep_once
 
 from .harness import Engine, Given, Script
 
@@ -99,3 +101,32 @@ async def test_a_signal_that_cannot_be_kept_wakes_nobody_and_its_key_stays_free(
 
     assert (await engine.ended(task_id)).status is TaskState.DONE
     assert script.asked[-1] == ("two", {"say": "yes"})
+
+
+@pytest.mark.parametrize("at", ["9999-12-31T23:59:59-12:00", "9999-12-31T23:59:59Z", "0001-01-01T00:00:00+12:00"])
+async def test_a_time_that_no_database_gives_back_is_refused_and_keeps_no_sweep_from_its_work(
+    engine: Engine, at: str
+) -> None:
+    with pytest.raises(InputRejected, match="/run_at is not within the years 1 to 9998"):
+        await engine.submit("agent:one", run_at=datetime.fromisoformat(at))
+    engine.start_worker()
+    task = await engine.ended(await engine.submit("workflow:until", {"at": at}))
+
+    assert task.failure is not None
+    assert task.failure.code is FailureCode.INVALID_INPUT
+    assert at in task.failure.message
+
+
+@pytest.mark.parametrize("at", ["9998-12-31T23:59:59+14:00", "9998-12-31T23:59:59Z", "0001-01-02T00:00:00Z"])
+async def test_the_first_and_the_last_time_that_are_kept_can_be_read_and_swept(engine: Engine, at: str) -> None:
+    delayed = await engine.submit("agent:one", run_at=datetime.fromisoformat(at))
+    waiting = await engine.submit("workflow:until", {"at": at})
+    engine.start_worker()
+    if at < "2000":
+        assert [(await engine.ended(task_id)).status for task_id in (delayed, waiting)] == [TaskState.DONE] * 2
+        return
+    await engine.until(waiting, lambda task: task.status is TaskState.WAITING)
+
+    assert await sweep_once(engine.store) > 0
+    assert (await engine.client.why(delayed)).code == "delayed"
+    assert (await engine.client.why(waiting)).until == datetime.fromisoformat(at)

@@ -113,6 +113,7 @@ STEP = "name: w\nsteps:\n- {agent: writer}\n- "
         ("{name: a, approval: {message: '${{ steps.^b.output }}'}}", "unknown_step"),
         ("{name: a, approval: {message: m}, ^retry: {max_attempts: 2}}", "misplaced_key"),
         ("{name: a, wait: {until: ^tomorrow}}", "invalid_time"),
+        ("{name: a, wait: {until: ^'9999-12-31T23:59:59Z'}}", "invalid_time"),
         ("{name: a, wait: ^{until: '2026-01-01T00:00:00Z', duration: 1s}}", "wrong_body"),
         ("{name: a, emit: ^{data: 1}}", "missing_key"),
         ("{name: a, emit: {event: ^'No Name'}}", "invalid_name"),

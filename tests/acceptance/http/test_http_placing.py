@@ -97,6 +97,8 @@ def test_the_same_key_with_another_place_is_another_body(idle: Server) -> None:
         ({"wait": 61}, "/wait"),
         ({"run_at": "tomorrow"}, "/run_at"),
         ({"run_at": "2026-12-01T00:00:00"}, "/run_at"),
+        ({"run_at": "9999-12-31T23:59:59-12:00"}, "/run_at"),
+        ({"run_at": "0001-01-01T00:00:00+12:00"}, "/run_at"),
     ],
     ids=str,
 )

@@ -1,4 +1,4 @@
-"""JSON values: their types, and which of them may be kept."""
+"""JSON values: their types, and which of them may be kept; and which moments."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any, TypeAlias
 
 JsonValue: TypeAlias = "None | bool | int | float | str | Sequence[JsonValue] | Mapping[str, JsonValue]"
@@ -13,6 +14,8 @@ JsonObject: TypeAlias = "Mapping[str, JsonValue]"
 
 MAX_DEPTH = 64
 MAX_INTEGER_DIGITS = 300
+LAST_YEAR = 9998
+"""In the year after it a timezone, or a wait, leads out of the calendar."""
 _PLAIN_INTEGER = 2**63
 _WHOLE = 1e16
 """From here on Python writes floats with an exponent; jsonb would give such a number back as an integer."""
@@ -165,3 +168,17 @@ def _text_with_whole_floats(value: JsonValue) -> str:
     for stand_in, number in written.items():
         text = text.replace(stand_in, number)
     return text
+
+
+def in_utc(time: datetime) -> datetime:
+    """The same moment in UTC; without a timezone it is one of UTC. ValueError outside of the years 1 to LAST_YEAR.
+
+    No database would give back such a moment.
+    """
+    try:
+        moment = (time if time.tzinfo is not None else time.replace(tzinfo=UTC)).astimezone(UTC)
+        if moment.year <= LAST_YEAR:
+            return moment
+    except OverflowError:
+        pass
+    raise ValueError(f"is not within the years 1 to {LAST_YEAR} of UTC")

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from agentplat.domain.interpreter.children import MAX_KEY
-from agentplat.domain.json import JsonValue
+from agentplat.domain.json import JsonValue, in_utc
 from agentplat.language.cron import fault_of_cron, zone_of
 from agentplat.language.nodes import Node
 from agentplat.language.parts import NormalForm
@@ -44,7 +44,7 @@ def read_wait(node: Node) -> NormalForm:
 
 def _is_time(node: Node) -> bool:
     try:
-        return isinstance(node.value, str) and bool(datetime.fromisoformat(node.value))
+        return isinstance(node.value, str) and bool(in_utc(datetime.fromisoformat(node.value)))
     except ValueError:
         return False
 

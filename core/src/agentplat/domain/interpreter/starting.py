@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import assert_never
 
 from agentplat.domain.commands import Command, EmitEvent, RefuseStep, SkipStep, StartBlock, StartStep, StartWait
@@ -12,7 +12,7 @@ from agentplat.domain.failure import FailureCode
 from agentplat.domain.ids import StepPath
 from agentplat.domain.interpreter.children import first_child
 from agentplat.domain.interpreter.rules import Rules, revision_of, scope_of
-from agentplat.domain.json import JsonObject, JsonValue
+from agentplat.domain.json import LAST_YEAR, JsonObject, JsonValue, in_utc
 from agentplat.domain.state import BlockState, State
 from agentplat.domain.strategy import Start
 from agentplat.domain.workflow import (
@@ -99,11 +99,11 @@ def _items(foreach: ForEach, scope: Mapping[str, JsonValue], rules: Rules) -> li
 
 def _time(value: JsonValue) -> str:
     try:
-        time = datetime.fromisoformat(str(value))
-        return (time if time.tzinfo is not None else time.replace(tzinfo=UTC)).astimezone(UTC).isoformat()
-    except (ValueError, OverflowError):
+        return in_utc(datetime.fromisoformat(str(value))).isoformat()
+    except ValueError:
         shown = str(value)[:100]
-        raise _unfit(f"`until` needs a time such as 2026-03-01T07:00:00Z, and this is {shown!r}") from None
+        wanted = f"a time of the years 1 to {LAST_YEAR} such as 2026-03-01T07:00:00Z"
+        raise _unfit(f"`until` needs {wanted}, and this is {shown!r}") from None
 
 
 def _question(approval: Approval, scope: Mapping[str, JsonValue], rules: Rules) -> JsonObject:

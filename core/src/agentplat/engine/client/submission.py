@@ -7,6 +7,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 
 from uuid_utils.compat import uuid7
 
@@ -15,7 +16,7 @@ from agentplat.contracts.interface import Submission
 from agentplat.contracts.store import Definition, NewTask, Store, Submitted
 from agentplat.domain.errors import AgentplatError, InputRejected, UsageError
 from agentplat.domain.ids import TaskId
-from agentplat.domain.json import JsonObject, JsonValue, unstorable
+from agentplat.domain.json import JsonObject, JsonValue, in_utc, unstorable
 from agentplat.domain.workflow import Workflow
 from agentplat.engine.catalog import Catalog
 from agentplat.engine.client.identity import Caller, HashUser, recognise
@@ -130,11 +131,22 @@ def _faults(submission: Submission) -> list[tuple[str, str]]:
         wrong.append(("/priority", f"is not between -{_MAX_PRIORITY} and {_MAX_PRIORITY}"))
     if not 0 <= submission.delay <= 366 * 86_400:
         wrong.append(("/delay", "is not between 0 seconds and a year"))
-    if submission.run_at is not None and submission.run_at.tzinfo is None:
-        wrong.append(("/run_at", "has no time zone"))
+    wrong += _time_faults("/run_at", submission.run_at)
     wrong += [(f"/{name}", "is empty") for name in ("queue", "concurrency_key") if getattr(submission, name) == ""]
     found = value_fault(submission.input, "/input")
     return wrong if found is None else [*wrong, found]
+
+
+def _time_faults(pointer: str, time: datetime | None) -> list[tuple[str, str]]:
+    if time is None:
+        return []
+    if time.tzinfo is None:
+        return [(pointer, "has no time zone")]
+    try:
+        in_utc(time)
+    except ValueError as error:
+        return [(pointer, str(error))]
+    return []
 
 
 def text_faults(texts: Mapping[str, str | None]) -> list[tuple[str, str]]:
