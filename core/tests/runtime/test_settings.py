@@ -6,6 +6,7 @@ import stat
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from pydantic import BaseModel, SecretStr
@@ -85,6 +86,45 @@ def test_a_retention_that_would_leave_something_without_its_task_is_refused(
 
     with pytest.raises(SettingsInvalid, match=said):
         load_settings()
+
+
+ENDLESS = {
+    "worker": ("lease_seconds", "renew_seconds", "poll_seconds", "step_deadline_seconds", "drain_seconds"),
+    "retention": ("history_days", "tasks_days", "submissions_days", "audit_days"),
+    "isolation": ("memory_mb", "cpu_seconds", "open_files", "file_mb"),
+}
+
+
+@pytest.mark.parametrize("value", ["inf", "nan", "1e300", "1e12", "10000000000"])
+@pytest.mark.parametrize("section", ENDLESS)
+def test_a_number_that_leads_out_of_the_calendar_or_the_machine_is_refused(
+    section: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each with the bound, where it is a number at all: a worker would register with it, and nobody could sweep."""
+    for name in ENDLESS[section]:
+        monkeypatch.setenv(f"AGENTPLAT_{section}__{name}".upper(), value)
+
+    with pytest.raises(SettingsInvalid) as caught:
+        load_settings()
+
+    said = caught.value.detail.splitlines()[1:]
+    assert [line.partition(":")[0] for line in said] == [
+        f"AGENTPLAT_{section}__{name}".upper() for name in ENDLESS[section]
+    ]
+    if value == "10000000000":
+        assert all("less than or equal to" in line for line in said)
+
+
+def test_no_number_among_the_settings_is_without_bounds() -> None:
+    def unbounded(model: type[BaseModel], at: str = "") -> Iterator[str]:
+        for name, field in model.model_fields.items():
+            kinds = {field.annotation, *get_args(field.annotation)}
+            if kinds & {int, float} and not any(hasattr(bound, "le") for bound in field.metadata):
+                yield at + name
+            if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+                yield from unbounded(field.annotation, f"{at}{name}.")
+
+    assert list(unbounded(Settings)) == []
 
 
 def test_the_project_may_be_another_folder(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,8 @@ _WORK = (
         "timer_overdue",
         "A timer has been due for more than a minute.",
         "Nobody sweeps: tasks that wait for a time or for their next try do not go on.",
-        "Start a worker or an API process: each of them sweeps. If some run, look for `store_away` in their logs.",
+        "Start a worker or an API process: each of them sweeps. If some run, look for `store_away` and `loop_broke` in "
+        "their logs.",
     ),
     _warning(
         "worker_not_swept",

@@ -59,7 +59,7 @@ def _bounds(field: FieldInfo) -> list[str]:
         for name, words in told.items()
         if hasattr(bound, name)
     ]
-    return [", ".join(f"{words} {value:g}" for words, value in found)] if found else []
+    return [", ".join(f"{words} {value:,.12g}" for words, value in found)] if found else []
 
 
 def _default(field: FieldInfo) -> str:

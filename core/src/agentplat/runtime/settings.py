@@ -36,6 +36,9 @@ from agentplat.domain.errors import SettingsInvalid
 from agentplat.plugins.selection import SETTINGS_FILE, Selection, plugin_names, project_folder
 
 DEFAULT_DATABASE = "sqlite:///.agentplat/agentplat.db"
+_HOUR, _DAY, _YEAR = 3600, 86_400, 365 * 86_400
+_HALF_A_CENTURY = 18_250  # in days: no id has a time before 1970
+_TERABYTES = 16 * 2**20  # in MiB, as many as the system can count
 
 
 def _database_url(url: str) -> str:
@@ -61,7 +64,7 @@ DatabaseUrl = Annotated[str, AfterValidator(_database_url)]
 
 
 class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, allow_inf_nan=False)
 
 
 class IdentitySettings(Section):
@@ -86,16 +89,22 @@ class WorkerSettings(Section):
         ("default",), description="The queues that it serves: as long as the first has tasks, those."
     )
     concurrency: int = Field(100, ge=1, le=10_000, description="How many tasks one worker owns at a time.")
-    lease_seconds: float = Field(15, gt=0, description="How long a worker that says nothing still owns its tasks.")
-    renew_seconds: float = Field(4, gt=0, description="How often the lease is renewed; at most half of the lease.")
-    poll_seconds: float = Field(1, gt=0, description="How often an idle worker looks for tasks without being told.")
+    lease_seconds: float = Field(
+        15, gt=0, le=_DAY, description="How long a worker that says nothing still owns its tasks."
+    )
+    renew_seconds: float = Field(
+        4, gt=0, le=_DAY, description="How often the lease is renewed; at most half of the lease."
+    )
+    poll_seconds: float = Field(
+        1, gt=0, le=_HOUR, description="How often an idle worker looks for tasks without being told."
+    )
     step_deadline_seconds: float = Field(
-        900, gt=0, description="A step that runs longer than this costs its worker process its life."
+        900, gt=0, le=_YEAR, description="A step that runs longer than this costs its worker process its life."
     )
     metrics_port: int | None = Field(
         None, ge=1, le=65535, description="Where a worker serves its metrics, on 127.0.0.1. Default: nowhere."
     )
-    drain_seconds: float = Field(25, ge=0, description="How long running steps may take to end after SIGTERM.")
+    drain_seconds: float = Field(25, ge=0, le=_DAY, description="How long running steps may take to end after SIGTERM.")
     spare: bool = Field(
         True, description="Whether a second process stands by, to take over at once from a worker that dies."
     )
@@ -106,10 +115,16 @@ class IsolationSettings(Section):
 
     agents: Names = Field((), description="Agents that are isolated though they do not ask for it.")
     tools: Names = Field((), description="Tools that are isolated though they do not ask for it.")
-    memory_mb: int = Field(2048, ge=128, description="The address space of each process of a step, in MiB.")
-    cpu_seconds: int = Field(300, ge=1, description="The time on a processor of each process of a step.")
-    open_files: int = Field(256, ge=32, description="How many files, sockets included, each process may have open.")
-    file_mb: int = Field(256, ge=0, description="How large a file may become that a step writes, in MiB.")
+    memory_mb: int = Field(
+        2048, ge=128, le=_TERABYTES, description="The address space of each process of a step, in MiB."
+    )
+    cpu_seconds: int = Field(300, ge=1, le=_YEAR, description="The time on a processor of each process of a step.")
+    open_files: int = Field(
+        256, ge=32, le=2**20, description="How many files, sockets included, each process may have open."
+    )
+    file_mb: int = Field(
+        256, ge=0, le=_TERABYTES, description="How large a file may become that a step writes, in MiB."
+    )
     environment: Names = Field(
         (), description="Variables of the worker that isolated steps see, besides the likes of `PATH` and `LANG`."
     )
@@ -132,15 +147,16 @@ class RetentionSettings(Section):
     """How long what is over is kept. The workflow of a task goes with the last task that was submitted with it."""
 
     history_days: int | None = Field(
-        None, ge=1, description="Journal and calls of a task, from its end. Default: for ever."
+        None, ge=1, le=_HALF_A_CENTURY, description="Journal and calls of a task, from its end. Default: for ever."
     )
     tasks_days: int | None = Field(
         None,
         ge=7,
+        le=_HALF_A_CENTURY,
         description="A task with its input and output, from its end; not shorter than its history. Default: for ever.",
     )
-    submissions_days: int = Field(30, ge=7, description="An idempotency key, from its first use.")
-    audit_days: int | None = Field(None, ge=1, description="An audit row. Default: for ever.")
+    submissions_days: int = Field(30, ge=7, le=_HALF_A_CENTURY, description="An idempotency key, from its first use.")
+    audit_days: int | None = Field(None, ge=1, le=_HALF_A_CENTURY, description="An audit row. Default: for ever.")
 
     @property
     def kept(self) -> Retention:

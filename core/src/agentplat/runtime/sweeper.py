@@ -32,22 +32,38 @@ _BREATH = 0.05
 async def sweep_forever(store: Store, scheduler: Scheduler | None = None) -> None:
     """Sweep until cancelled: whenever something is due, and now and then. A database that is away is waited for.
 
-    Without a scheduler, schedules are left to others.
+    Without a scheduler, schedules are left to others. What else is wrong is raised when the sweep has done what it can.
     """
     sooner = asyncio.Event()
-    store.subscribe(lambda hint: sooner.set() if hint in _SOONER else None)
-    while True:
-        sooner.clear()
-        pause = _LONGEST
-        try:
-            if scheduler is not None:
-                await scheduler.follow()
-            pause = await sweep_once(store, scheduler)
-        except UnavailableError as error:
-            telemetry.log.warning(telemetry.STORE_AWAY, detail=error.detail)
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(pause + _JITTER * random.random()):  # noqa: S311
-                await sooner.wait()
+    unsubscribe = store.subscribe(lambda hint: sooner.set() if hint in _SOONER else None)
+    try:
+        while True:
+            sooner.clear()
+            pause = _LONGEST
+            try:
+                pause = await _sweep_with_files(store, scheduler)
+            except UnavailableError as error:
+                telemetry.log.warning(telemetry.STORE_AWAY, detail=error.detail)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(pause + _JITTER * random.random()):  # noqa: S311
+                    await sooner.wait()
+    finally:
+        unsubscribe()
+
+
+async def _sweep_with_files(store: Store, scheduler: Scheduler | None) -> float:
+    fault: Exception | None = None
+    try:
+        if scheduler is not None:
+            await scheduler.follow()
+    except UnavailableError:
+        raise
+    except Exception as error:  # noqa: BLE001  # it is raised below: whatever files say, the dead are looked for
+        fault = error
+    pause = await sweep_once(store, scheduler)
+    if fault is not None:
+        raise fault
+    return pause
 
 
 async def sweep_once(store: Store, scheduler: Scheduler | None = None) -> float:
@@ -56,11 +72,20 @@ async def sweep_once(store: Store, scheduler: Scheduler | None = None) -> float:
     if swept.workers:
         telemetry.WORKERS_LOST.inc(len(swept.workers))
         telemetry.log.warning(telemetry.WORKERS_SWEPT, workers=len(swept.workers), tasks=swept.returned)
+    fault: Exception | None = None
     for lease in swept.poisoned:
-        if await end_poisoned(store, lease):
-            telemetry.log.error(telemetry.TASK_POISONED, task_id=str(lease.task_id))
+        try:
+            if await end_poisoned(store, lease):
+                telemetry.log.error(telemetry.TASK_POISONED, task_id=str(lease.task_id))
+        except UnavailableError:
+            raise
+        except Exception as error:  # noqa: BLE001  # it is raised below: no task may stand before all others
+            fault = error
     if swept.schedules and scheduler is not None:
         await scheduler.fire()
+    if fault is not None:
+        raise fault
+    if swept.schedules and scheduler is not None:
         return _SHORTEST  # the next time is known to the database
     due = swept.next_expiry if swept.next_expiry is not None else _LONGEST
     return min(max(due, _SHORTEST), _LONGEST)

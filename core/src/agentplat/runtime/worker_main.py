@@ -15,9 +15,10 @@ from collections.abc import Callable
 from uuid import UUID
 
 from agentplat import telemetry
-from agentplat.domain.errors import AgentplatError, SchemaOutdated, UsageError
+from agentplat.domain.errors import AgentplatError, SchemaOutdated, UnavailableError, UsageError
 from agentplat.domain.ids import WorkerId
 from agentplat.runtime.app import Platform, open_platform
+from agentplat.runtime.beside.loops import Loop, beside
 from agentplat.runtime.bodies import Bodies
 from agentplat.runtime.keeper import WRONG_SETTINGS
 from agentplat.runtime.lifeline import Lifeline, die_with_parent, die_with_pipe
@@ -54,19 +55,23 @@ async def work(platform: Platform, worker_id: WorkerId, lifeline: Lifeline) -> N
     platform.plugins.observers.process_started("worker")
     if settings.metrics_port is not None:
         telemetry.serve_metrics(settings.metrics_port)
-    beside = [
-        asyncio.create_task(sweep_forever(platform.store, platform.scheduler()), name="sweeper"),
-        asyncio.create_task(platform.store.listen(), name="listen"),
-        asyncio.create_task(upkeep_forever(platform.store, platform.settings.retention.kept), name="upkeep"),
-    ]
+    loops: dict[str, Loop] = {
+        "sweeper": lambda: sweep_forever(platform.store, platform.scheduler()),
+        "listen": platform.store.listen,
+        "upkeep": lambda: upkeep_forever(platform.store, platform.settings.retention.kept),
+    }
     if platform.settings.reload:
-        beside.append(asyncio.create_task(platform.follow(), name="reload"))
-    try:
+        loops["reload"] = platform.follow
+    ended: list[str] = []
+
+    def stop(loop: str) -> None:
+        ended.append(loop)
+        worker.stop()
+
+    async with beside(loops, stop):
         await worker.serve()
-    finally:
-        for task in beside:
-            task.cancel()
-        await asyncio.gather(*beside, return_exceptions=True)
+    if ended:
+        raise UnavailableError(f"The loop {ended[0]!r} of this worker is over, so another has to begin.")
 
 
 class _Outdated(Exception):

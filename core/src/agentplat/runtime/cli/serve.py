@@ -6,13 +6,16 @@ import asyncio
 import os
 import signal
 import sys
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from agentplat.domain.errors import UnavailableError
 from agentplat.runtime.cli.options import DatabaseUrl, Host, Port
 
 if TYPE_CHECKING:
+    from agentplat.runtime.beside.loops import Loop
     from agentplat.runtime.cli.own_worker import OwnWorker
     from agentplat.runtime.settings import Settings
 
@@ -78,6 +81,7 @@ def worker(
 async def _serve(settings: Settings, *, with_worker: bool) -> None:
     """Serve until a signal says stop, or until something that belongs to it ends."""
     from agentplat.runtime.app import open_platform
+    from agentplat.runtime.beside.loops import beside
     from agentplat.runtime.cli.own_worker import OwnWorker
     from agentplat.runtime.logs import configure_logs
     from agentplat.runtime.serve import bound, compose, make_server, require_loopback
@@ -91,28 +95,35 @@ async def _serve(settings: Settings, *, with_worker: bool) -> None:
         _stop_on_signals(server)
         platform.plugins.observers.process_started("api")
         own = await OwnWorker.start(settings) if with_worker else None
-        listening = asyncio.create_task(platform.store.listen())
-        beside = (
-            sweep_forever(platform.store, platform.scheduler()),
-            upkeep_forever(platform.store, settings.retention.kept),
-        )
-        parts = [asyncio.create_task(each) for each in (server.serve([socket]), *beside)]
+        broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        loops: dict[str, Loop] = {
+            "sweeper": lambda: sweep_forever(platform.store, platform.scheduler()),
+            "listen": platform.store.listen,
+            "upkeep": lambda: upkeep_forever(platform.store, settings.retention.kept),
+        }
+        if settings.reload:
+            loops["reload"] = lambda: platform.follow(_tell)
+        parts: list[asyncio.Future[Any]] = [asyncio.create_task(server.serve([socket])), broken]
         if own is not None:
             parts.append(asyncio.create_task(_watch(own)))
-        if settings.reload:
-            parts.append(asyncio.create_task(platform.follow(_tell)))
         _tell(f"agentplat is at {address} (Ctrl-C stops it). Project: {settings.project}", *platform.faults)
         try:
-            ended, _ = await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
-            server.should_exit = True
-            await parts[0]
+            async with beside(loops, partial(_break, broken)):
+                ended, _ = await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
+                server.should_exit = True
+                await parts[0]
         finally:
-            for part in (*parts, listening):
+            for part in parts:
                 part.cancel()
             if own is not None:
                 await own.stop()
         for part in ended:
             part.result()
+
+
+def _break(broken: asyncio.Future[None], loop: str) -> None:
+    if not broken.done():
+        broken.set_exception(UnavailableError(f"The loop {loop!r} of this process is over. Start it again."))
 
 
 def _stop_on_signals(server: Any) -> None:

@@ -1,0 +1,1 @@
+"""What runs beside the work of a process, as long as the process lives."""
