@@ -87,6 +87,7 @@ class Claim:
     wake: bool = False  # the inbox has something
     suspect: bool = False  # its last worker died with a step under way: run it alone
     parent: Parent | None = None
+    unreadable: str | None = None  # why this version cannot work on it: give it back, and read nothing of it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

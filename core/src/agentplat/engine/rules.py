@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from agentplat.domain.errors import StepError, WorkflowInvalid
 from agentplat.domain.failure import FailureCode
 from agentplat.domain.json import JsonObject, JsonValue
 from agentplat.domain.strategy import Strategy
 from agentplat.domain.workflow import Block
-from agentplat.engine.catalog import Catalog
-from agentplat.engine.definitions import CatalogNames
+from agentplat.engine.catalog import Catalog, missing
+from agentplat.engine.definitions import CatalogNames, Pinned
 from agentplat.language.compiler import compile_steps
 from agentplat.language.expressions import ExpressionEngine
 
@@ -45,3 +45,25 @@ class CatalogRules:
             message = f"the plan for block {block.name!r} cannot be used: {error.diagnostics[0]}"
             details: JsonObject = {"diagnostics": list(error.diagnostics)}
             raise StepError(FailureCode.INVALID_OUTPUT, message, retryable=False, details=details) from None
+
+
+class CurrentRules:
+    """The rules of the generation that is current. One per worker."""
+
+    def __init__(self, catalog: Callable[[], Catalog]) -> None:
+        self._catalog = catalog
+        self._expressions = ExpressionEngine()
+        self._generation: Catalog | None = None  # of which the following is known
+        self._rules: CatalogRules | None = None
+        self._lacks: dict[tuple[str, str | None], str | None] = {}
+
+    def of(self, type: str, definition: str | None, pinned: Pinned) -> tuple[CatalogRules, str | None]:
+        """And what it lacks for this workflow, if anything."""
+        catalog = self._catalog()
+        if self._rules is None or catalog is not self._generation:
+            self._generation, self._rules = catalog, CatalogRules(catalog, self._expressions)
+            self._lacks = {}
+        key = (type, definition)
+        if key not in self._lacks:
+            self._lacks[key] = missing(catalog, pinned.workflow.root, pinned.agents, pinned.revisions)
+        return self._rules, self._lacks[key]

@@ -29,14 +29,13 @@ from agentplat.domain.ids import TaskId, WorkerId
 from agentplat.domain.json import JsonObject
 from agentplat.domain.task import Lease
 from agentplat.engine.body import RunBody
-from agentplat.engine.catalog import Catalog, missing, outgrown
+from agentplat.engine.catalog import Catalog, outgrown
 from agentplat.engine.children import Children, Declared
 from agentplat.engine.client import steering
-from agentplat.engine.definitions import Definitions, Pinned
+from agentplat.engine.definitions import Definitions
 from agentplat.engine.journal import JournalWriter, patiently
 from agentplat.engine.ownership import TaskOwner, Watch
-from agentplat.engine.rules import CatalogRules
-from agentplat.language.expressions import ExpressionEngine
+from agentplat.engine.rules import CurrentRules
 from agentplat.runtime.worker_state import WORKER_TRANSITIONS, WorkerEvent, WorkerState
 
 VERSION = "0.1.0"
@@ -84,10 +83,7 @@ class Worker:
         self._owners: dict[TaskId, TaskOwner] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._writer = JournalWriter(store)
-        self._expressions = ExpressionEngine()
-        self._generation: Catalog | None = None  # of which the following is known
-        self._rules: CatalogRules | None = None
-        self._lacks: dict[tuple[str, str | None], str | None] = {}
+        self._rules = CurrentRules(catalog)
         self._stop = asyncio.Event()
         self._news = asyncio.Event()  # a hint, a free slot, or the end
         self._told = False  # an inbox may have something
@@ -250,6 +246,9 @@ class Worker:
 
         It is above suspicion when its step has succeeded; then others may begin beside it.
         """
+        if claim.unreadable is not None:  # nothing of it will run
+            self._adopt(claim)
+            return
         await self._wait_until_idle()
         self._adopt(claim)
         self._alone = claim.lease.task_id
@@ -302,11 +301,13 @@ class Worker:
 
     async def _drive(self, claim: Claim) -> str:
         """How the claim ended. A task that cannot be worked on here is left to others."""
+        if claim.unreadable is not None:
+            return await self._leave(claim, claim.unreadable)
         try:
             pinned = await self._definitions.pinned(claim.type, claim.definition)
         except UsageError as error:
             return await self._leave(claim, f"this worker cannot read its workflow: {error.detail}")
-        rules, reason = self._current(claim, pinned)
+        rules, reason = self._rules.of(claim.type, claim.definition, pinned)
         if reason is not None:
             return await self._leave(claim, reason)
         owner = TaskOwner(
@@ -327,17 +328,6 @@ class Worker:
         if self._state is WorkerState.DRAINING:
             owner.drain()
         return await owner.drive()
-
-    def _current(self, claim: Claim, pinned: Pinned) -> tuple[CatalogRules, str | None]:
-        """The rules of the generation that is current, and what it lacks for this task, if anything."""
-        catalog = self._catalog()
-        if self._rules is None or catalog is not self._generation:
-            self._generation, self._rules = catalog, CatalogRules(catalog, self._expressions)
-            self._lacks = {}
-        key = (claim.type, claim.definition)
-        if key not in self._lacks:
-            self._lacks[key] = missing(catalog, pinned.workflow.root, pinned.agents, pinned.revisions)
-        return self._rules, self._lacks[key]
 
     async def _recall(self, child: TaskId, reason: str) -> None:
         """Let the child end. One that nobody works on ends at once, and one that is over has told its parent."""

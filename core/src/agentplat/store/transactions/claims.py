@@ -12,6 +12,8 @@ from sqlalchemy import select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from agentplat.contracts.store import Claim, InboxItem, WorkerRow
+from agentplat.contracts.stored.children import Parent
+from agentplat.domain.errors import SchemaOutdated
 from agentplat.domain.events import Recorded
 from agentplat.domain.ids import TaskId, WorkerId
 from agentplat.domain.task import Lease
@@ -237,10 +239,21 @@ def _reached(tasks: Sequence[AnyRow]) -> Mapping[int, datetime]:
 
 
 def _claims(worker_id: WorkerId, tasks: Sequence[AnyRow], events: Sequence[AnyRow]) -> Sequence[Claim]:
-    """In the order in which they were due."""
+    """In the order in which they were due. One that a newer version wrote to is no reason to claim none."""
     journals: dict[UUID, list[Recorded]] = {task.id: [] for task in tasks}
+    unreadable: dict[UUID, str] = {}
+    parents: dict[UUID, Parent] = {}
     for event in events:
-        journals[event.task_id].append(recorded(event))
+        try:
+            journals[event.task_id].append(recorded(event))
+        except SchemaOutdated as error:
+            unreadable[event.task_id] = error.detail
+    for task in tasks:
+        try:
+            if task.parent_id is not None:
+                parents[task.id] = parent_of(task)
+        except SchemaOutdated as error:
+            unreadable[task.id] = error.detail
     due = sorted(tasks, key=lambda task: (-task.priority, task.run_at, task.id))
     return [
         Claim(
@@ -258,7 +271,8 @@ def _claims(worker_id: WorkerId, tasks: Sequence[AnyRow], events: Sequence[AnyRo
             priority=task.priority,
             wake=task.wake,
             suspect=task.suspect,
-            parent=None if task.parent_id is None else parent_of(task),
+            parent=parents.get(task.id),
+            unreadable=unreadable.get(task.id),
         )
         for task in due
     ]

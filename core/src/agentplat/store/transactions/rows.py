@@ -51,7 +51,10 @@ def task_row(row: AnyRow) -> TaskRow:
 
 def parent_of(row: AnyRow) -> Parent:
     """The parent of a child, by its row of `tasks`."""
-    return Parent(id=TaskId(row.parent_id), **row.dispatch)
+    try:
+        return Parent(id=TaskId(row.parent_id), **row.dispatch)
+    except TypeError as error:
+        raise _from_the_future(f"the parent of task {row.id}") from error
 
 
 def recorded(row: AnyRow) -> Recorded:
