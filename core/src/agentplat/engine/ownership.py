@@ -125,11 +125,12 @@ class TaskOwner:
     async def drive(self) -> Ending:
         """How the claim ended. Raises LeaseLost, and then nothing of the last turn was kept."""
         try:
-            facts, taken = await self._resume()
+            self._state = fold(self._workflow, self._claim.journal, self.task_id, self._claim.tenant)
             reason = self._lacks(self._state)
             if reason is not None:
                 await self.hand_back(self._claim, self._writer, reason)
                 return "released"
+            facts, taken = await self._resume()
             while True:
                 ending = await self._turn(facts, taken)
                 if ending is not None:
@@ -147,7 +148,6 @@ class TaskOwner:
 
     async def _resume(self) -> tuple[list[Event], list[UUID]]:
         claim = self._claim
-        self._state = fold(self._workflow, claim.journal, self.task_id, claim.tenant)
         loop_now = asyncio.get_running_loop().time()
         self._clock = claim.now - timedelta(seconds=loop_now)
         for timer, due in due_times(self._state):
