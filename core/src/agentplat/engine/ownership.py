@@ -134,6 +134,7 @@ class TaskOwner:
             while True:
                 ending = await self._turn(facts, taken)
                 if ending is not None:
+                    await self._children.settle()
                     return ending
                 facts, taken = await self._next_facts()
         finally:
@@ -259,7 +260,7 @@ class TaskOwner:
         try:
             return state, events, starts, await self._commit(state, events, taken)
         except WriteRejected:
-            self._children.clear()
+            self._children.forsake(self._state)
             finished = TaskFinished(status="error", output=None, failure=failure)
             state = evolve(self._state, finished)
             return state, [finished], (), await self._commit(state, [finished], taken)
