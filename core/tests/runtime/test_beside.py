@@ -68,13 +68,13 @@ async def test_a_sweeper_outlives_a_row_that_it_cannot_read(store: Store, databa
     dead = WorkerRow(id=WorkerId(uuid4()), host="here", pid=1, version="0", capacity=1, plugins={})
     await store.register_worker(dead, 60.0)
     assert [claim.lease.task_id for claim in await store.claim(dead.id, 1)] == [held.id]
-    move(database_url, delayed.id, BEYOND)
+    await asyncio.to_thread(move, database_url, delayed.id, BEYOND)
 
     with capture_logs() as lines:
         async with beside({"sweeper": lambda: sweep_forever(store)}, nobody):
             await until(lambda: _said(lines, 3))
             await store.renew_worker(dead.id, 0.0)
-            move(database_url, delayed.id, SOON)
+            await asyncio.to_thread(move, database_url, delayed.id, SOON)
             await until(lambda: _is(store, held.id, TaskState.PENDING))
 
     broke = [line for line in lines if line["event"] == "loop_broke"]

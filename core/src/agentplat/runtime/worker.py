@@ -20,6 +20,7 @@ from agentplat.contracts.store import Claim, Store, WorkerRow
 from agentplat.domain.errors import (
     LeaseLost,
     StoreUnavailable,
+    UnavailableError,
     UsageError,
 )
 from agentplat.domain.ids import TaskId, WorkerId
@@ -154,8 +155,7 @@ class Worker:
             self._news.clear()  # before the look: what is hinted at meanwhile leads to another one
             try:
                 if self._unheard:
-                    await self._store.disown(self._id, self._adopted)
-                    self._unheard = False
+                    await self._disown()
                 found = await self._claim()
                 if self._told:
                     await self._deliver()
@@ -170,6 +170,18 @@ class Worker:
                 due = self._suspects_in
                 await self._pause(pause if due is None else min(pause, due))
         self._move(WorkerEvent.TOLD_TO_STOP)
+
+    async def _disown(self) -> None:
+        """Give back what this worker owns without knowing it. Refused, it is tried again at the next look."""
+        self._unheard = False  # before the look, as with news
+        try:
+            await self._store.disown(self._id, self._adopted)
+        except UnavailableError:
+            self._unheard = True
+            raise
+        except Exception as error:  # noqa: BLE001  # whatever it is, the tasks that it knows need not end for it
+            telemetry.log.warning(telemetry.TASKS_NOT_GIVEN_BACK, error=type(error).__name__)
+            self._unheard = True
 
     @property
     def _poll_seconds(self) -> float:
@@ -333,7 +345,10 @@ class Worker:
     async def _leave(self, claim: Claim, reason: str) -> str:
         try:
             await TaskOwner.hand_back(claim, self._writer, reason)
-        except LeaseLost:
+        except Exception as error:  # noqa: BLE001  # the task is forgotten here all the same
+            if not isinstance(error, LeaseLost):
+                telemetry.log.exception(telemetry.TASK_BROKE, task_id=str(claim.lease.task_id))
+            self._unheard = True
             return "lost"
         return "released"
 
