@@ -52,6 +52,34 @@ class Stepper(Agent[Input, Output]):
         return Output(step=input.step)
 '''
 
+_STUBBORN = '''
+import asyncio
+import os
+
+from agentplat import Agent, AgentContext
+from pydantic import BaseModel
+
+
+class Input(BaseModel):
+    number: int
+
+
+class Stubborn(Agent[Input, dict]):
+    """Works for ever; number 0 does not even end when it is told to."""
+
+    name = "stubborn"
+
+    async def execute(self, input: Input, ctx: AgentContext) -> dict:
+        with open(os.environ["MARKS"], "a") as marks:
+            marks.write(f"{ctx.task_id} begun\\n")
+        while True:
+            try:
+                await asyncio.sleep(600)
+            except asyncio.CancelledError:
+                if input.number:
+                    raise
+'''
+
 MEMBERS = ("each[0]", "each[1]", "each[2]", "inner")
 _FAMILY = """
 name: family
@@ -68,9 +96,10 @@ steps:
 
 
 def write_project(folder: Path) -> None:
-    """A project with the agent `stepper`, the workflow `ten`, and `family`, of which each step is a task of its own."""
+    """A project with two agents, the workflow `ten`, and `family`, of which each step is a task of its own."""
     (folder / "agents").mkdir()
     (folder / "agents" / "stepper.py").write_text(_AGENT)
+    (folder / "agents" / "stubborn.py").write_text(_STUBBORN)
     (folder / "workflows").mkdir()
     steps = "".join(
         f'  - {{name: {step}, agent: stepper, input: {{step: {step}, pause: "${{{{ input.pause }}}}"}}}}\n'

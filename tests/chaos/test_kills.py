@@ -10,9 +10,14 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from uuid import UUID
 
+import pytest
+from agentplat_migrations.connection import changing
+from sqlalchemy import select
+
 from agentplat.contracts.interface import JournalView, Submission
 from agentplat.domain.task import TaskState
 from agentplat.engine.client.local import LocalClient
+from agentplat.store.tables import queue
 
 from .processes import STEPS, Keeper, Workers, children, send, stop, wait_for
 
@@ -205,6 +210,30 @@ async def test_sigterm_hands_back_what_is_left_and_ends_cleanly(workers: Workers
     workers.start()
     assert await ended(client, task_id) is TaskState.DONE
     assert workers.executions(task_id) == Counter(STEPS)
+
+
+async def test_a_step_that_does_not_end_makes_no_suspects_of_a_worker_that_drains(
+    workers: Workers, client: LocalClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AGENTPLAT_WORKER__DRAIN_SECONDS", "2.5")  # longer than its lease
+    keeper = workers.start()
+    ids = [(await client.submit(Submission(type="agent:stubborn", input={"number": number}))).id for number in range(5)]
+
+    async def all_begun() -> bool:
+        return all(workers.executions(task_id) for task_id in ids)
+
+    await until(all_begun)
+    keeper.process.terminate()
+
+    assert keeper.process.wait(60) == 0
+    log = keeper.log.read_text()
+    assert "worker_would_not_drain" in log, "the fault did not strike"
+    assert "workers_swept" not in log, "its lease is renewed while it drains"
+    with changing(workers.database_url) as connection:
+        schema = {"agentplat": None} if connection.dialect.name == "sqlite" else {}
+        rows = connection.execution_options(schema_translate_map=schema).execute(select(queue)).all()
+    assert {row.task_id for row in rows} == set(ids)
+    assert [(row.worker_id, row.suspect, row.crashes, row.ready) for row in rows] == [(None, False, 0, True)] * 5
 
 
 async def _until_claimed_again(client: LocalClient, task_id: UUID) -> None:

@@ -28,6 +28,7 @@ logger = logging.getLogger("agentplat.keeper")
 
 _LOOK = 0.25  # seconds between two looks at the worker
 _RETRY = 0.5  # until the next try, when the database did not answer
+_ENDING = 8.0  # for a worker whose time to drain is over: to drop its steps, give back their tasks, and end
 _LAST_WORDS = 2.0  # for a worker whose row is gone, to end by itself
 _FIRST_RESTART, _LONGEST_RESTART = 0.2, 10.0
 WRONG_SETTINGS = 2  # the exit code of a worker that no restart would help
@@ -135,6 +136,13 @@ class Keeper:
             self._hand_back()
         return code
 
+    def _with_spare(self, now: float) -> float:
+        """Start a spare, if one is wanted and there is none. Returns when to look again."""
+        if not self._options.spare or self._spare is not None:
+            return now
+        self._spare = self._started_spare()
+        return now + _LONGEST_RESTART
+
     def _started_spare(self) -> _Child | None:
         """None when the machine refuses it: the worker that works is worth more than the one that stands by."""
         try:
@@ -155,12 +163,13 @@ class Keeper:
         came: float | None = None
         confirmed = next_renewal = next_try = next_spare = 0.0
         stop_by: float | None = None
+        is_gone = False  # its row
         with _Exit(child.pid) as ended:
             while child.is_alive():
                 ended.wait(_LOOK)
                 now = time.monotonic()
                 if self._stopping and stop_by is None:
-                    stop_by = now + self._options.drain_seconds + 5.0
+                    stop_by = now + self._options.drain_seconds + _ENDING
                 if stop_by is not None and now > stop_by:
                     logger.error("worker_would_not_drain")
                     return None
@@ -171,23 +180,23 @@ class Keeper:
                 if self._dead is not None and now >= next_try:
                     self._hand_back()
                     next_try = time.monotonic() + _RETRY
-                if stop_by is not None or not child.lifeline.is_registered:
-                    continue  # a worker that drains takes its row away itself
+                if not child.lifeline.is_registered or is_gone:
+                    continue
                 if came is None:
                     came = confirmed = now
                 if now >= next_renewal and not _is_stopped(child.pid):
                     renewed = self._renew(child.id)
-                    if renewed is False:
+                    if renewed is False and not self._stopping:
                         _let_end(child, ended)
                         return None
-                    confirmed = now if renewed else confirmed
+                    is_gone = renewed is False  # a worker that drains takes its row away itself
+                    confirmed = confirmed if renewed is None else now
                     next_renewal = now + (self._options.renew_seconds if renewed else _RETRY)
                 if time.monotonic() > confirmed + self._options.lease_seconds - self._options.margin:
                     logger.error("lease_not_confirmed_in_time")
                     return None
-                wanted = self._options.spare and self._spare is None and now > came + self._options.steady_seconds
-                if wanted and now >= next_spare:
-                    self._spare, next_spare = self._started_spare(), now + _LONGEST_RESTART
+                if stop_by is None and now > max(came + self._options.steady_seconds, next_spare):
+                    next_spare = self._with_spare(now)
         return None
 
     def _renew(self, worker_id: UUID) -> bool | None:

@@ -39,6 +39,8 @@ from agentplat.runtime.worker_state import WORKER_TRANSITIONS, WorkerEvent, Work
 VERSION = "0.1.0"
 _RARELY = 15.0
 _PATIENCE = 2.0  # seconds in which somebody who is idle may take what has to run alone
+LAST_WORDS = 2.0
+"""Seconds in which steps that are dropped may end. If they do not, their tasks are handed back all the same."""
 _MOMENT = 0.005  # seconds in which a busy worker's slots become free together
 
 
@@ -392,4 +394,4 @@ class Worker:
         for task in self._tasks:
             task.cancel()
         if self._tasks:
-            await asyncio.wait(self._tasks)
+            await asyncio.wait(self._tasks, timeout=LAST_WORDS)
