@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -237,6 +238,44 @@ async def test_a_key_that_a_client_used_is_said_on_the_schedule(office: Office) 
     assert fault is not None
     assert fault.code == "idempotency_mismatch"
     assert not await office.store.due_schedules(10)
+
+
+@pytest.mark.parametrize("lacks", ["the workflow", "its agent"])
+@pytest.mark.parametrize("catch_up", ["skip", "all"])
+async def test_a_process_that_lacks_the_workflow_leaves_its_time_to_others(
+    catch_up: str, lacks: str, office: Office
+) -> None:
+    if (now := await office.store.clock()).second >= 40:  # others have three quarters of a minute
+        await asyncio.sleep(61 - now.second)
+    row = await office.stopped(report(cron="* * * * *", catch_up=catch_up), MINUTE)
+    builder = RegistryBuilder()
+    if lacks == "its agent":
+        builder.register(office.registries.workflows.spec("report"))
+    without = builder.build()
+    other = Scheduler(office.store, lambda: without, office.engine.definitions)
+    for _ in range(3):
+        assert await sweep_once(office.store, other) > 0.05, "it looks again and again for what is not its business"
+    assert (await office.row("daily")).next_at == row.next_at
+    await sweep_once(office.store, office.scheduler)
+    view = await office.client.schedules.one("daily")
+    assert (view.last_at, view.fault) == (row.next_at, None)
+    assert len(await office.store.tasks(TaskFilter())) == 1
+
+
+@pytest.mark.parametrize("catch_up", ["skip", "last", "all"])
+async def test_what_no_process_has_for_long_is_said_before_its_time_counts_as_missed(
+    catch_up: str, office: Office
+) -> None:
+    row = await office.stopped(report(cron="* * * * *", catch_up=catch_up), MINUTE)
+    office.remove("report")
+    early, late = (replace(row, now=row.next_at + timedelta(seconds=seconds)) for seconds in (44, 46))
+    firing = office.scheduler._decided(late)
+
+    assert office.scheduler._decided(early) is None
+    assert firing is not None
+    assert firing.fault is not None
+    assert (firing.fault.code, firing.last_at) == ("unknown_name", row.next_at)
+    assert firing.next_at == row.next_at + MINUTE
 
 
 async def test_sweepers_wait_for_the_next_time_and_no_longer(office: Office) -> None:

@@ -81,11 +81,10 @@ async def sweep_once(store: Store, scheduler: Scheduler | None = None) -> float:
             raise
         except Exception as error:  # noqa: BLE001  # it is raised below: no task may stand before all others
             fault = error
-    if swept.schedules and scheduler is not None:
-        await scheduler.fire()
+    fired = swept.schedules and scheduler is not None and await scheduler.fire()
     if fault is not None:
         raise fault
-    if swept.schedules and scheduler is not None:
+    if fired:
         return _SHORTEST  # the next time is known to the database
     due = swept.next_expiry if swept.next_expiry is not None else _LONGEST
     return min(max(due, _SHORTEST), _LONGEST)

@@ -10,16 +10,18 @@ from agentplat import telemetry
 from agentplat.contracts.firing import Firing, ScheduleRow, ScheduleStore
 from agentplat.contracts.schedules import ScheduleFault
 from agentplat.contracts.store import Submitted
-from agentplat.domain.errors import ConflictError, UsageError
+from agentplat.domain.errors import ConflictError, UnknownName, UsageError, WorkflowInvalid
 from agentplat.engine.catalog import Catalog
 from agentplat.engine.client.schedules.files import keep_to_files
-from agentplat.engine.client.schedules.planning import plan, tasks_of
+from agentplat.engine.client.schedules.planning import PUNCTUAL, plan, tasks_of
 from agentplat.engine.client.submission import Door
 from agentplat.engine.definitions import Definitions
 
 _AT_ONCE = 100
 _LATER = timedelta(hours=1)
 _MOST = 2000
+_OTHERS_FIRST = PUNCTUAL - timedelta(seconds=15)
+"""So long what is not here is left to others, who sweep more often; and the time does not count as missed yet."""
 
 
 class Scheduler:
@@ -30,6 +32,7 @@ class Scheduler:
         self._catalog = catalog
         self._definitions = definitions
         self._kept: Catalog | None = None  # whose files the schedules were held against
+        self._passed_by = 0  # so many are due, and left to others
 
     async def follow(self) -> None:
         """Make the schedules those of the files, unless that was done since the files were read."""
@@ -38,13 +41,23 @@ class Scheduler:
             await keep_to_files(self._store, catalog, self._definitions)
             self._kept = catalog
 
-    async def fire(self) -> None:
-        """Submit what is due. What cannot be submitted is said on its schedule, which goes on to its next time."""
-        for row in await self._store.due_schedules(_AT_ONCE):
-            await self._fire(row)
+    async def fire(self) -> bool:
+        """Submit what is due; False when nothing is, but what is left to others.
 
-    async def _fire(self, row: ScheduleRow) -> None:
+        What cannot be submitted is said on its schedule, which goes on to its next time. If it is this process that has
+        not what it needs, others are let go before.
+        """
+        rows = await self._store.due_schedules(_AT_ONCE + self._passed_by)
+        self._passed_by = 0
+        for row in rows:
+            self._passed_by += not await self._fire(row)
+        return len(rows) > self._passed_by
+
+    async def _fire(self, row: ScheduleRow) -> bool:
+        """False when it is left to others."""
         firing = self._decided(row)
+        if firing is None:
+            return False
         try:
             submitted = await self._store.fire(firing)
         except (UsageError, ConflictError) as error:
@@ -53,8 +66,9 @@ class Scheduler:
             submitted = await self._store.fire(firing)
         if submitted is not None:
             _tell(firing, submitted)
+        return True
 
-    def _decided(self, row: ScheduleRow) -> Firing:
+    def _decided(self, row: ScheduleRow) -> Firing | None:
         try:
             planned = plan(row)
         except UsageError as error:  # it was due by a timezone that is not there any more
@@ -67,6 +81,8 @@ class Scheduler:
         try:
             tasks, definitions = tasks_of(row.schedule, row.user_hash, planned.times, door)
         except UsageError as error:
+            if isinstance(error, UnknownName | WorkflowInvalid) and row.now - row.next_at < _OTHERS_FIRST:
+                return None
             return replace(firing, fault=_fault(row, error.code, error.detail, firing))
         except Exception as error:  # noqa: BLE001  # a fault of ours must not stop the sweeps, nor come back with each
             telemetry.log.exception(telemetry.SCHEDULE_BROKE, schedule=row.schedule.name)
