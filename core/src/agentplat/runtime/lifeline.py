@@ -22,6 +22,7 @@ from uuid import UUID
 _LAYOUT = struct.Struct("<Bd16s")
 _SIZE = mmap.PAGESIZE
 _PR_SET_PDEATHSIG = 1
+_FEW = 100  # of what has ended may lie in order, however little is under way
 _NOBODY = UUID(int=0)
 
 
@@ -48,8 +49,11 @@ class Lifeline:
         self._deadlines[task_id, path] = deadline
         first = self._order[0] if self._order else None
         heapq.heappush(self._order, (deadline, task_id, path))
+        if len(self._order) > 2 * len(self._deadlines) + _FEW:  # most have ended behind one that goes on
+            self._order = [(at, *key) for key, at in self._deadlines.items()]
+            heapq.heapify(self._order)
         if self._order[0] != first:
-            self._write(1, deadline, task_id)
+            self._write(1, *self._order[0][:2])
 
     def end(self, task_id: UUID, path: str) -> None:
         self._deadlines.pop((task_id, path), None)
