@@ -156,16 +156,17 @@ def _answers(connections: Sequence[Connection], units: Sequence[_Unit], dialect:
 
 
 def _ask_about_some(connection: Connection, unit: _Unit, dialect: Dialect) -> Sequence[_Rows]:
-    """Each question about those tasks only that the sieve has picked for it."""
+    """Each question about those tasks only that the sieve has picked for it, or about all where it cannot tell."""
     statement = sieve()
     values = {name: unit.values[name] for name in statement.parameters}
     try:
         with connection.begin_nested():
-            picked = connection.execute(statement.clause, values).mappings().one()
+            picked: Mapping[str, Any] = connection.execute(statement.clause, values).one()._asdict()
     except DBAPIError as error:
         if not is_unreadable(error):
             raise
-        # The questions are to say what cannot be read, and what is wrong elsewhere.
+        picked = {}  # the questions are to say what cannot be read, and what is wrong elsewhere
+    if not picked.get("complete"):
         return [_ask(connection, question, unit.values, dialect) for question in unit.questions]
     return [
         _ask(connection, question, {**unit.values, "picked": picked[question.name]}, dialect)
