@@ -44,6 +44,7 @@ WITH summary AS MATERIALIZED (
                        AND content -> 'usage' IS NOT NULL) AS cost
     FROM agentplat.journal
     WHERE task_id >= :low AND task_id < :high
+      AND task_id IN (SELECT value FROM json_each(:picked))                                            -- picked
     GROUP BY task_id
 ), judged AS (
     SELECT coalesce(t.id, s.task_id) AS id,
@@ -100,6 +101,7 @@ UNION ALL
 SELECT 'task_without_journal' AS code, id FROM broken WHERE without_journal                            -- postgresql
 SELECT 'task_without_journal' AS code, t.id FROM agentplat.tasks AS t                                  -- sqlite
 WHERE t.status = 'open' AND t.id >= :low AND t.id < :high                                              -- sqlite
+  AND t.id IN (SELECT value FROM json_each(:picked))                                                   -- picked
   AND NOT EXISTS (SELECT 1 FROM agentplat.journal AS j WHERE j.task_id = t.id)                         -- sqlite
 UNION ALL
 -- The first event is what was submitted, and the row shows it.
