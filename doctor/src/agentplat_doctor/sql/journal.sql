@@ -162,9 +162,10 @@ UNION ALL
 SELECT 'write_without_claim' AS code, task_id FROM told
 WHERE fence > fence_before AND kind <> 'task_claimed' AND fence IS DISTINCT FROM end_fence
 UNION ALL
--- Cancel means cancel: nothing starts after it, nor after the task's deadline.
+-- Cancel means cancel: nothing starts after it, nor after the task's deadline, but what has to be done at the end.
 SELECT 'start_after_stop' AS code, task_id FROM told
 WHERE seq > stop_seq AND kind IN ('step_started', 'child_dispatched', 'wait_started', 'block_started')
+  AND NOT (path LIKE '%@finally%' OR path LIKE '%@compensate%')
 UNION ALL
 -- What is taken over from another task comes before the first owner, and is no owner's.
 SELECT 'reused_by_an_owner' AS code, task_id FROM told
