@@ -11,12 +11,14 @@ import pytest
 
 from agentplat.contracts.interface import TaskFilter, TaskView
 from agentplat.contracts.specs import WorkflowSpec
+from agentplat.contracts.store import Write, WriteResult
 from agentplat.domain.errors import StepError
+from agentplat.domain.events import SignalReceived
 from agentplat.domain.failure import FailureCode
 from agentplat.domain.task import TaskState
 from agentplat.plugins.registry import RegistryBuilder
 
-from .harness import Engine, Given, Script
+from .harness import Engine, Given, Script, until
 
 NEVER = 300.0
 """A worker that looks this rarely has to be told."""
@@ -213,6 +215,38 @@ async def test_whoever_comes_after_the_owner_tells_the_children_once_more(engine
     engine.start_worker()
     assert (await engine.ended(task_id)).status is TaskState.CANCELLED
     assert (await engine.client.task(child.id)).status is TaskState.CANCELLED
+
+
+async def test_children_that_are_told_while_their_parent_is_written_leave_it_an_owner(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A parent is kept while its children are being told to end; that they know it by the end of a commit is no end."""
+    may_tell, is_told = asyncio.Event(), asyncio.Event()
+    worker = engine.start_worker(poll_seconds=NEVER)
+    recall, commit = worker._recall, engine.store.commit
+
+    async def hold(*arguments: Any) -> None:
+        await may_tell.wait()
+        await recall(*arguments)
+        is_told.set()
+
+    async def tell_meanwhile(writes: Sequence[Write]) -> Sequence[WriteResult]:
+        results = await commit(writes)
+        if any(isinstance(event, SignalReceived) for write in writes for event in write.events):
+            may_tell.set()
+            await is_told.wait()
+            await asyncio.sleep(0)
+        return results
+
+    monkeypatch.setattr(worker, "_recall", hold)
+    monkeypatch.setattr(engine.store, "commit", tell_meanwhile)
+    task_id = await engine.submit("workflow:asks", {"topic": "tea"})
+    await engine.until(task_id, lambda task: task.status is TaskState.WAITING)
+    await engine.client.cancel(task_id)
+    await until(lambda: any(owner._children.recalled for owner in worker._owners.values()))
+    await engine.client.signal(task_id, "hello", None, "1")
+    assert (await engine.ended(task_id)).status is TaskState.CANCELLED
+    assert is_told.is_set()
 
 
 async def test_an_edit_does_not_reach_a_tree_that_runs(engine: Engine, tmp_path: Path, script: Script) -> None:
