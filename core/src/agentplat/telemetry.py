@@ -59,6 +59,9 @@ step_seconds = cache(STEP_SECONDS.labels)
 steps_settled = cache(STEPS_SETTLED.labels)
 """`STEPS_SETTLED` of a kind and an outcome."""
 
+tasks_closed = cache(TASKS_CLOSED.labels)
+"""`TASKS_CLOSED` of a closing."""
+
 tracer = trace.get_tracer("agentplat")
 
 # Spans and attributes, after OpenTelemetry's GenAI conventions, which are not stable yet.

@@ -100,10 +100,10 @@ class TaskOwner:
         self._watch = watch
         self._leaving = leaving
         self._cleared = cleared
-        self._state = State(workflow=pinned.workflow)
-        self._mailbox = Mailbox[Outcome | None]()  # None: look into the inbox
+        self._state: State  # from `_resume` on
+        self._mailbox: Mailbox[Outcome | None] = Mailbox()  # None: look into the inbox
         self._bodies: dict[StepPath, asyncio.Task[None]] = {}
-        self._now = asyncio.get_running_loop().time
+        self._loop = asyncio.get_running_loop()
         self._clock = claim.now  # the database's time at which the loop's time is nought; see `_resume`
         self._timers: dict[TimerKey, float] = {}  # -> the loop's time at which it is due
         self._deadline: float | None = None
@@ -145,7 +145,7 @@ class TaskOwner:
     async def _resume(self) -> tuple[list[Event], list[UUID]]:
         claim = self._claim
         self._state = fold(self._workflow, claim.journal, self.task_id, claim.tenant)
-        loop_now = self._now()
+        loop_now = self._loop.time()
         self._clock = claim.now - timedelta(seconds=loop_now)
         for timer, due in due_times(self._state):
             self._timers[key_of(timer)] = (due - self._clock).total_seconds()
@@ -276,7 +276,7 @@ class TaskOwner:
 
     def _wake_after(self, state: State) -> float | None:
         """Seconds to the next timer: those already known, and those that the state has just got."""
-        now = self._now()
+        now = self._loop.time()
         waits = [
             self._timers[key_of(timer)] - now if key_of(timer) in self._timers else self._after(timer)
             for timer in waiting(state)
@@ -292,19 +292,19 @@ class TaskOwner:
         assert isinstance(timer, Execution)
         assert timer.until is not None
         ends = (datetime.fromisoformat(timer.until) - self._clock).total_seconds()
-        return ends - self._now()
+        return ends - self._loop.time()
 
     def _set_timer(self, event: RetryScheduled | WaitStarted | BlockStarted | BlockEnding) -> None:
         key = (event.path, isinstance(event, BlockEnding))
         if event.delay is not None:
-            self._timers[key] = self._now() + event.delay
+            self._timers[key] = self._loop.time() + event.delay
         elif isinstance(event, WaitStarted) and event.until is not None:
-            self._timers[key] = self._now() + self._after(self._state.executions[event.path])
+            self._timers[key] = self._loop.time() + self._after(self._state.executions[event.path])
 
     def _fired(self) -> list[Event]:
         if not self._timers and self._deadline is None:
             return []
-        now = self._now()
+        now = self._loop.time()
         fired: list[Event] = []
         for key in [key for key, at in self._timers.items() if at <= now]:
             del self._timers[key]
@@ -336,7 +336,7 @@ class TaskOwner:
         return [told(item) for item in items], [item.id for item in items]
 
     def _start(self, start: StartStep) -> None:
-        self._bodies[start.path] = asyncio.create_task(self._body(start))
+        self._bodies[start.path] = self._loop.create_task(self._body(start))
 
     async def _body(self, start: StartStep) -> None:
         path, attempt = start.path, start.attempt
@@ -376,7 +376,7 @@ class TaskOwner:
         if body is None:
             return
         body.cancel()
-        asyncio.get_running_loop().call_later(CANCEL_GRACE, self._give_up, path)
+        self._loop.call_later(CANCEL_GRACE, self._give_up, path)
 
     def _give_up(self, path: StepPath) -> None:
         execution = self._state.executions.get(path)
