@@ -167,6 +167,7 @@ async def test_a_tool_that_declares_no_effect_is_named() -> None:
     [
         ("fickle", "the same view gave"),
         ("endless", "goes on after"),
+        ("forgetful", "goes on after"),
         ("secretive", "1 times, and says 0"),
         ("stranger", "which the block does not have"),
         ("vandal", "changes what it is shown"),

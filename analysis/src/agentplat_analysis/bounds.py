@@ -198,7 +198,8 @@ class _Tally:
         """How often each step of the block is executed at most, and all of them together if that is known."""
         if block.strategy == SINGLE:
             return {block.steps[0].name: 1.0}, 1.0
-        strategy, view = self.known.strategy(block.strategy), _view_of(block)
+        strategy = self.known.strategy(block.strategy)
+        view = _view_of(block, strategy.revision)
         together = _asked(lambda: strategy.most_executions(view))
         limit = float(MAX_EXECUTIONS if together is None else min(together, MAX_EXECUTIONS))
         counts: dict[str, float] = {}
@@ -308,7 +309,7 @@ def _less(most: float, once: float) -> float:
     return most - once if is_bounded(most) else 0.0
 
 
-def _view_of(block: Block) -> BlockView:
+def _view_of(block: Block, revision: int) -> BlockView:
     """The block before anything has run."""
     return BlockView(
         steps=block.names,
@@ -318,6 +319,7 @@ def _view_of(block: Block) -> BlockView:
         options=block.options,
         needs=block.needed,
         step_options=block.told,
+        revision=revision,
     )
 
 

@@ -380,8 +380,8 @@ FAULTS = (
     ),
     Fault(
         "the workflow itself has no time limit",
-        "input=state.input, delay=state.workflow.root.timeout)",
-        "input=state.input)",
+        "input=state.input, delay=node.timeout, revision",
+        "input=state.input, revision",
     ),
     Fault("a block that is late goes on", "return timed_out(node) if block.fired else None", "return None"),
     # Approvals

@@ -38,6 +38,7 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "key": texts(),
     "source": texts(),
     "source_seq": counts,
+    "revision": counts,
     "clause": counts,
     "until": st.none() | texts(),
     "approval": st.none() | json_objects(),
@@ -122,7 +123,7 @@ def test_the_names_of_the_fields_never_change_either() -> None:
     assert kept == {
         "task_submitted": ["input", "type"],
         "task_claimed": ["fence", "worker"],
-        "block_started": ["delay", "input", "path"],
+        "block_started": ["delay", "input", "path", "revision"],
         "block_finished": ["output", "path"],
         "block_failed": ["failure", "path"],
         "block_stopping": ["path"],

@@ -5,12 +5,14 @@ from typing import Any
 
 import pytest
 
+from agentplat.domain.commands import StartBlock
 from agentplat.domain.events import ApprovalAnswered, BlockEnding, CancelRequested, TimerFired
 from agentplat.domain.failure import FailureCode
 from agentplat.domain.ids import StepPath
 from agentplat.domain.interpreter.ending import TIME_TO_END
 from agentplat.domain.interpreter.starting import MAX_ITEMS
 from agentplat.domain.json import JsonValue
+from agentplat.domain.strategy import BlockView, Decision, Finish, Start, Strategy
 from agentplat.domain.workflow import (
     COMPENSATE,
     FINALLY,
@@ -197,3 +199,43 @@ def test_a_workflow_knows_whether_anything_can_be_undone() -> None:
 
     assert not Workflow(name="w", root=plain).compensates
     assert Workflow(name="w", root=deep).compensates
+
+
+class Third(Strategy):
+    """In order; its rule has been changed twice."""
+
+    name, revision = "third", 3
+
+    def __init__(self) -> None:
+        self.shown: set[int] = set()
+
+    def decide(self, block: BlockView) -> Decision:
+        self.shown.add(block.revision)
+        done = len(block.settled)
+        return Finish(None) if done == len(block.steps) else Start(block.steps[done], input=block.input)
+
+
+def test_a_block_begins_with_the_revision_of_its_strategy_wherever_it_stands() -> None:
+    third = Third()
+    two = (step("one"), step("two"))
+    handlers = {name: Block(name=name, strategy="third", steps=two) for name in ("@catch", FINALLY, COMPENSATE)}
+    undone = step("a", compensate=handlers[COMPENSATE])
+    inner = Block(
+        name=ITEM,
+        strategy="third",
+        steps=(step("b"), step("c")),
+        catch=(Catch(frozenset({"refused"}), handlers["@catch"]),),
+    )
+    scene = Scene(block("third", undone, each(["x"], inner), final=handlers[FINALLY]), third)
+
+    for path in ("a", "each[0]/b"):
+        scene.succeed(path)
+    scene.fail("each[0]/c", WRONG)
+    scene.succeed("each[0]/@catch/one")
+    scene.fail("each[0]/@catch/two", WRONG)
+    while scene.running:
+        scene.succeed(scene.running[0])
+
+    begun = {str(command.path): command.revision for command in scene.commands if isinstance(command, StartBlock)}
+    assert begun == {"": 3, "each": 1, "each[0]": 3, "each[0]/@catch": 3, "@compensate": 3, "@finally": 3}
+    assert third.shown == {3}

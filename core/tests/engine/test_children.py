@@ -11,14 +11,17 @@ import pytest
 
 from agentplat.contracts.interface import TaskFilter, TaskView
 from agentplat.contracts.specs import WorkflowSpec
-from agentplat.contracts.store import Write, WriteResult
+from agentplat.contracts.store import End, Write
+from agentplat.contracts.stored.retention import Retention
 from agentplat.domain.errors import StepError
-from agentplat.domain.events import SignalReceived
+from agentplat.domain.events import TaskFinished
 from agentplat.domain.failure import FailureCode
-from agentplat.domain.task import TaskState
+from agentplat.domain.ids import TaskId
+from agentplat.domain.task import Lease, TaskState
 from agentplat.plugins.registry import RegistryBuilder
+from agentplat.runtime.sweeper import upkeep_once
 
-from .harness import Engine, Given, Script, until
+from .harness import Engine, Given, Script
 
 NEVER = 300.0
 """A worker that looks this rarely has to be told."""
@@ -217,38 +220,6 @@ async def test_whoever_comes_after_the_owner_tells_the_children_once_more(engine
     assert (await engine.client.task(child.id)).status is TaskState.CANCELLED
 
 
-async def test_children_that_are_told_while_their_parent_is_written_leave_it_an_owner(
-    engine: Engine, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A parent is kept while its children are being told to end; that they know it by the end of a commit is no end."""
-    may_tell, is_told = asyncio.Event(), asyncio.Event()
-    worker = engine.start_worker(poll_seconds=NEVER)
-    recall, commit = worker._recall, engine.store.commit
-
-    async def hold(*arguments: Any) -> None:
-        await may_tell.wait()
-        await recall(*arguments)
-        is_told.set()
-
-    async def tell_meanwhile(writes: Sequence[Write]) -> Sequence[WriteResult]:
-        results = await commit(writes)
-        if any(isinstance(event, SignalReceived) for write in writes for event in write.events):
-            may_tell.set()
-            await is_told.wait()
-            await asyncio.sleep(0)
-        return results
-
-    monkeypatch.setattr(worker, "_recall", hold)
-    monkeypatch.setattr(engine.store, "commit", tell_meanwhile)
-    task_id = await engine.submit("workflow:asks", {"topic": "tea"})
-    await engine.until(task_id, lambda task: task.status is TaskState.WAITING)
-    await engine.client.cancel(task_id)
-    await until(lambda: any(owner._children.recalled for owner in worker._owners.values()))
-    await engine.client.signal(task_id, "hello", None, "1")
-    assert (await engine.ended(task_id)).status is TaskState.CANCELLED
-    assert is_told.is_set()
-
-
 async def test_an_edit_does_not_reach_a_tree_that_runs(engine: Engine, tmp_path: Path, script: Script) -> None:
     builder = RegistryBuilder()
     for specs in (engine.registries.agents, engine.registries.strategies):
@@ -398,3 +369,32 @@ async def test_a_parent_that_is_ended_by_hand_takes_its_children_along(engine: E
     [child] = await children(engine, task_id)
     assert (await engine.ended(child.id)).status is TaskState.CANCELLED
     assert (await engine.client.task(task_id)).status is TaskState.CANCELLED
+
+
+async def test_children_that_nobody_told_of_their_parents_end_are_found(engine: Engine, script: Script) -> None:
+    """As when a process dies when it has ended the parent by hand."""
+    began = asyncio.Event()
+
+    async def wait(_given: Given, _ctx: Any) -> Given:
+        began.set()
+        await asyncio.Event().wait()
+        return {}
+
+    script.bodies["one"] = wait
+    engine.start_worker(poll_seconds=NEVER)
+    task_id = await engine.submit("workflow:calls", {"topic": "tea"})
+    await asyncio.wait_for(began.wait(), 30)
+    assert await engine.store.survived() == []
+    row = await engine.store.task(TaskId(task_id))
+    assert row.fence is not None
+    ended = TaskFinished(status="cancelled", output=None, failure=None)
+    closing = End(status=TaskState.CANCELLED, output=None, failure=None, actor="admin")
+    lease = Lease(row.id, row.fence, row.worker_id)
+    await engine.store.commit([Write(lease=lease, first_seq=row.last_seq + 1, events=[ended], closing=closing)])
+    [child] = await children(engine, task_id)
+    assert not (await engine.client.task(child.id)).status.is_terminal
+    assert await engine.store.survived() == [task_id]
+
+    await upkeep_once(engine.store, Retention())
+    assert (await engine.ended(child.id)).status is TaskState.CANCELLED
+    assert await engine.store.survived() == []

@@ -14,6 +14,7 @@ from agentplat.contracts.interface import Submission, TaskFilter
 from agentplat.contracts.schedules import Schedule
 from agentplat.contracts.specs import WorkflowSpec
 from agentplat.domain.errors import ConflictError, InputRejected, NotFound
+from agentplat.domain.ids import TaskId
 from agentplat.engine.client.local import LocalClient
 from agentplat.engine.client.schedules.firing import Scheduler
 from agentplat.engine.client.schedules.planning import key_of, plan
@@ -158,6 +159,30 @@ async def test_the_task_has_the_input_the_workflow_and_an_actor(office: Office) 
     assert view.last_task_id == task.id
     office.engine.start_worker()
     assert (await office.engine.ended(task.id)).output == {"from": "one"}
+
+
+async def test_the_input_may_name_the_time_for_which_a_task_is(office: Office) -> None:
+    """In the schedule's timezone: a day there is not a day in UTC."""
+    given = {
+        "topic": "news of ${{ schedule.date }}",
+        "of": {"due": "${{ schedule.due }}", "by": "${{ schedule.name }}"},
+    }
+    await office.client.schedules.put(report(cron="30 23 * * *", timezone="America/New_York", input=given))
+    since = datetime(2026, 3, 7, 12, tzinfo=UTC)
+    made = await office.client.schedules.backfill("daily", since, since + 2 * DAY)
+    tasks = [await office.store.task(TaskId(each.task_id)) for each in made if each.task_id is not None]
+    assert [task.input for task in tasks] == [
+        {"topic": "news of 2026-03-07", "of": {"due": "2026-03-07T23:30:00-05:00", "by": "daily"}},
+        {"topic": "news of 2026-03-08", "of": {"due": "2026-03-08T23:30:00-04:00", "by": "daily"}},
+    ]
+    assert [each.at.hour for each in made] == [4, 3]
+
+
+@pytest.mark.parametrize("text", ["${{ input.topic }}", "${{ schedule.dew }}", "${{ schedule"])
+async def test_an_input_that_cannot_be_evaluated_is_refused(text: str, office: Office) -> None:
+    with pytest.raises(InputRejected, match="/input"):
+        await office.client.schedules.put(report(input={"topic": text}))
+    assert not await office.client.schedules.all()
 
 
 async def test_a_workflow_that_is_gone_is_said_on_the_schedule_and_comes_back_with_it(office: Office) -> None:

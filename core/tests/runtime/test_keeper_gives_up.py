@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from uuid import UUID
 
@@ -121,3 +122,45 @@ def test_every_worker_has_an_id_of_its_own(marks: Path) -> None:
         kept(TELLS_ITS_ID, 1, marks, 2)
     ids = [UUID(text) for text in marks.read_text().split()]
     assert len(set(ids)) == len(ids) == 4
+
+
+ENDS_WHEN_ITS_ROW_IS_GONE = """
+import pathlib, sys, time
+from agentplat.runtime.lifeline import Lifeline
+marks = pathlib.Path(sys.argv[2])
+Lifeline(int(sys.argv[4])).registered()
+while not marks.read_text():
+    time.sleep(0.01)
+time.sleep(float(sys.argv[1]))
+"""
+
+
+class RowGone(NoDatabase):
+    """The worker took its row away, as the last thing that it does, and the keeper sees that."""
+
+    def __init__(self, marks: Path) -> None:
+        self.marks = marks
+        self.seen_again: Callable[[], None] = lambda: None
+
+    def renew(self, worker_id: UUID, lease_seconds: float) -> bool:
+        if self.marks.read_text():
+            self.seen_again()
+        self.marks.write_text("seen")
+        return False
+
+
+@pytest.mark.parametrize(
+    ("lingers", "logged"), [(0.1, []), (60, ["worker_row_is_gone", "worker_died"])], ids=["ends", "lingers"]
+)
+def test_a_worker_that_ends_by_itself_may_take_its_row_away(
+    lingers: float, logged: list[str], marks: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    database = RowGone(marks)
+    keeper = Keeper(
+        [sys.executable, "-c", ENDS_WHEN_ITS_ROW_IS_GONE, str(lingers), str(marks)], lambda: database, KeeperOptions()
+    )
+    database.seen_again = keeper.stop  # of the second worker, if there is one
+
+    assert keeper.serve() == 0
+
+    assert [record.msg for record in caplog.records] == logged

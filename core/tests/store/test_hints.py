@@ -3,6 +3,9 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
+
+from agentplat_migrations.schema import upgrade
 
 from agentplat.contracts.hints import Hint
 from agentplat.contracts.store import Park, Store
@@ -10,7 +13,7 @@ from agentplat.runtime.sweeper import sweep_forever
 from agentplat.store.connect import open_store
 from agentplat.store.renewal import Renewal
 
-from .making import claimed, committed, new_task, signal, working
+from .making import claimed, committed, ending, new_task, signal, working
 from .rows_held import needs_own_sessions
 
 
@@ -31,9 +34,62 @@ async def test_the_workers_hear_that_a_keeper_handed_back_what_a_dead_one_owned(
 ) -> None:
     claim = await claimed(store)
     assert claim.lease.worker_id is not None
+    alone = await claimed(store, claim.lease.worker_id)
+    await committed(store, alone.lease, 3, under_way=True)
     async with hearing_of(store, Hint.WORK), hearing_of(store, Hint.SUSPECT):
         with Renewal(database_url) as renewal:
             await asyncio.to_thread(renewal.expire, claim.lease.worker_id)
+
+
+@needs_own_sessions
+async def test_what_is_told_to_the_owner_of_a_task_is_heard_in_another_process(
+    store: Store, other_store: Store
+) -> None:
+    claim = await claimed(store)
+    async with hearing_of(store, Hint.TOLD):
+        await other_store.tell(signal(claim.lease.task_id))
+
+
+async def test_an_sqlite_file_says_what_there_is_to_look_at_and_nothing_else(tmp_path: Path) -> None:
+    """Were everybody told to look at everything, all would queue up for the one who writes."""
+    url = f"sqlite:///{tmp_path / 'a.db'}"
+    await asyncio.to_thread(upgrade, url)
+    async with opened(url) as store, opened(url) as other:
+        claim = await claimed(other)
+        heard: list[Hint] = []
+        ended = asyncio.Event()
+        store.subscribe(heard.append)
+        store.subscribe(lambda hint: ended.set() if hint is Hint.CHANGED else None)
+        listening = asyncio.create_task(store.listen())
+        await heard_of(ended)  # the first look, after which everything is looked at
+        heard.clear()
+        await other.commit([ending(claim.lease, 3)])
+        await heard_of(ended)
+        assert set(heard) == {Hint.CHANGED}
+        heard.clear()
+        await other.submit([new_task(delay=3600.0)])
+        await heard_of(ended)
+        assert set(heard) == {Hint.CHANGED, Hint.DELAY, Hint.TIMER}
+        heard.clear()
+        await other.submit([new_task()])
+        await heard_of(ended)
+        assert set(heard) == {Hint.CHANGED, Hint.WORK}
+        listening.cancel()
+
+
+async def heard_of(event: asyncio.Event) -> None:
+    async with asyncio.timeout(30):
+        await event.wait()
+    await asyncio.sleep(0)  # whatever came with it has been told as well
+    event.clear()
+
+
+@asynccontextmanager
+async def opened(url: str) -> AsyncIterator[Store]:
+    store = open_store(url)
+    await store.open()
+    yield store
+    await store.close()
 
 
 @asynccontextmanager

@@ -33,6 +33,16 @@ class Endless(Strategy):
         return Start(block.steps[0])
 
 
+class Forgetful(Strategy):
+    """Its second rule cannot end what its first one began."""
+
+    name = "forgetful"
+    revision = 2
+
+    def decide(self, block: BlockView) -> Decision:
+        return Start(block.steps[0]) if block.revision == 1 or not block.settled else Finish(output=None)
+
+
 class Secretive(Strategy):
     """Says that it executes nothing, and does."""
 

@@ -363,6 +363,9 @@ class Store(Protocol):
         Each item is a short transaction of its own. Ends at once while another process is at it.
         """
 
+    async def survived(self) -> Sequence[TaskId]:
+        """Tasks that are over while a child of theirs is not: who ended them died before telling it. At most 100."""
+
     # reading
     async def task(self, task_id: TaskId) -> TaskRow:
         """NotFound for an unknown id."""

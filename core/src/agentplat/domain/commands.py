@@ -19,6 +19,7 @@ class StartBlock:
     path: StepPath
     input: JsonValue
     delay: timedelta | None = None
+    revision: int = 1  # of its strategy
 
 
 @value

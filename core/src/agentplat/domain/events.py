@@ -51,6 +51,7 @@ class BlockStarted:
     path: StepPath
     input: JsonValue
     delay: float | None = None  # seconds that it may take
+    revision: int = 1  # of its strategy; it stays the same to the end
 
 
 @value

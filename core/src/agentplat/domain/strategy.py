@@ -39,6 +39,8 @@ class BlockView:
     needs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # of the steps that say `needs`
     step_options: Mapping[str, Mapping[str, JsonValue]] = field(default_factory=dict)  # of the steps that have any
     planned: tuple[str, ...] = ()  # the names of the steps that an Expand added; they are the last ones of `steps`
+    revision: int = 1
+    """That of the strategy when the block began. Newer code decides for such a block as that revision did."""
     evaluate: Callable[[JsonValue], JsonValue] = lambda template: template
     """A template's value in the scope of the block. Raises StepError when it cannot be evaluated."""
 
@@ -133,8 +135,8 @@ class Strategy:
     """Coordinates the steps of a block. Subclass, name it, implement `decide`.
 
     Retry, timeout, `when`, nesting and cancelling are not a strategy's business. A step that fails for good fails
-    the block without asking, unless the class says `sees_failures`. `revision` grows when the rule changes; newer code
-    must accept older histories.
+    the block without asking, unless the class says `sees_failures`. `revision` grows when the rule changes; a block
+    keeps the one by which it began, and newer code goes by the view's.
     """
 
     name: ClassVar[str]

@@ -10,8 +10,9 @@ from agentplat.contracts.model import ModelProvider, ModelProviderSpec
 from agentplat.contracts.specs import AnalysisSpec, CheckSpec, StrategySpec, Subject, WorkflowSpec
 from agentplat.contracts.tool import Tool, ToolSpec
 from agentplat.domain.json import JsonValue
+from agentplat.domain.state import State
 from agentplat.domain.strategy import Strategy
-from agentplat.domain.workflow import SINGLE, AgentCall, Block, ToolCall, Workflow, leaves, nodes
+from agentplat.domain.workflow import SINGLE, AgentCall, Block, ToolCall, leaves, nodes
 
 SpecT_co = TypeVar("SpecT_co", covariant=True)
 
@@ -69,9 +70,12 @@ class Catalog(Protocol):
     def model_provider(self, name: str) -> ModelProvider: ...
 
 
-def missing(catalog: Catalog, workflow: Workflow, pinned: Mapping[str, AgentSpec]) -> str | None:
-    """What the workflow needs and this process lacks, in words; None when it can be worked on here."""
-    for step in leaves(workflow.root):
+def missing(catalog: Catalog, root: Block, pinned: Mapping[str, AgentSpec], revisions: Mapping[str, int]) -> str | None:
+    """What the block needs and this process lacks, in words; None when it can be worked on here.
+
+    `revisions`: the least of each strategy that will do, where that is not the first.
+    """
+    for step in leaves(root):
         if step.dispatch is not None:
             continue  # whoever works on the child has to have it
         match step.body:
@@ -81,11 +85,34 @@ def missing(catalog: Catalog, workflow: Workflow, pinned: Mapping[str, AgentSpec
                 return f"this worker has no tool {tool!r}"
             case _:
                 continue
-    for block in blocks(workflow.root):
-        if block.strategy not in catalog.strategies:
-            return f"this worker has no strategy {block.strategy!r}"
+    for block in blocks(root):
+        lacking = _lacking(catalog, block.strategy, revisions.get(block.strategy, 1))
+        if lacking is not None:
+            return lacking
         if block.convergence_check is not None and block.convergence_check not in catalog.convergence_checks:
             return f"this worker has no convergence check {block.convergence_check!r}"
+    return None
+
+
+def outgrown(catalog: Catalog, state: State, pinned: Mapping[str, AgentSpec]) -> str | None:
+    """The same of what came with the history: rules of newer revisions, and steps that were planned elsewhere."""
+    for path in state.open_blocks:
+        block, node = state.blocks[path], state.node(path)
+        planned = block.node is not None and missing(catalog, block.node, pinned, {})
+        if planned:
+            return planned
+        if isinstance(node, Block) and block.revision > 1:
+            lacking = _lacking(catalog, node.strategy, block.revision)
+            if lacking is not None:
+                return lacking
+    return None
+
+
+def _lacking(catalog: Catalog, strategy: str, revision: int) -> str | None:
+    if strategy not in catalog.strategies:
+        return f"this worker has no strategy {strategy!r}"
+    if revision > 1 and (here := catalog.strategy(strategy).revision) < revision:
+        return f"this worker has revision {here} of the strategy {strategy!r}, and the task needs {revision}"
     return None
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 from pathlib import Path
+from typing import cast
 
 from agentplat import telemetry
 from agentplat.contracts.agent import AgentSpec
@@ -25,7 +26,7 @@ from agentplat.domain.workflow import (
     leaves,
     single,
 )
-from agentplat.engine.catalog import Catalog
+from agentplat.engine.catalog import Catalog, blocks
 from agentplat.engine.journal import patiently
 from agentplat.language.compiler import definition_hash, normalise
 from agentplat.language.yaml import load
@@ -41,6 +42,7 @@ class Pinned:
     workflow: Workflow
     agents: Mapping[str, AgentSpec] = field(default_factory=dict)
     workflows: Mapping[str, JsonObject | None] = field(default_factory=dict)  # input schemas of those that it may call
+    revisions: Mapping[str, int] = field(default_factory=dict)  # the least of strategies that will do; 1 of all others
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,10 +96,13 @@ class Definitions:
             specs.spec(name)  # UnknownName with the known ones
             workflow, document = single(kind, name), None
         below = self._reachable(catalog, workflow)
-        prompts = _prompt_only(catalog, [workflow, *[each.workflow for each in below.values()]])
+        together = [workflow, *[each.workflow for each in below.values()]]
+        prompts, revisions = _prompt_only(catalog, together), _later_revisions(catalog, together)
         if document is None and not prompts:
             return workflow, None
         pinned: dict[str, JsonValue] = {"type": type, "workflow": document, "agents": prompts}
+        if revisions:
+            pinned["strategies"] = revisions
         if below:
             pinned["workflows"] = {called: below[called].document for called in sorted(below)}
         return workflow, Definition(hash=definition_hash(pinned), name=name, version=workflow.version, document=pinned)
@@ -229,12 +234,21 @@ def _prompt_only(catalog: Catalog, workflows: Sequence[Workflow]) -> dict[str, J
     return {spec.name: _spec_to_json(spec) for spec in specs if spec.prompt is not None}
 
 
+def _later_revisions(catalog: Catalog, workflows: Sequence[Workflow]) -> JsonObject:
+    """Of the strategies that are used, those whose rule has changed since the first revision."""
+    used = {block.strategy for workflow in workflows for block in blocks(workflow.root)}
+    revisions = {name: catalog.strategy(name).revision for name in sorted(used)}
+    return {name: revision for name, revision in revisions.items() if revision > 1}
+
+
 def _spec_to_json(spec: AgentSpec) -> dict[str, JsonValue]:
     return {**asdict(spec), "tools": list(spec.tools)}
 
 
 def _read(type: str, document: JsonObject) -> Pinned:
-    normalised, agents, below = (document.get(key) for key in ("workflow", "agents", "workflows"))
+    normalised, agents, below, revisions = (
+        document.get(key) for key in ("workflow", "agents", "workflows", "strategies")
+    )
     kind, name = split_type(type)
     called = below if isinstance(below, Mapping) else {}
     if document.get("type") != type:  # a child, pinned with the task that is above all others
@@ -245,6 +259,7 @@ def _read(type: str, document: JsonObject) -> Pinned:
         workflow=workflow,
         workflows={name: _schema(form) for name, form in called.items() if isinstance(form, Mapping)},
         agents={name: _spec_from_json(entry) for name, entry in entries.items() if isinstance(entry, Mapping)},
+        revisions=dict(cast("Mapping[str, int]", revisions or {})),
     )
 
 

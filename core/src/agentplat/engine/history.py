@@ -124,7 +124,8 @@ def _realise_block(
 ) -> Event:
     match command:
         case StartBlock():
-            return BlockStarted(path=command.path, input=command.input, delay=_seconds(command.delay))
+            delay = _seconds(command.delay)
+            return BlockStarted(path=command.path, input=command.input, delay=delay, revision=command.revision)
         case FinishBlock():
             return BlockFinished(path=command.path, output=command.output)
         case FailBlock():

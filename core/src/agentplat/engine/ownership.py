@@ -64,6 +64,8 @@ CANCEL_GRACE = 10.0
 """Seconds that a cancelled body has to end; then its outcome is `cancelled` whatever it does."""
 
 
+_Kept: TypeAlias = tuple[Committed, Closing]
+"""What became of a turn, and how it closes: decided with its commit, since what it rests on may change meanwhile."""
 _KEEP = Keep()
 _SETTING_TIMERS = (RetryScheduled, WaitStarted, BlockStarted, BlockEnding)
 
@@ -85,10 +87,11 @@ class TaskOwner:
         writer: JournalWriter,
         run_body: RunBody,
         watch: Watch,
+        lacks: Callable[[State], str | None],
         leaving: Callable[[], None] = lambda: None,
         cleared: Callable[[], None] = lambda: None,
     ) -> None:
-        """`leaving`: only the commit of how the claim ends is left to do. `cleared`: a suspect is none any more."""
+        """`lacks`: why it cannot go on here. `cleared`: it is no suspect now. `leaving`: only its end is left to do."""
         self._claim = claim
         self._pinned = pinned
         self._children = children
@@ -98,9 +101,10 @@ class TaskOwner:
         self._writer = writer
         self._run_body = run_body
         self._watch = watch
+        self._lacks = lacks
         self._leaving = leaving
         self._cleared = cleared
-        self._state: State  # from `_resume` on
+        self._state: State  # from `drive` on
         self._mailbox: Mailbox[Outcome | None] = Mailbox()  # None: look into the inbox
         self._bodies: dict[StepPath, asyncio.Task[None]] = {}
         self._loop = asyncio.get_running_loop()
@@ -127,10 +131,15 @@ class TaskOwner:
     async def drive(self) -> Ending:
         """How the claim ended. Raises LeaseLost, and then nothing of the last turn was kept."""
         try:
+            self._state = fold(self._workflow, self._claim.journal, self.task_id, self._claim.tenant)
+            if (reason := self._lacks(self._state)) is not None:
+                await self.hand_back(self._claim, self._writer, reason)
+                return "released"
             facts, taken = await self._resume()
             while True:
                 ending = await self._turn(facts, taken)
                 if ending is not None:
+                    await self._children.settle()
                     return ending
                 facts, taken = await self._next_facts()
         finally:
@@ -138,13 +147,13 @@ class TaskOwner:
 
     @staticmethod
     async def hand_back(claim: Claim, writer: JournalWriter, reason: str) -> None:
-        """Give the task back without having looked at it; nothing of it is under way."""
+        """Give the task back without having touched it; nothing of it is under way."""
+        telemetry.log.warning(telemetry.TASK_LEFT, task_id=str(claim.lease.task_id), reason=reason)
         release = Release(delay=HAND_BACK_DELAY, reason=reason)
         await writer.write(Write(lease=claim.lease, first_seq=0, closing=release))
 
     async def _resume(self) -> tuple[list[Event], list[UUID]]:
         claim = self._claim
-        self._state = fold(self._workflow, claim.journal, self.task_id, claim.tenant)
         loop_now = self._loop.time()
         self._clock = claim.now - timedelta(seconds=loop_now)
         for timer, due in due_times(self._state):
@@ -161,11 +170,10 @@ class TaskOwner:
         state, events, starts = self._decide(facts)
         if self._children.limits:
             await self._children.declare(self._store)
-        closing = self._closing(state)
         try:
-            committed = await self._commit(state, events, taken, closing)
+            committed, closing = await self._commit(state, events, taken)
         except WriteRejected as error:
-            state, events, starts, closing, committed = await self._commit_without_outputs(facts, taken, str(error))
+            state, events, starts, (committed, closing) = await self._commit_without_outputs(facts, taken, str(error))
         self._state = state
         self._watch(self._claim, state, events, committed)
         self._children.tell(self.nudge)
@@ -212,11 +220,12 @@ class TaskOwner:
         self._children.note(state, news)
         return state, news, bodies
 
-    async def _commit(self, state: State, events: Sequence[Event], taken: Sequence[UUID], how: Closing) -> Committed:
-        if not isinstance(how, Keep):
+    async def _commit(self, state: State, events: Sequence[Event], taken: Sequence[UUID]) -> _Kept:
+        closing = self._closing(state)
+        if not isinstance(closing, Keep):
             self._leaving()
         elif not events and not taken:
-            return Committed(at=self._claim.now)
+            return Committed(at=self._claim.now), closing
         claim, children = self._claim, self._children
         usage, is_under_way = state.usage, state.bodies > 0
         committed = await self._writer.write(
@@ -227,7 +236,7 @@ class TaskOwner:
                 taken=taken,
                 usage=usage if usage is not self._state.usage else None,
                 under_way=None if is_under_way is self._under_way else is_under_way,
-                closing=how,
+                closing=closing,
                 tenant=claim.tenant,
                 clears=None if claim.suspect else False,
                 children=children.tasks,
@@ -239,11 +248,11 @@ class TaskOwner:
         self._under_way = is_under_way
         if claim.suspect and any(isinstance(event, StepSucceeded) for event in events):
             self._cleared()
-        return committed
+        return committed, closing
 
     async def _commit_without_outputs(
         self, facts: Sequence[Event], taken: Sequence[UUID], reason: str
-    ) -> tuple[State, Sequence[Event], Sequence[StartStep], Closing, Committed]:
+    ) -> tuple[State, Sequence[Event], Sequence[StartStep], _Kept]:
         """The database refused a value: the steps that gave outputs have failed, and so the task's end is kept."""
         telemetry.log.warning(telemetry.OUTPUT_REJECTED, task_id=str(self.task_id), reason=reason)
         failure = Failure(code=FailureCode.INVALID_OUTPUT, message=f"The database refused the output: {reason}")
@@ -254,15 +263,13 @@ class TaskOwner:
             for fact in facts
         ]
         state, events, starts = self._decide(sober)
-        closing = self._closing(state)
         try:
-            return state, events, starts, closing, await self._commit(state, events, taken, closing)
+            return state, events, starts, await self._commit(state, events, taken)
         except WriteRejected:
-            self._children.clear()
+            self._children.forsake(self._state)
             finished = TaskFinished(status="error", output=None, failure=failure)
             state = evolve(self._state, finished)
-            closing = self._closing(state)
-            return state, [finished], (), closing, await self._commit(state, [finished], taken, closing)
+            return state, [finished], (), await self._commit(state, [finished], taken)
 
     def _closing(self, state: State) -> Closing:
         if state.finished is not None:

@@ -10,7 +10,7 @@ from agentplat.domain.json import JsonValue
 from agentplat.language.cron import fault_of_cron, zone_of
 from agentplat.language.nodes import Node
 from agentplat.language.parts import NormalForm
-from agentplat.language.references import refuse_expressions
+from agentplat.language.references import OF_A_SCHEDULE, check_template, refuse_expressions
 from agentplat.language.schema import read_input
 from agentplat.language.syntax import OPEN
 
@@ -149,7 +149,7 @@ def read_schedule(node: Node) -> NormalForm | None:
     limit = node["catch_up_limit"].number(1, MOST_CAUGHT_UP, whole=True)
     if limit is not None and catch_up != "all":
         node["catch_up_limit"].refuse_key("missing_key", "`catch_up_limit` needs `catch_up: all`", "say both, or none")
-    refuse_expressions(node["input"])
+    check_template(node["input"], OF_A_SCHEDULE)
     given = node["input"].value if node["input"].value is None or node["input"].is_map() else None
     said: NormalForm = {"catch_up": catch_up, "catch_up_limit": limit, "input": given}
     return {"cron": " ".join((cron or "").split()), "timezone": zone} | {

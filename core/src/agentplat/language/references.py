@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from agentplat.language.diagnostics import Mark
 from agentplat.language.expressions import MAX_COMPUTED, fault_of
@@ -33,6 +33,7 @@ MORE: Mapping[str, str] = {
     "item": "`item` and `index` are for steps with `foreach`",
     "index": "`item` and `index` are for steps with `foreach`",
     "failure": "`failure` is for the steps of `catch`, `finally` and `compensate`",
+    "schedule": "`schedule` is for the input of a schedule, which hands it to the steps as `input`",
 }
 """What is in scope in some places only, and where."""
 MOST_IN_A_TEXT = 20
@@ -46,13 +47,15 @@ class Scope:
 
     steps: Collection[str] | None = None
     more: frozenset[str] = frozenset()
+    attributes: Mapping[str, Collection[str] | None] = field(default_factory=lambda: ATTRIBUTES)
 
     def with_more(self, *names: str) -> Scope:
         """The same with these names of MORE."""
-        return Scope(self.steps, self.more | {*names})
+        return Scope(self.steps, self.more | {*names}, self.attributes)
 
 
 NOTHING = Scope()
+OF_A_SCHEDULE = Scope(attributes={"schedule": ("name", "due", "date")})
 
 
 def check_template(node: Node, scope: Scope) -> None:
@@ -174,20 +177,12 @@ def _check(node: Node, expression: Expression, scope: Scope) -> None:
 
 def _check_mention(node: Node, mention: Mention, scope: Scope) -> None:
     root, path = mention.root.text, mention.path
-    if root in MORE:
-        if root not in scope.more:
-            _refuse(node, mention.root.offset, "unknown_value", f"there is no `{root}` here", MORE[root])
-    elif root not in ATTRIBUTES:
-        _refuse(
-            node,
-            mention.root.offset,
-            "unknown_value",
-            f"there is no `{root}` here",
-            node.diagnostics.nearest(root, ATTRIBUTES),
-        )
+    if root not in scope.attributes and root not in scope.more:
+        hint = MORE.get(root) or node.diagnostics.nearest(root, scope.attributes)
+        _refuse(node, mention.root.offset, "unknown_value", f"there is no `{root}` here", hint)
     if root == "steps":
         _check_step(node, mention, scope.steps)
-    known = ATTRIBUTES.get(root)
+    known = scope.attributes.get(root)
     if known is not None and path and value_of(path[0]) not in known:
         text = f"`{root}` has no `{value_of(path[0])}`"
         _refuse(node, path[0].offset, "unknown_value", text, node.diagnostics.nearest(str(value_of(path[0])), known))

@@ -53,6 +53,8 @@ def make_strategy(offer: Offer[StrategySpec]) -> Strategy:
     """A new instance of the strategy. OfferInvalid when the class is not what the spec says."""
     strategy = _made(offer.spec.factory, Strategy)
     _agree(offer.spec.factory, "name", strategy, offer.spec.name)
+    if type(strategy.revision) is not int or strategy.revision < 1:
+        raise OfferInvalid(f"{offer.spec.factory} has the revision {strategy.revision!r}; it is a number from 1 on.")
     return strategy
 
 

@@ -28,6 +28,7 @@ logger = logging.getLogger("agentplat.keeper")
 
 _LOOK = 0.25  # seconds between two looks at the worker
 _RETRY = 0.5  # until the next try, when the database did not answer
+_LAST_WORDS = 2.0  # for a worker whose row is gone, to end by itself
 _FIRST_RESTART, _LONGEST_RESTART = 0.2, 10.0
 WRONG_SETTINGS = 2  # the exit code of a worker that no restart would help
 
@@ -177,7 +178,7 @@ class Keeper:
                 if now >= next_renewal and not _is_stopped(child.pid):
                     renewed = self._renew(child.id)
                     if renewed is False:
-                        logger.error("worker_row_is_gone")
+                        _let_end(child, ended)
                         return None
                     confirmed = now if renewed else confirmed
                     next_renewal = now + (self._options.renew_seconds if renewed else _RETRY)
@@ -280,6 +281,13 @@ class _Exit:
     def __exit__(self, *_: object) -> None:
         if self._fd is not None:
             os.close(self._fd)
+
+
+def _let_end(child: _Child, ended: _Exit) -> None:
+    """A worker that drains takes its row away itself, just before it ends. Any other has lost its leases."""
+    ended.wait(_LAST_WORDS)
+    if child.is_alive():
+        logger.error("worker_row_is_gone")
 
 
 def _is_stopped(pid: int) -> bool:

@@ -18,7 +18,7 @@ from agentplat.contracts.store import Store
 from agentplat.contracts.stored.retention import Retention, Upkept
 from agentplat.domain.errors import UnavailableError
 from agentplat.engine.client.schedules.firing import Scheduler
-from agentplat.engine.client.steering import end_poisoned
+from agentplat.engine.client.steering import end_poisoned, recall_children
 
 _SOONER = (Hint.TIMER, Hint.DELAY)
 _LONGEST = 10.0  # seconds: every process sweeps for its own timers, and for those of processes that are gone
@@ -82,7 +82,7 @@ async def upkeep_forever(store: Store, retention: Retention) -> None:
 
 
 async def upkeep_once(store: Store, retention: Retention) -> None:
-    """One pass of upkeep. After each step the database rests longer than the step took."""
+    """One pass of upkeep, and of children that outlived their parents. The database rests after each step."""
     async with aclosing(store.upkeep(retention)) as steps:
         began = time.monotonic()
         async for step in steps:
@@ -90,6 +90,8 @@ async def upkeep_once(store: Store, retention: Retention) -> None:
             _tell(step)
             await asyncio.sleep(_BREATH + 2 * took)
             began = time.monotonic()
+    for task_id in await store.survived():
+        await recall_children(store, task_id)
 
 
 def _tell(step: Upkept) -> None:

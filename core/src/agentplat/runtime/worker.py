@@ -18,10 +18,7 @@ from agentplat import telemetry
 from agentplat.contracts.hints import Hint
 from agentplat.contracts.store import Claim, Store, WorkerRow
 from agentplat.domain.errors import (
-    ConflictError,
-    IllegalTransition,
     LeaseLost,
-    NotFound,
     StoreUnavailable,
     UsageError,
 )
@@ -29,7 +26,7 @@ from agentplat.domain.ids import TaskId, WorkerId
 from agentplat.domain.json import JsonObject
 from agentplat.domain.task import Lease
 from agentplat.engine.body import RunBody
-from agentplat.engine.catalog import Catalog, missing
+from agentplat.engine.catalog import Catalog, missing, outgrown
 from agentplat.engine.children import Children, Declared
 from agentplat.engine.client import steering
 from agentplat.engine.definitions import Definitions, Pinned
@@ -318,6 +315,7 @@ class Worker:
             writer=self._writer,
             run_body=self._run_body,
             watch=self._watch,
+            lacks=partial(outgrown, self._catalog(), pinned=pinned.agents),
             leaving=partial(self._leaves, claim.lease.task_id),
             cleared=partial(self._clears, claim.lease.task_id),
         )
@@ -334,22 +332,14 @@ class Worker:
             self._lacks = {}
         key = (claim.type, claim.definition)
         if key not in self._lacks:
-            self._lacks[key] = missing(catalog, pinned.workflow, pinned.agents)
+            self._lacks[key] = missing(catalog, pinned.workflow.root, pinned.agents, pinned.revisions)
         return self._rules, self._lacks[key]
 
     async def _recall(self, child: TaskId, reason: str) -> None:
-        """Let the child end. One that nobody works on ends at once, and one that is over has told its parent."""
-        cancel = partial(steering.cancel, store=self._store, definitions=self._definitions, catalog=self._catalog())
-        while True:
-            try:
-                return await patiently(partial(cancel, child, reason))
-            except (IllegalTransition, NotFound):
-                return None
-            except ConflictError:  # it changed hands all the time
-                continue
+        catalog = self._catalog()
+        await steering.recall(child, reason, store=self._store, definitions=self._definitions, catalog=catalog)
 
     async def _leave(self, claim: Claim, reason: str) -> str:
-        telemetry.log.warning(telemetry.TASK_LEFT, task_id=str(claim.lease.task_id), reason=reason)
         try:
             await TaskOwner.hand_back(claim, self._writer, reason)
         except LeaseLost:

@@ -297,6 +297,9 @@ class SqlStore:
     def upkeep(self, retention: Retention) -> AsyncGenerator[Upkept, None]:
         return upkeep(self._database, retention)
 
+    async def survived(self) -> Sequence[TaskId]:
+        return await self._read(sweeping.survived)
+
     # reading
 
     async def task(self, task_id: TaskId) -> TaskRow:

@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager, closing, suppress
 from datetime import datetime
 from functools import cache, lru_cache
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar, cast
+from typing import Any, ClassVar, TypeAlias, TypeVar, cast
 from uuid import UUID
 
 from sqlalchemy import URL, event
@@ -31,8 +31,10 @@ from agentplat.store.script import Answers, Bound, Script, mentions, with_places
 from agentplat.store.tables import SCHEMA
 
 T = TypeVar("T")
+Due: TypeAlias = "tuple[datetime | None, ...]"
 
 BUSY_TIMEOUT = 10.0
+_OF_NEWS = (Hint.WORK, Hint.SUSPECT, Hint.TOLD)  # in the order of news.sql
 _LOOK = 0.02  # seconds between two looks whether somebody wrote
 _READERS = 4
 _MOUNTS = Path("/proc/self/mountinfo")
@@ -75,9 +77,9 @@ class Sqlite(Database):
         """Look now and then whether anybody wrote to the file, which costs no transaction."""
         loop, over = asyncio.get_running_loop(), threading.Event()
 
-        def tell() -> None:
+        def tell(hints: Collection[Hint]) -> None:
             with suppress(RuntimeError):  # the loop has ended, and nobody listens
-                loop.call_soon_threadsafe(self._hints.heard, Hint)
+                loop.call_soon_threadsafe(self._hints.heard, hints)
 
         with ThreadPoolExecutor(1, thread_name_prefix="sqlite-listen") as thread:
             self._hears = True
@@ -251,15 +253,31 @@ def _engine(file: Path, begin: str, *, size: int, query_only: bool = False) -> A
     return engine
 
 
-def _watch(file: Path, tell: Callable[[], None], over: threading.Event) -> None:
+def _watch(file: Path, tell: Callable[[Collection[Hint]], None], over: threading.Event) -> None:
     """Call `tell` whenever somebody has committed, until it is over. In a thread: fifty looks a second wake no loop."""
-    version = 0
+    version, due = 0, None
     with closing(_connected(file)) as connection:
         while not over.wait(_LOOK):
             before = version
             (version,) = connection.execute("PRAGMA data_version").fetchone()
             if version != before:
-                tell()
+                hints, due = _news(connection, due)
+                tell(hints)
+
+
+def _news(connection: sqlite3.Connection, known: Due | None) -> tuple[Collection[Hint], Due]:
+    """What there is to look at, and when something is due: with every worker looking for itself they would queue up.
+
+    `known`: when something was due so far; None: nothing is known, and all has to be looked at.
+    """
+    [found] = _answer(connection, Bound("news"))
+    [ahead] = _answer(connection, Bound("due"))
+    due: Due = (ahead.lease_until, ahead.timer_at, ahead.run_at, ahead.opens_at, ahead.next_at)
+    if known is None:
+        return tuple(Hint), due
+    hints = {Hint.CHANGED}
+    hints |= {hint for hint, there in zip(_OF_NEWS, (found.work, found.suspect, found.told), strict=True) if there}
+    return hints if due == known else hints | {Hint.TIMER, Hint.DELAY}, due
 
 
 def _connected(file: Path) -> sqlite3.Connection:

@@ -132,6 +132,7 @@ class StrategyContract(PluginContract):
     def drawn(self, tape: Tape) -> BlockView:
         """A block before its first decision."""
         steps = tuple(f"step_{number}" for number in range(self.min_steps + tape.next() % 4))
+        newest = self.made().revision
         return BlockView(
             steps=steps,
             input=tape.pick(INPUTS),
@@ -141,6 +142,7 @@ class StrategyContract(PluginContract):
             converged=_approved,
             needs=self.sample().needs(steps, tape),
             step_options={step: options for step in steps if (options := tape.pick(self.step_variants))},
+            revision=newest - (tape.next() % newest if newest > 1 else 0),  # blocks of older ones are finished, too
         )
 
 

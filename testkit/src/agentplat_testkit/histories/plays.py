@@ -77,7 +77,8 @@ class StrategyLaws(LawBook):
             return super().most_children(block)
         if block.strategy == SINGLE:
             return 1
-        most = self.rules.strategy(block.strategy).most_executions(view_of(block))
+        strategy = self.rules.strategy(block.strategy)
+        most = strategy.most_executions(view_of(block, strategy.revision))
         return MAX_EXECUTIONS if most is None else min(most, MAX_EXECUTIONS)
 
     def check_output(self, block: BlockEntry) -> None:
@@ -107,10 +108,11 @@ class StrategyPlay(Simulation):
         sample = self.samples.get(around.block.strategy)
         if sample is None:
             return super().output_of(entry, draw)
-        return sample.output_of(path.step, view_of(around.block, around), self.tape)
+        revision = self.laws.rules.strategy(around.block.strategy).revision
+        return sample.output_of(path.step, view_of(around.block, revision, around), self.tape)
 
 
-def view_of(block: Block, entry: BlockEntry | None = None) -> BlockView:
+def view_of(block: Block, revision: int, entry: BlockEntry | None = None) -> BlockView:
     """What can be said of a block without the state: its steps and options, and how often which step has settled."""
     paths = entry.settled if entry is not None else ()
     settled = tuple(Settled(step=path.step, number=path.number, status="succeeded") for path in paths)
@@ -122,4 +124,5 @@ def view_of(block: Block, entry: BlockEntry | None = None) -> BlockView:
         options=block.options,
         needs=block.needed,
         step_options=block.told,
+        revision=revision,
     )

@@ -54,7 +54,8 @@ def event_of_block(command: BlockCommand) -> Event:
         case GiveUp():
             return StepGivenUp(path=command.path)
         case StartBlock():
-            return BlockStarted(path=command.path, input=command.input, delay=seconds(command.delay))
+            delay = seconds(command.delay)
+            return BlockStarted(path=command.path, input=command.input, delay=delay, revision=command.revision)
         case CatchFailure():
             return BlockCaught(path=command.path, clause=command.clause, failure=command.failure)
         case BeginEnding():

@@ -32,7 +32,9 @@ class ScriptedBlock:
     def __init__(self, strategy: Strategy, outputs: Mapping[str, Sequence[Outcome]], **view: Any) -> None:
         self.strategy = strategy
         self.outcomes = {step: list(outcomes) for step, outcomes in outputs.items()}
-        self.view = BlockView(**{"steps": tuple(outputs), "input": None, "settled": (), **view})
+        self.view = BlockView(
+            **{"steps": tuple(outputs), "input": None, "settled": (), "revision": strategy.revision, **view}
+        )
         self.started: list[tuple[str, JsonValue]] = []
         self.cancelled: list[str] = []
         self.plans: list[JsonValue] = []

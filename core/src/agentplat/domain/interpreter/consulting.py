@@ -133,6 +133,7 @@ def _ask(state: State, block: BlockState, node: Block, rules: Rules) -> Decision
         needs=node.needed,
         step_options=node.told,
         planned=block.planned,
+        revision=block.revision,
         evaluate=lambda template: rules.evaluate(template, scope_of(state, block)),
     )
     return rules.strategy(node.strategy).decide(view)

@@ -46,7 +46,7 @@ from agentplat.domain.interpreter.ending import (
     timed_out,
 )
 from agentplat.domain.interpreter.items import go_through
-from agentplat.domain.interpreter.rules import ROOT, Rules, block_node, scope_of, sees_failures
+from agentplat.domain.interpreter.rules import ROOT, Rules, block_node, revision_of, scope_of, sees_failures
 from agentplat.domain.json import JsonObject, JsonValue
 from agentplat.domain.state import BlockState, Phase, State
 from agentplat.domain.workflow import COMPENSATE, FINALLY, SINGLE, Block
@@ -63,7 +63,8 @@ def decide(state: State, rules: Rules) -> tuple[Command, ...]:
     if root is None:
         if state.stop is not None:
             return (_finish_stopped(state),)
-        return (StartBlock(path=ROOT, input=state.input, delay=state.workflow.root.timeout),)
+        node = state.workflow.root
+        return (StartBlock(path=ROOT, input=state.input, delay=node.timeout, revision=revision_of(node, rules)),)
     if not root.phase.is_open:
         return (_finish(state, root, rules),)
     commands: tuple[Command, ...] = ()
@@ -150,10 +151,10 @@ def _decide_end(state: State, block: BlockState, rules: Rules) -> Iterable[Comma
     if block.open:
         return ()
     if block.phase is Phase.ENDING:
-        return go_on_ending(state, block, node)
+        return go_on_ending(state, block, node, rules)
     if stops:
         return (end_uncaught(state, block, node, CancelBlock(path=block.path)),)
-    return deal_with_failure(state, block, node)
+    return deal_with_failure(state, block, node, rules)
 
 
 def _is_eager(block: BlockState, node: Block, rules: Rules) -> bool:

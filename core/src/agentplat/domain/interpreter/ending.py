@@ -16,7 +16,7 @@ from agentplat.domain.commands import (
     StartBlock,
 )
 from agentplat.domain.failure import Failure, FailureCode
-from agentplat.domain.interpreter.rules import ROOT, failure_shown
+from agentplat.domain.interpreter.rules import ROOT, Rules, failure_shown, revision_of
 from agentplat.domain.json import JsonObject
 from agentplat.domain.state import BlockState, Phase, State
 from agentplat.domain.workflow import COMPENSATE, FINALLY, Block
@@ -56,28 +56,30 @@ def timed_out(node: Block) -> Failure:
     return Failure(code=FailureCode.TIMEOUT, message=f"{name} took longer than {took}")
 
 
-def deal_with_failure(state: State, block: BlockState, node: Block) -> Iterator[Command]:
+def deal_with_failure(state: State, block: BlockState, node: Block, rules: Rules) -> Iterator[Command]:
     """What follows while a block's `catch` is at work."""
-    path = block.path.child(node.catch[block.clause - 1].block.name, 1)
+    what = node.catch[block.clause - 1].block
+    path = block.path.child(what.name, 1)
     handler = state.blocks.get(path)
     if handler is None:
-        yield StartBlock(path=path, input={"failure": failure_shown(state, block), "input": block.input})
+        given: JsonObject = {"failure": failure_shown(state, block), "input": block.input}
+        yield StartBlock(path=path, input=given, revision=revision_of(what, rules))
     elif handler.phase is Phase.SUCCEEDED:
         yield end(state, block, node, FinishBlock(path=block.path, output=handler.output))
     elif handler.phase is Phase.FAILED and handler.failure is not None:
         yield end(state, block, node, FailBlock(path=block.path, failure=handler.failure))
 
 
-def go_on_ending(state: State, block: BlockState, node: Block) -> Iterator[Command]:
+def go_on_ending(state: State, block: BlockState, node: Block, rules: Rules) -> Iterator[Command]:
     """What follows while a block is ending, and nothing of that is open."""
     undone = block.started.get(COMPENSATE, 0)
     undoes = block.path == ROOT and block.ending != "succeeded" and not block.fired
     final = block.path.child(FINALLY, 1)
     if undoes and undone < len(state.undoable):
-        yield _undo(state, block, undone + 1)
+        yield _undo(state, block, undone + 1, rules)
     elif node.final is not None and final not in state.blocks and not block.fired:
         given: JsonObject = {"failure": failure_shown(state, block), "output": block.output, "input": block.input}
-        yield StartBlock(path=final, input=given)
+        yield StartBlock(path=final, input=given, revision=revision_of(node.final, rules))
     elif block.ending == "cancelled":
         yield CancelBlock(path=block.path)
     elif block.ending == "failed" and block.failure is not None:
@@ -94,10 +96,14 @@ def _failure_of_end(final: BlockState) -> Failure | None:
     return final.failure
 
 
-def _undo(state: State, block: BlockState, number: int) -> StartBlock:
+def _undo(state: State, block: BlockState, number: int, rules: Rules) -> StartBlock:
     path = state.undoable[-number]
-    of = state.executions.get(path) or state.blocks[path]
-    return StartBlock(path=block.path.child(COMPENSATE, number), input={"input": of.input, "output": of.output})
+    of, how = state.executions.get(path) or state.blocks[path], state.node(path).compensate
+    return StartBlock(
+        path=block.path.child(COMPENSATE, number),
+        input={"input": of.input, "output": of.output},
+        revision=1 if how is None else revision_of(how, rules),
+    )
 
 
 def _with_what_was_not_undone(state: State, block: BlockState, failure: Failure, undone: int) -> Failure:

@@ -10,7 +10,7 @@ from agentplat.domain.ids import StepPath
 from agentplat.domain.json import JsonObject, JsonValue
 from agentplat.domain.state import BlockState, State
 from agentplat.domain.strategy import Strategy
-from agentplat.domain.workflow import COMPENSATE, ITEM, SINGLE, Block
+from agentplat.domain.workflow import COMPENSATE, FOREACH, ITEM, SINGLE, Block
 
 ROOT = StepPath()
 
@@ -31,6 +31,17 @@ class Rules(Protocol):
 
     def validate_steps(self, steps: JsonValue, block: Block) -> Sequence[JsonObject]:
         """The normal form of steps that are added to `block`. Raises StepError, with every fault in its details."""
+
+
+def revision_of(block: Block, rules: Rules) -> int:
+    """The revision of its strategy that a block which begins now keeps to its end."""
+    if block.strategy in (SINGLE, FOREACH):
+        return 1
+    try:
+        return rules.strategy(block.strategy).revision
+    # A strategy is foreign code. What is wrong with it fails the block when it is asked.
+    except Exception:  # noqa: BLE001
+        return 1
 
 
 def scope_of(state: State, block: BlockState) -> dict[str, JsonValue]:

@@ -11,7 +11,7 @@ from agentplat.domain.errors import StepError
 from agentplat.domain.failure import FailureCode
 from agentplat.domain.ids import StepPath
 from agentplat.domain.interpreter.children import first_child
-from agentplat.domain.interpreter.rules import Rules, scope_of
+from agentplat.domain.interpreter.rules import Rules, revision_of, scope_of
 from agentplat.domain.json import JsonObject, JsonValue
 from agentplat.domain.state import BlockState, State
 from agentplat.domain.strategy import Start
@@ -66,7 +66,7 @@ def start_body(
         if step.foreach is not None:
             return StartBlock(path=path, input=_items(step.foreach, scope, rules))
         value = given if step.input is None else rules.evaluate(step.input, scope)
-        return StartBlock(path=path, input=value, delay=step.timeout)
+        return StartBlock(path=path, input=value, delay=step.timeout, revision=revision_of(step, rules))
     body = step.body
     if step.dispatch is None and isinstance(body, Call):
         value = given if step.input is None else rules.evaluate(step.input, scope)

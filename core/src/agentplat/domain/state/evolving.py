@@ -143,7 +143,8 @@ def _reopen(state: State, event: StepReopened, at: datetime | None) -> News:
 
 
 def _open_block(state: State, event: BlockStarted, at: datetime | None) -> News:
-    return put_block(state, BlockState(path=event.path, input=event.input, delay=event.delay, since=at))
+    begun = BlockState(path=event.path, input=event.input, delay=event.delay, since=at, revision=event.revision)
+    return put_block(state, begun)
 
 
 def _catch(state: State, event: BlockCaught, at: datetime | None) -> News:

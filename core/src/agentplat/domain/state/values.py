@@ -87,6 +87,7 @@ class BlockState:
     path: StepPath
     input: JsonValue
     phase: Phase = Phase.RUNNING
+    revision: int = 1  # of its strategy, when it began
     children: Sequence[StepPath] = ()  # in the order in which they were started
     started: Mapping[str, int] = field(default_factory=dict)  # how many of each step
     open: Mapping[StepPath, None] = field(default_factory=dict)  # in the order in which they last became open

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import select
+from sqlalchemy import exists, select
 
 from agentplat.domain.ids import TaskId, WorkerId
 from agentplat.domain.task import Lease
 from agentplat.store.database import Transaction
 from agentplat.store.script import Round, Script, bound
-from agentplat.store.tables import POISON_LIMIT, queue
+from agentplat.store.tables import POISON_LIMIT, queue, tasks
 from agentplat.store.transactions.prepared import dialect_of, prepared
 from agentplat.store.transactions.rows import AnyRow
 
 _BATCH = 1000
+_FEW = 100
 _POISONED = 50  # few: so many of them come at once hardly ever, and the index stays the cheapest way to them
 
 
@@ -56,6 +57,16 @@ async def poisoned(transaction: Transaction) -> Sequence[Lease]:
     statement = select(queue.c.task_id, queue.c.fence).where(queue.c.crashes >= POISON_LIMIT)
     rows = await transaction.connection.execute(statement.order_by(queue.c.task_id).limit(_POISONED))
     return [Lease(TaskId(row.task_id), row.fence, None) for row in rows]
+
+
+async def survived(transaction: Transaction) -> Sequence[TaskId]:
+    """Tasks that are over and have open children. Looks at every task that is open, so it is asked rarely."""
+    above = queue.alias()
+    is_over = ~exists(select(above.c.task_id).where(above.c.task_id == tasks.c.parent_id))
+    children = tasks.join(queue, queue.c.task_id == tasks.c.id)
+    parents = select(tasks.c.parent_id).select_from(children).where(tasks.c.parent_id.is_not(None), is_over)
+    found = await transaction.connection.execute(parents.distinct().limit(_FEW))
+    return [TaskId(parent) for parent in found.scalars()]
 
 
 def wake_parents(children: Sequence[TaskId]) -> Script[Sequence[AnyRow]]:

@@ -5,17 +5,19 @@ from __future__ import annotations
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from uuid_utils.compat import uuid7
 
 from agentplat.contracts.firing import ScheduleRow
 from agentplat.contracts.schedules import Schedule
 from agentplat.contracts.store import Definition, NewTask
-from agentplat.domain.errors import InputRejected
+from agentplat.domain.errors import InputRejected, StepError
 from agentplat.domain.ids import TaskId
+from agentplat.domain.json import JsonObject
 from agentplat.engine.client.submission import Door
 from agentplat.language.cron import fault_of_cron, last_times, next_times, zone_of
+from agentplat.language.expressions import ExpressionEngine
 
 PUNCTUAL = timedelta(minutes=1)
 """So late a time is still not missed: a sweep comes every ten seconds, and a database may be away for a moment."""
@@ -59,19 +61,29 @@ def key_of(name: str, at: datetime) -> str:
     return f"schedule:{name}:{at:%Y-%m-%dT%H:%M:%SZ}"
 
 
+def _input_at(schedule: Schedule, at: datetime) -> JsonObject:
+    due = at.astimezone(zone_of(schedule.timezone) or UTC)
+    when: JsonObject = {"name": schedule.name, "due": due.isoformat(), "date": due.date().isoformat()}
+    try:
+        given = ExpressionEngine().render(schedule.input, {"schedule": when})
+    except StepError as error:
+        raise InputRejected("The schedule", [("/input", error.failure.message)]) from error
+    assert isinstance(given, dict)
+    return given
+
+
 def tasks_of(
     schedule: Schedule, user_hash: str | None, times: Sequence[datetime], door: Door
 ) -> tuple[list[NewTask], list[Definition]]:
     """A task for each time. Raises what a submission raises: UnknownName, WorkflowInvalid, InputRejected."""
     target = f"workflow:{schedule.target}"
     workflow, definition = door.pin(target)
-    given = door.checked_input(target, workflow, schedule.input)
     tasks = [
         NewTask(
             id=TaskId(uuid7()),
             tenant=schedule.tenant,
             type=target,
-            input=given,
+            input=door.checked_input(target, workflow, _input_at(schedule, at)),
             trace_id=secrets.token_hex(16),
             user_hash=user_hash,
             definition=definition.hash if definition else None,

@@ -45,11 +45,11 @@ class Schedules:
         said = Submission(type=f"workflow:{schedule.target}", input=schedule.input, tenant=schedule.tenant)
         caller = recognise(said, self._hash_user)
         schedule = replace(schedule, input=caller.input, tenant=caller.tenant or schedule.tenant)
+        next_at = next_times(schedule.cron, zone, await self._store.clock(), 1)[0]
         try:
-            tasks_of(schedule, caller.user_hash, (), self._door())
+            tasks_of(schedule, caller.user_hash, [next_at], self._door())
         except UnknownName as error:
             raise InputRejected("The schedule", [("/target", error.detail)]) from error
-        next_at = next_times(schedule.cron, zone, await self._store.clock(), 1)[0]
         if not await self._store.put_schedule(
             schedule, source="api", next_at=next_at, user_hash=caller.user_hash, actor=ANONYMOUS
         ):
