@@ -11,30 +11,26 @@ LATE = 1e9
 def test_steps_that_end_behind_a_long_one_leave_nothing_behind() -> None:
     line, long = Lifeline(), uuid4()
     line.registered()
-    line.begin(long, "long", 900.0)
+    body = line.begin(long, 900.0)
     for number in range(10_000):
-        task_id = uuid4()
-        line.begin(task_id, "step", 901.0 + number)
-        line.end(task_id, "step")
+        line.end(line.begin(uuid4(), 901.0 + number))
 
     assert len(line._order) < 200
     assert line.overdue(LATE) == long
-    line.end(long, "long")
+    line.end(body)
     assert line.overdue(LATE) is None
 
 
 def test_the_step_that_has_to_end_first_is_always_the_one_that_is_seen() -> None:
     chance, line = random.Random(17), Lifeline()
     line.registered()
-    under_way: dict[tuple[UUID, str], float] = {}
-    for number in range(5_000):
+    under_way: dict[int, tuple[float, UUID]] = {}
+    for _ in range(5_000):
         if under_way and chance.random() < 0.5:
-            key = chance.choice(list(under_way))
-            del under_way[key]
-            line.end(*key)
+            body = chance.choice(list(under_way))
+            del under_way[body]
+            line.end(body)
         else:
-            key = uuid4(), str(number)
-            under_way[key] = chance.uniform(1.0, 1000.0)
-            line.begin(*key, under_way[key])
-        first = min(under_way, key=under_way.__getitem__, default=None)
-        assert line.overdue(LATE) == (first and first[0])
+            deadline, task_id = chance.uniform(1.0, 1000.0), uuid4()
+            under_way[line.begin(task_id, deadline)] = deadline, task_id
+        assert line.overdue(LATE) == (min(under_way.values())[1] if under_way else None)
