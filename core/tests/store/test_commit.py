@@ -305,7 +305,7 @@ class _Models(StrEnum):
     FAST = "org/model,fast"
 
 
-class _Mixed(str, Enum):
+class _Mixed(str, Enum):  # noqa: UP042 - as older libraries write it; it calls itself by its name
     FAST = 'org/"model",fast'
 
 

@@ -44,7 +44,8 @@ _STATEMENT_TIMEOUT_MS = 20_000
 _IDLE_IN_TRANSACTION_MS = 5_000
 _TCP_USER_TIMEOUT_MS = 10_000
 
-_AWAY = {"57014", "53100", "53200", "58030"}  # statement timeout; disk full, out of memory; input or output
+# Timeout of the statement, of the transaction; disk full, out of memory; input or output.
+_AWAY = {"57014", "25P04", "53100", "53200", "58030"}
 _TRANSIENT = {"40001", "40P01", "55P03", "57P01", "57P02", "57P03", "53300", "25P03", "25006"}
 _OUTDATED = {"42P01", "3F000", "42703"}  # no such table, schema, column
 
@@ -159,6 +160,10 @@ class Postgres(Database):
             try:
                 result = await _conducted(line, script, self._first, told)
             except BaseException:
+                if line.is_over:  # what ended it has ended those that were idle, too: not one attempt for each of them
+                    over, self._idle = self._idle, []
+                    for each in over:
+                        await each.close()
                 await line.close()  # in which state it is, nobody knows
                 raise
             self._idle.append(line)
@@ -212,13 +217,18 @@ class Postgres(Database):
         if state is None:
             # Without a code it is the client library that speaks: the connection is gone, or a value cannot be sent.
             return Verdict.TRANSIENT if isinstance(error, OperationalError) else Verdict.REFUSED
-        if state in _TRANSIENT or state.startswith("08"):
-            return Verdict.TRANSIENT
         if state in _AWAY:
             return Verdict.AWAY
+        if state in _TRANSIENT or state.startswith("08") or _ends_its_session(error):
+            return Verdict.TRANSIENT
         if state in _OUTDATED:
             return Verdict.OUTDATED
         return Verdict.REFUSED if state[:2] in ("22", "23", "54") else Verdict.BUG
+
+
+def _ends_its_session(error: BaseException | None) -> bool:
+    """Whether the server has closed the connection with it, for whatever reason of its own: the next one may do."""
+    return isinstance(error, Error) and error.diag.severity_nonlocalized in ("FATAL", "PANIC")
 
 
 def _notifying(message: str) -> Script[None]:
@@ -264,6 +274,11 @@ class _Line:
         self._reader = Transformer(connection)
         self._unread = 0  # results that nobody waits for
         self._libpq.enter_pipeline_mode()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the server has ended the session, or cannot be reached."""
+        return self._connection.closed
 
     async def close(self) -> None:
         await self._connection.close()
@@ -370,7 +385,7 @@ def _quoted(text: str) -> str:
 
 
 def _plain(value: Any) -> str:
-    """The text of a number or of a string. A member of an enumeration that is a string would call itself by its name."""
+    """The text of a number or a string. A member of an enumeration that is a string would call itself by its name."""
     return str.__str__(value) if isinstance(value, str) else str(value)
 
 

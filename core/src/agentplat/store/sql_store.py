@@ -89,7 +89,7 @@ class SqlStore:
         async def answer(transaction: Transaction) -> None:
             await transaction.connection.execute(select(literal_column("1")))
 
-        await self._database.read(answer, attempts=1)
+        await self._database.read(answer, attempts=2)  # the first may find a connection that was ended while idle
 
     # submission
 
