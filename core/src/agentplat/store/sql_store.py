@@ -349,6 +349,8 @@ def _hints_of(writes: Sequence[Write], *, limits: bool) -> set[Hint]:
             case Keep():
                 if any(isinstance(event, TaskClaimed) for event in write.events):
                     hints.add(Hint.CHANGED)
+            case End(actor=actor) if actor != "worker":  # a process that never claimed knows of no limits
+                hints.update([Hint.CHANGED, *_CLAIMABLE])
             case Park(wake_after=None) | End():
                 hints.add(Hint.CHANGED)
             case Park():
