@@ -213,22 +213,17 @@ class Postgres(Database):
         await self._engine.dispose()
 
     def verdict(self, error: BaseException | None) -> Verdict:
-        state = error.sqlstate if isinstance(error, Error) else None
+        state, severity = (error.sqlstate, error.diag.severity_nonlocalized) if isinstance(error, Error) else (None, "")
         if state is None:
             # Without a code it is the client library that speaks: the connection is gone, or a value cannot be sent.
             return Verdict.TRANSIENT if isinstance(error, OperationalError) else Verdict.REFUSED
         if state in _AWAY:
             return Verdict.AWAY
-        if state in _TRANSIENT or state.startswith("08") or _ends_its_session(error):
+        if state in _TRANSIENT or state.startswith("08") or severity in ("FATAL", "PANIC"):  # it ends the session
             return Verdict.TRANSIENT
         if state in _OUTDATED:
             return Verdict.OUTDATED
         return Verdict.REFUSED if state[:2] in ("22", "23", "54") else Verdict.BUG
-
-
-def _ends_its_session(error: BaseException | None) -> bool:
-    """Whether the server has closed the connection with it, for whatever reason of its own: the next one may do."""
-    return isinstance(error, Error) and error.diag.severity_nonlocalized in ("FATAL", "PANIC")
 
 
 def _notifying(message: str) -> Script[None]:
