@@ -1,4 +1,5 @@
 from collections.abc import Sequence
+from enum import Enum, StrEnum
 from typing import Any
 
 import pytest
@@ -300,6 +301,18 @@ async def test_an_end_by_hand_takes_a_running_task_from_its_owner(store: Store) 
     assert (await store.task(row.id)).status is TaskState.CANCELLED
 
 
+class _Models(StrEnum):
+    FAST = "org/model,fast"
+
+
+class _Mixed(str, Enum):  # noqa: UP042 - as older libraries write it; it calls itself by its name
+    FAST = 'org/"model",fast'
+
+
+class _Kept(str):
+    __slots__ = ()
+
+
 # --- usage, calls, watchers --------------------------------------------------------------------------------
 
 
@@ -311,6 +324,25 @@ async def test_the_usage_so_far_shows_at_once(store: Store) -> None:
     unknown = Usage(model="ollama:local", input_tokens=20, output_tokens=9, cost=None)
     await committed(store, claim.lease, 3, usage=unknown)
     assert (await store.task(claim.lease.task_id)).usage == unknown
+
+
+@pytest.mark.parametrize("model", [_Models.FAST, _Mixed.FAST, _Kept("{NULL}"), _Kept("NULL")])
+async def test_a_name_of_a_type_of_its_own_is_kept_as_its_text_and_in_its_own_row(store: Store, model: str) -> None:
+    claims = [await claimed(store) for _ in range(3)]
+    models = [model, "plain", None]
+    writes = [
+        writing(claim.lease, 3, usage=Usage(model=each, input_tokens=number))
+        for number, (claim, each) in enumerate(zip(claims, models, strict=True))
+    ]
+    await store.commit(writes)
+    found = [(await store.task(claim.lease.task_id)).usage for claim in claims]
+    assert [each.model for each in found] == [str.__str__(model), "plain", None]
+    assert [each.input_tokens for each in found] == [0, 1, 2]
+
+
+async def test_a_name_of_a_type_of_its_own_names_a_tenant(store: Store) -> None:
+    task_id = await submitted(store, tenant=_Mixed.FAST)
+    assert (await store.task(task_id)).tenant == 'org/"model",fast'
 
 
 async def test_a_call_is_kept_once_by_its_key_and_grows_from_started_to_finished(store: Store) -> None:

@@ -3,12 +3,15 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from agentplat_migrations.schema import upgrade
 
 from agentplat.contracts.hints import Hint
-from agentplat.contracts.store import Park, Store
+from agentplat.contracts.store import End, Park, Store
+from agentplat.domain.task import TaskState
 from agentplat.runtime.sweeper import sweep_forever
 from agentplat.store.connect import open_store
 from agentplat.store.renewal import Renewal
@@ -136,6 +139,28 @@ async def test_a_task_that_another_process_submitted_for_later_is_hinted_at_when
             found = await other_store.claim(worker_id, 1)
     for task in beside:
         task.cancel()
+
+
+@pytest.mark.parametrize("actor", ["admin", "cancel", "sweeper"])
+async def test_an_end_that_is_not_its_workers_is_a_hint_at_what_waits_for_a_limit(
+    store: Store, other_store: Store, actor: str
+) -> None:
+    """Whoever writes it may never have claimed, and knows of no limits."""
+    claim = await claimed(store)
+    heard: list[Hint] = []
+    other_store.subscribe(heard.append)
+    end = ending(claim.lease, 3, TaskState.CANCELLED)
+    assert isinstance(end.closing, End)
+    await other_store.commit([replace(end, closing=replace(end.closing, actor=actor))])
+    assert {Hint.WORK, Hint.SUSPECT, Hint.CHANGED} <= set(heard)
+
+
+async def test_the_end_that_a_worker_writes_is_no_hint_at_work_where_there_are_no_limits(store: Store) -> None:
+    claim = await claimed(store)
+    heard: list[Hint] = []
+    store.subscribe(heard.append)
+    await store.commit([ending(claim.lease, 3)])
+    assert set(heard) == {Hint.CHANGED}
 
 
 async def test_a_submission_says_nothing_of_suspects(store: Store) -> None:

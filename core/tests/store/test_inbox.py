@@ -1,4 +1,5 @@
 import asyncio
+import tracemalloc
 from uuid import uuid4
 
 import pytest
@@ -78,6 +79,20 @@ async def test_the_same_key_at_another_task_is_another_item(store: Store) -> Non
     one, two = await submitted(store), await submitted(store)
     assert await store.tell(signal(one))
     assert await store.tell(signal(two))
+
+
+async def test_a_signal_does_not_read_what_came_with_earlier_ones(store: Store) -> None:
+    claim = await claimed(store)
+    came = [signal(claim.lease.task_id, f"number {number}", payload="x" * 500_000) for number in range(20)]
+    await committed(store, claim.lease, 3, *map(received, came))
+    tracemalloc.start()
+    try:
+        assert await store.tell(signal(claim.lease.task_id, "a new one"))
+        assert not await store.tell(signal(claim.lease.task_id, "number 19"))
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < 2_000_000, "the payloads are 10,000,000 bytes"
 
 
 async def test_an_unknown_task_hears_nothing(store: Store) -> None:

@@ -19,7 +19,8 @@ from agentplat.store.postgres import Postgres
 from agentplat.store.renewal import Renewal
 from agentplat.store.sql_store import SqlStore
 
-from .making import block, claimed, new_task, signal, submitted, working, writing
+from .making import block, claimed, committed, new_task, signal, submitted, working, writing
+from .outside import execute
 from .rows_held import deadlocks, holding, needs_own_sessions
 
 
@@ -93,6 +94,68 @@ async def test_a_connection_that_the_server_ends_is_replaced_and_nobody_notices(
         await connection.execute(ended)
     await asyncio.gather(*(submitted(store) for _ in range(5)))
     assert len(await store.tasks(TaskFilter())) == 10
+
+
+async def _until_no_session_of(application: str, url: str) -> None:
+    left = "select count(*) from pg_stat_activity where datname = current_database() and application_name = :name"
+    async with asyncio.timeout(30):
+        while True:
+            [(number,)] = await asyncio.to_thread(execute, url, left, name=application)
+            if not number:
+                return
+            await asyncio.sleep(0.05)
+
+
+def _set(url: str, setting: str) -> None:
+    """For the sessions of this database that are yet to begin."""
+    [(name,)] = execute(url, "select current_database()")
+    execute(url, f"alter database {name} set {setting}")
+
+
+@needs_own_sessions
+async def test_sessions_that_the_server_ends_because_they_were_idle_are_replaced_and_nobody_notices(
+    postgres_url: str,
+) -> None:
+    _set(postgres_url, "idle_session_timeout = '100ms'")
+    store = open_store(postgres_url)
+    await store.open()
+    claims = [await claimed(store) for _ in range(5)]
+    for turn in range(3):
+        # So that several sessions of either kind are open.
+        await asyncio.gather(
+            *(submitted(store) for _ in range(5)), *(store.task(each.lease.task_id) for each in claims)
+        )
+        await _until_no_session_of("agentplat", postgres_url)
+        await store.ping()
+        await _until_no_session_of("agentplat", postgres_url)
+        assert all(await asyncio.gather(*(store.tell(signal(each.lease.task_id, str(turn))) for each in claims)))
+        await _until_no_session_of("agentplat", postgres_url)
+        await asyncio.gather(*(committed(store, each.lease, 3 + turn, block()) for each in claims))
+    await store.close()
+
+
+@needs_own_sessions
+async def test_a_transaction_that_the_server_ends_because_it_takes_too_long_is_no_fault_of_ours(
+    postgres_url: str,
+) -> None:
+    if int(execute(postgres_url, "show server_version_num")[0][0]) < 170000:
+        pytest.skip("transaction_timeout came with PostgreSQL 17")
+    store = open_store(postgres_url)
+    claim = await claimed(store)
+    await store.close()
+    _set(postgres_url, "transaction_timeout = '300ms'")
+    store = open_store(postgres_url)
+    hold = "select 1 from agentplat.queue where task_id = %s for update"
+    async with holding(postgres_url, "set transaction_timeout = 0") as held:
+        await held.holder.commit()
+        await held.holder.execute(hold, [claim.lease.task_id])
+        for attempt in (store.tell(signal(claim.lease.task_id)), store.commit([writing(claim.lease, 3, block())])):
+            with pytest.raises(StoreUnavailable, match=r"transaction timeout|closed the connection"):
+                await attempt
+        await held.release()
+    assert await store.tell(signal(claim.lease.task_id))
+    await committed(store, claim.lease, 3, block())
+    await store.close()
 
 
 @needs_own_sessions

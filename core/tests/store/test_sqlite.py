@@ -3,15 +3,18 @@ import sqlite3
 import subprocess
 import sys
 from collections import Counter
-from contextlib import closing
+from contextlib import AsyncExitStack, closing
 from pathlib import Path
+from typing import cast
 
 import pytest
+from sqlalchemy.pool import AsyncAdaptedQueuePool
 
 from agentplat.contracts.interface import TaskFilter
 from agentplat.domain.errors import SettingsInvalid, StoreUnavailable
 from agentplat.store.address import Address
 from agentplat.store.connect import open_store
+from agentplat.store.sql_store import SqlStore
 from agentplat.store.sqlite import Sqlite, refuse_network_file_system
 from agentplat.store.statements import statement
 
@@ -41,6 +44,22 @@ async def test_every_commit_waits_for_the_disk_and_readers_do_not_wait_for_write
             assert (await reader.exec_driver_sql("select count(*) from tasks")).scalar() == 0
             assert (await reader.exec_driver_sql("pragma query_only")).scalar() == 1
     await database.close()
+
+
+async def test_who_waits_too_long_for_a_connection_that_reads_is_told_so(sqlite_url: str) -> None:
+    store = open_store(sqlite_url)
+    database = cast(Sqlite, cast(SqlStore, store)._database)
+    pool = database._reader.pool
+    assert isinstance(pool, AsyncAdaptedQueuePool)
+    pool._timeout = 0.1
+    async with AsyncExitStack() as busy:
+        for _ in range(4):
+            await busy.enter_async_context(database.reading())
+        with pytest.raises(StoreUnavailable, match="busy with others"):
+            await store.ping()
+        await submitted(store)  # on a connection of its own
+    await store.ping()
+    await store.close()
 
 
 @pytest.mark.parametrize("path", ["/mnt/team/a.db", "/mnt/team/deep/er/a.db", "/mnt/with space/a.db"])

@@ -18,8 +18,8 @@ from agentplat.store.connect import open_store
 from agentplat.store.transactions import partitions
 from agentplat.store.transactions.retention import _KEY, ROWS
 
-from .ageing import ago, counted, ended, id_of, months_since, open_since, partition_names
-from .making import kinds, new_task
+from .ageing import ago, counted, date, ended, id_of, months_since, open_since, partition_names
+from .making import claimed, ending, kinds, new_task
 from .outside import execute
 from .rows_held import holding, needs_own_sessions
 
@@ -95,6 +95,20 @@ async def test_a_task_that_ended_late_keeps_its_month(
     done = await upkeep(store, history=30)
     assert not set(done.dropped) & set(first_month)
     assert (len(await kinds(store, task_id)), await kinds(store, beside)) == (3, [])
+
+
+async def test_a_task_whose_submitter_believed_it_was_months_ago_keeps_its_month(
+    store: Store, postgres_url: str, first_month: Sequence[str]
+) -> None:
+    claim = await claimed(store, id=id_of(ago(149.0)))  # the id's time is the submitter's, all others the database's
+    await store.commit([ending(claim.lease, 3)])
+    beside = await ended(store, postgres_url, 149.0)
+    done = await upkeep(store, history=30)
+    assert not set(done.dropped) & set(first_month)
+    assert (len(await kinds(store, claim.lease.task_id)), await kinds(store, beside)) == (3, [])
+    date(postgres_url, claim.lease.task_id, "finished_at", 31.0)
+    date(postgres_url, claim.lease.task_id, "created_at", 31.0)
+    assert set(first_month) <= set((await upkeep(store, history=30)).dropped)
 
 
 async def test_a_long_history_is_removed_in_several_steps_and_each_task_whole(store: Store, postgres_url: str) -> None:

@@ -14,6 +14,7 @@ from enum import Enum, auto
 from typing import ClassVar, TypeVar
 
 from sqlalchemy.exc import DBAPIError, StatementError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from agentplat.contracts.hints import Hint
@@ -150,6 +151,11 @@ class Database(ABC):
                     return await attempted(attempt > 1)
             except TimeoutError as error:
                 raise StoreUnavailable(f"The database said nothing for {self.patience:g} s.") from error
+            except PoolTimeout as error:
+                raise StoreUnavailable(
+                    "All connections of this process that read are busy with others. Try again later, or with less at "
+                    "once."
+                ) from error
             except (DBAPIError, self.driver_error) as error:
                 cause = error.orig if isinstance(error, DBAPIError) else error
                 verdict = self.verdict(cause)

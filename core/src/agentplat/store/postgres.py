@@ -44,7 +44,8 @@ _STATEMENT_TIMEOUT_MS = 20_000
 _IDLE_IN_TRANSACTION_MS = 5_000
 _TCP_USER_TIMEOUT_MS = 10_000
 
-_AWAY = {"57014", "53100", "53200", "58030"}  # statement timeout; disk full, out of memory; input or output
+# Timeout of the statement, of the transaction; disk full, out of memory; input or output.
+_AWAY = {"57014", "25P04", "53100", "53200", "58030"}
 _TRANSIENT = {"40001", "40P01", "55P03", "57P01", "57P02", "57P03", "53300", "25P03", "25006"}
 _OUTDATED = {"42P01", "3F000", "42703"}  # no such table, schema, column
 
@@ -159,6 +160,10 @@ class Postgres(Database):
             try:
                 result = await _conducted(line, script, self._first, told)
             except BaseException:
+                if line.is_over:  # what ended it has ended those that were idle, too: not one attempt for each of them
+                    over, self._idle = self._idle, []
+                    for each in over:
+                        await each.close()
                 await line.close()  # in which state it is, nobody knows
                 raise
             self._idle.append(line)
@@ -208,14 +213,14 @@ class Postgres(Database):
         await self._engine.dispose()
 
     def verdict(self, error: BaseException | None) -> Verdict:
-        state = error.sqlstate if isinstance(error, Error) else None
+        state, severity = (error.sqlstate, error.diag.severity_nonlocalized) if isinstance(error, Error) else (None, "")
         if state is None:
             # Without a code it is the client library that speaks: the connection is gone, or a value cannot be sent.
             return Verdict.TRANSIENT if isinstance(error, OperationalError) else Verdict.REFUSED
-        if state in _TRANSIENT or state.startswith("08"):
-            return Verdict.TRANSIENT
         if state in _AWAY:
             return Verdict.AWAY
+        if state in _TRANSIENT or state.startswith("08") or severity in ("FATAL", "PANIC"):  # it ends the session
+            return Verdict.TRANSIENT
         if state in _OUTDATED:
             return Verdict.OUTDATED
         return Verdict.REFUSED if state[:2] in ("22", "23", "54") else Verdict.BUG
@@ -264,6 +269,11 @@ class _Line:
         self._reader = Transformer(connection)
         self._unread = 0  # results that nobody waits for
         self._libpq.enter_pipeline_mode()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the server has ended the session, or cannot be reached."""
+        return self._connection.closed
 
     async def close(self) -> None:
         await self._connection.close()
@@ -355,18 +365,23 @@ def _written(value: Any) -> bytes | None:
         return None
     if isinstance(value, list):
         return array(value).encode()
-    return (_SCALARS.get(type(value), str))(value).encode()
+    return (_SCALARS.get(type(value), _plain))(value).encode()
 
 
 def array(values: list[Any]) -> str:
     """The text of an array, which the statement casts. The driver's own way asks for each element what it is."""
     sample = next((value for value in values if value is not None), None)
-    write = _ELEMENTS.get(type(sample), str)
+    write = _ELEMENTS.get(type(sample)) or (_quoted if isinstance(sample, str) else str)
     return "{" + ",".join(["NULL" if value is None else write(value) for value in values]) + "}"
 
 
 def _quoted(text: str) -> str:
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def _plain(value: Any) -> str:
+    """The text of a number or a string. A member of an enumeration that is a string would call itself by its name."""
+    return str.__str__(value) if isinstance(value, str) else str(value)
 
 
 _SCALARS: dict[type, Callable[[Any], str]] = {

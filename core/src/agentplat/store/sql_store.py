@@ -89,7 +89,7 @@ class SqlStore:
         async def answer(transaction: Transaction) -> None:
             await transaction.connection.execute(select(literal_column("1")))
 
-        await self._database.read(answer, attempts=1)
+        await self._database.read(answer, attempts=2)  # the first may find a connection that was ended while idle
 
     # submission
 
@@ -349,6 +349,8 @@ def _hints_of(writes: Sequence[Write], *, limits: bool) -> set[Hint]:
             case Keep():
                 if TaskClaimed in map(type, write.events):
                     hints.add(Hint.CHANGED)
+            case End(actor=actor) if actor != "worker":  # a process that never claimed knows of no limits
+                hints.update([Hint.CHANGED, *_CLAIMABLE])
             case Park(wake_after=None) | End():
                 hints.add(Hint.CHANGED)
             case Park():

@@ -29,7 +29,7 @@ from sqlalchemy import (
 
 from agentplat.store.columns import Instant, Json
 
-REVISION = "0006"
+REVISION = "0007"
 """The newest revision of agentplat-migrations: what this version needs. Revisions are numbered."""
 
 SCHEMA = "agentplat"
@@ -112,10 +112,14 @@ _child = text("parent_id IS NOT NULL")
 Index("ix_tasks_parent", tasks.c.parent_id, tasks.c.id, postgresql_where=_child, sqlite_where=_child)
 _pinned = text("definition IS NOT NULL")
 Index("ix_tasks_definition", tasks.c.definition, postgresql_where=_pinned, sqlite_where=_pinned)
-Index(  # the few that keep a month's history from being dropped when it is old enough
+# The moment that an id names: its submitter's clock, which need not be the database's.
+_MILLISECONDS = "CAST(CAST('x' || left(replace(CAST(id AS text), '-', ''), 12) AS bit(48)) AS bigint)"
+_OF_ID = f"to_timestamp({_MILLISECONDS} / CAST(1000 AS double precision))"
+LATE = f"finished_at IS NOT NULL AND finished_at - {_OF_ID} > interval '1 day'"
+Index(  # the few that keep a month's history from being dropped when it is old enough; SQLite has no months
     "ix_tasks_late",
     tasks.c.id,
-    postgresql_where=text("finished_at - created_at > interval '1 day'"),
+    postgresql_where=text(LATE),
     sqlite_where=text("finished_at - created_at > 86400000000"),
 )
 

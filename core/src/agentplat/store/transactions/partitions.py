@@ -14,7 +14,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, text
 
-from agentplat.store.tables import SCHEMA, calls, journal
+from agentplat.store.tables import LATE, SCHEMA, calls, journal
 
 TABLES = (journal.name, calls.name)  # in this order, as everywhere: a commit writes the journal first
 AHEAD = 2
@@ -36,7 +36,7 @@ _PARTITIONS = text(
 _WANTED = text(
     f"SELECT EXISTS (SELECT FROM {SCHEMA}.queue WHERE task_id >= :low AND task_id < :high) OR "  # noqa: S608
     f"EXISTS (SELECT FROM {SCHEMA}.tasks WHERE id >= :low AND id < :high "
-    "AND finished_at - created_at > interval '1 day' AND finished_at > :cutoff)"
+    f"AND {LATE} AND finished_at > :cutoff)"
 )
 
 

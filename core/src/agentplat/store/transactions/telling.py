@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import Text, func, insert, literal_column, select, update
 
 from agentplat.contracts.store import InboxItem
 from agentplat.domain.errors import ConflictError, NotFound
@@ -60,10 +60,13 @@ async def _why_not(transaction: Transaction, task_id: TaskId) -> NotFound | Conf
 
 async def _is_in_journal(transaction: Transaction, item: InboxItem) -> bool:
     """Whether the owner has taken an item of this key already."""
-    kinds = ["cancel_requested"] if item.kind == "cancel" else ["signal_received", "approval_answered"]
-    events = select(journal.c.content).where(journal.c.task_id == item.task_id, journal.c.kind.in_(kinds))
-    contents = (await transaction.connection.execute(events)).scalars()
-    return any(item.kind == "cancel" or content.get("key") == item.key for content in contents)
+    mine = select(journal.c.seq).where(journal.c.task_id == item.task_id)
+    if item.kind == "cancel":
+        found = mine.where(journal.c.kind == "cancel_requested")
+    else:  # compared where it lies: their payloads may be large, and the owner waits for the row that is held here
+        key = journal.c.content.op("->>", return_type=Text())(literal_column("'key'"))
+        found = mine.where(journal.c.kind.in_(["signal_received", "approval_answered"]), key == item.key)
+    return (await transaction.connection.execute(found.limit(1))).first() is not None
 
 
 async def _show_cancel(transaction: Transaction, task_id: TaskId, at: datetime) -> None:
