@@ -107,6 +107,23 @@ def test_tasks_end_on_their_version_and_a_broken_file_keeps_the_last_good_one(ow
     problem(server.get("/v1/workflows/changing/diff", before="abcdef"), 404)
 
 
+def test_a_diff_shows_nothing_that_nobody_changed(own: tuple[Server, Path]) -> None:
+    """One default for two steps is one object in a file that was just read, and two in one from the database."""
+    server, _ = own
+    text = """
+name: shared
+defaults: {retry: {max_attempts: 3}}
+steps:
+  - {name: one, agent: echo, input: {said: before}}
+  - {name: two, agent: echo}
+"""
+    first = made(server, "shared", text)
+    assert put(server, "shared", text.replace("before", "after"), first["etag"]).status_code == 200
+    diff = server.get("/v1/workflows/shared/diff").json()["diff"].splitlines()
+    changed = [line for line in diff if line.startswith(("-", "+")) and not line.startswith(("---", "+++"))]
+    assert [line.replace(" ", "") for line in changed] == ["-said:before", "+said:after"]
+
+
 def test_of_two_who_edit_the_same_text_one_is_told_to_read_it_again(own: tuple[Server, Path]) -> None:
     server, _ = own
     first = made(server, "edited", named("edited", 1))
