@@ -68,7 +68,7 @@ if TYPE_CHECKING:
     )
     from agentplat.domain.failure import Failure, FailureCode
     from agentplat.domain.json import JsonObject, JsonValue
-    from agentplat.domain.strategy import BlockView, Decision, Expand, Fail, Finish, Settled, Start, Strategy, Wait
+    from agentplat.domain.strategy import BlockView, Decision, Expand, Fail, Finish, Settled, Start, Strategy, Wait, Way
     from agentplat.domain.task import TaskState
     from agentplat.domain.usage import Usage
     from agentplat.plugins.marker import hookimpl
@@ -143,6 +143,7 @@ _HOME = {
         "Start",
         "Strategy",
         "Wait",
+        "Way",
     ),
     "agentplat.domain.task": ("TaskState",),
     "agentplat.domain.usage": ("Usage",),
@@ -222,6 +223,7 @@ __all__ = [
     "UsageError",
     "VersionConflict",
     "Wait",
+    "Way",
     "Why",
     "WorkflowFile",
     "WorkflowInvalid",

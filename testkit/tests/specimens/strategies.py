@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from agentplat import BlockView, Decision, Finish, JsonValue, Start, Strategy, Wait
+from agentplat import BlockView, Decision, Finish, JsonValue, Start, Strategy, Wait, Way
 
 
 class Good(Strategy):
@@ -56,6 +56,15 @@ class Secretive(Strategy):
 
     def most_executions(self, block: BlockView) -> int:
         return len(block.steps)
+
+
+class Lost(Good):
+    """Is drawn with a step that its block does not have."""
+
+    name = "lost"
+
+    def ways(self, block: BlockView) -> list[Way]:
+        return [Way(None, block.steps[0]), Way(block.steps[0], "somebody_else"), Way(block.steps[-1], None)]
 
 
 class Stranger(Strategy):

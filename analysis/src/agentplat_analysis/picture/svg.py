@@ -8,6 +8,7 @@ from html import escape
 from agentplat.domain.workflow import Workflow
 from agentplat_analysis.picture.drawing import Edge, Group, Node, draw
 from agentplat_analysis.picture.layout import LINE, Box, edges_of, laid_out, shortened
+from agentplat_analysis.picture.ways import Strategies
 
 _STYLE = """\
 text{font:13px ui-sans-serif,system-ui,sans-serif;fill:#1f2328;text-anchor:middle}
@@ -26,9 +27,9 @@ _MARKER = (
 )
 
 
-def svg(workflow: Workflow) -> str:
-    """The picture. The same workflow gives the same text."""
-    drawing = draw(workflow)
+def svg(workflow: Workflow, strategies: Strategies) -> str:
+    """The picture. The same workflow and strategies give the same text."""
+    drawing = draw(workflow, strategies)
     whole = laid_out(drawing)
     boxes = {box.of.id: box for box in whole.all()}
     width, height = _number(whole.width), _number(whole.height)
@@ -100,8 +101,9 @@ def _edge(edge: Edge, boxes: Mapping[str, Box]) -> Iterator[str]:
         path = _curve((x, y), (x, y + bend), (to_x, to_y - bend), (to_x, to_y))
     else:  # back up, along the right side
         side = max(source.x + source.width, target.x + target.width) + 28
-        x, y = source.x + source.width, source.y + source.height / 2
-        to_x, to_y = target.x + target.width, target.y + target.height / 2
+        apart = source.height / 4 if source is target else 0.0
+        x, y = source.x + source.width, source.y + source.height / 2 + apart
+        to_x, to_y = target.x + target.width, target.y + target.height / 2 - apart
         middle = (side - 7, (y + to_y) / 2)
         path = _curve((x, y), (side, y), (side, to_y), (to_x, to_y))
     yield f'<path class="edge {edge.kind}" d="{path}" marker-end="url(#head)"/>'

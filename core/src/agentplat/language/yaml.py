@@ -76,7 +76,7 @@ def dump(value: JsonValue) -> str:
 class _Dumper(yaml.SafeDumper):
     """Writes out what stands in several places, whether there it is one object or several that are alike."""
 
-    def ignore_aliases(self, data: object) -> bool:  # noqa: ARG002 - as the others
+    def ignore_aliases(self, _value: object) -> bool:
         return True
 
 

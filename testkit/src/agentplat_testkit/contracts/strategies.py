@@ -98,6 +98,20 @@ class StrategyContract(PluginContract):
 
         play()
 
+    def test_the_ways_that_it_says_are_between_its_steps_and_lead_from_a_beginning_to_an_end(self) -> None:
+        @settings(deadline=None, max_examples=100, phases=set(Phase) - {Phase.explain})
+        @given(st.binary(max_size=60))
+        def draw(content: bytes) -> None:
+            view = self.drawn(Tape(content))
+            ways, ends = list(self.made().ways(view)), {*view.steps, None}
+            strange = [way for way in ways if way.source not in ends or way.target not in ends]
+            assert not strange, f"{self.name!r} says {strange[0]}; its block has the steps {list(view.steps)}"
+            assert any(way.source is None for way in ways), f"{self.name!r} says no way that begins its block"
+            assert any(way.target is None for way in ways), f"{self.name!r} says no way that ends its block"
+            assert ways == list(self.made().ways(view)), f"{self.name!r} says other ways when it is asked again"
+
+        draw()
+
     def test_the_options_that_it_is_tried_with_are_those_that_it_offers(self) -> None:
         spec = self.spec()
         for schema, said in ((spec.options, self.variants), (spec.step_options, self.step_variants)):
