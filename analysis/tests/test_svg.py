@@ -8,7 +8,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 from agentplat_analysis.picture.drawing import Group, Node, draw
-from agentplat_analysis.picture.layout import Box, edges_of, laid_out
+from agentplat_analysis.picture.layout import Box, edges_of, laid_out, shortened
 from agentplat_analysis.picture.svg import svg
 from agentplat_analysis.reading import installed
 
@@ -114,3 +114,18 @@ def test_a_dag_of_200_steps_is_read_and_compiled_within_a_second(compiler: Compi
     took = time.perf_counter() - started
     assert took < 1, f"{took:.2f} s"
     assert [step.needs for step in compiled.root.steps] == [step.needs for step in steps]
+
+
+@pytest.mark.parametrize("strategy", ["supervisor", "plan_execute", "iterative_refinement"])
+def test_what_leads_back_and_what_is_written_on_it_is_inside_of_the_picture(strategy: str) -> None:
+    steps = (Step(name="a", body=ToolCall("t")), Step(name="b", body=ToolCall("t")))
+    root = Block(name="", strategy=strategy, steps=steps, max_iterations=3, until="steps.a.output.is_good_enough")
+    picture = ET.fromstring(svg(Workflow(name="w", root=root), STRATEGIES))
+    width = float(picture.get("width", "0"))
+    for path in picture.iter(f"{NAMESPACE}path"):
+        if "again" in path.get("class", ""):
+            assert all(float(x) <= width for x in path.get("d", "").replace("M", "").replace("C", " ").split()[::2])
+    for text in picture.iter(f"{NAMESPACE}text"):
+        wide = 6.0 * len(shortened("".join(text.itertext()).partition("…")[0]))  # of small letters
+        left = float(text.get("x", "0")) - (0 if "beside" in text.get("class", "") else wide / 2)
+        assert 0 <= left <= left + wide <= width
