@@ -49,7 +49,7 @@ if TYPE_CHECKING:
         WorkflowSpec,
     )
     from agentplat.contracts.tool import Effect, Tool, ToolContext, ToolSpec
-    from agentplat.contracts.versions import WorkflowFile, WorkflowVersion
+    from agentplat.contracts.versions import Diagnostic, WorkflowFile, WorkflowVersion
     from agentplat.contracts.why import Reason, Why
     from agentplat.domain.errors import (
         AgentplatError,
@@ -113,7 +113,7 @@ _HOME = {
         "ToolRequest",
     ),
     "agentplat.contracts.schedules": ("Backfilled", "Schedule", "ScheduleClient", "ScheduleFault", "ScheduleView"),
-    "agentplat.contracts.versions": ("WorkflowFile", "WorkflowVersion"),
+    "agentplat.contracts.versions": ("Diagnostic", "WorkflowFile", "WorkflowVersion"),
     "agentplat.contracts.why": ("Reason", "Why"),
     "agentplat.contracts.tool": ("Effect", "Tool", "ToolContext", "ToolSpec"),
     "agentplat.domain.errors": (
@@ -169,6 +169,7 @@ __all__ = [
     "CostSummary",
     "Decision",
     "Description",
+    "Diagnostic",
     "Effect",
     "Expand",
     "Fail",

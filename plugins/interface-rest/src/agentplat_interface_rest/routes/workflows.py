@@ -8,12 +8,11 @@ from typing import Annotated
 
 from fastapi import APIRouter, Header, Query, Response
 
-from agentplat import Client, InputRejected, NotFound, WorkflowFile
+from agentplat import Client, Diagnostic, InputRejected, NotFound, WorkflowFile
 from agentplat_interface_rest import workflow_models as models
 from agentplat_interface_rest.limits import StrictJson
 from agentplat_interface_rest.openapi import responses
 
-_LINE = re.compile(r".*?:(\d+):(\d+): (\w+): (.*)", re.DOTALL)
 _TAG = r'(?:W/)?"[^"]*"|[^\s",*]+'
 _TAGS = re.compile(rf"(?:{_TAG})(?:\s*,\s*(?:{_TAG}))*")
 _OF_NO_TEXT = ""
@@ -97,10 +96,5 @@ def _file(file: WorkflowFile, response: Response) -> models.WorkflowFile:
 
 
 def _diagnostics(lines: Sequence[str]) -> list[models.Diagnostic]:
-    found = ((_LINE.fullmatch(line), line) for line in lines)
-    return [
-        models.Diagnostic(line=int(part[1]), column=int(part[2]), code=part[3], detail=part[4])
-        if part is not None
-        else models.Diagnostic(line=1, column=1, code="unreadable", detail=line)
-        for part, line in found
-    ]
+    found = map(Diagnostic.read, lines)
+    return [models.Diagnostic(line=at.line, column=at.column, code=at.code, detail=at.detail) for at in found]
