@@ -53,17 +53,21 @@ def simulate(
     compiled = _compiled(registries, workflow)
     rules = CatalogRules(registries, ExpressionEngine())
     script = _script(registries, compiled, input=input, output=output, fail=fail or (), crash=crash or (), seed=seed)
-    if histories is not None:
-        raise typer.Exit(_search(compiled, rules, script, histories, json_lines=json_lines))
     from agentplat_testkit.simulation.entries import LawBroken
+    from agentplat_testkit.timelines.naming import refuse_strangers, strangers
     from agentplat_testkit.timelines.timeline import Timeline
 
     timeline = Timeline(compiled, script, rules=rules)
+    if histories is not None:
+        if strangers(script.named, compiled):  # unless a plan brings them
+            refuse_strangers(script.named, compiled, timeline.play().journal)
+        raise typer.Exit(_search(compiled, rules, script, histories, json_lines=json_lines))
     try:
         timeline.play()
     except LawBroken as broken:
         _print(timeline, json_lines=json_lines)
         raise UsageError(f"A law is broken, which is a fault of agentplat or of a strategy: {broken}") from None
+    refuse_strangers(script.named, compiled, timeline.journal)
     _print(timeline, json_lines=json_lines)
     _say_end(timeline, json_lines=json_lines)
 
