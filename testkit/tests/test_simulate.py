@@ -144,7 +144,7 @@ def test_what_cannot_be_simulated_is_said(arguments: tuple[str, ...], says: str)
         ("gathr", r"no step `gathr`; did you mean `gather`\?"),
         ("settle/juge", r"no step `settle/juge`; did you mean `settle/judge`\?"),
         ("last/judge", r"no step `last/judge`"),
-        ("settle", r"`settle` is a block, which ends as its steps do; name one of them: `settle/judge`"),
+        ("settle", r"the block `settle`, which ends as its steps do; name one of them: `settle/judge`"),
     ],
 )
 def test_a_step_that_does_not_exist_is_not_told_anything(tmp_path: Path, named: str, says: str) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-from agentplat import UsageError
 from agentplat.domain.events import BlockExpanded, Event
 from agentplat.domain.ids import StepPath
 from agentplat.domain.json import JsonValue
@@ -24,33 +23,23 @@ def names_of(path: StepPath) -> tuple[str, str, str]:
     return str(path), "/".join(steps), steps[-1]
 
 
-def strangers(named: Iterable[str], workflow: Workflow) -> dict[str, str]:
-    """Of these names those that no step of the document has, each with what is said of it."""
+def strangers(named: Iterable[str], workflow: Workflow, journal: Iterable[Event] = ()) -> dict[str, str]:
+    """Of these names those that no step has, of the document or of a plan; each with what is to be said of it."""
     places = dict(_places(workflow.root, ()))
     steps = [place for place, node in places.items() if isinstance(node, Step)]
-    last = {place.rpartition("/")[2] for place in steps}
+    planned = {name for event in journal if isinstance(event, BlockExpanded) for name in _planned(event.steps)}
+    last = {*planned, *(place.rpartition("/")[2] for place in steps)}
     found: dict[str, str] = {}
     for name in dict.fromkeys(named):
         plain = _NUMBER.sub("", name)
-        if plain in steps or plain in last:
+        if plain in steps or plain in last or plain.rpartition("/")[2] in planned:
             continue
         if plain in places:
             inner = next(place for place in steps if place.startswith(f"{plain}/"))
-            found[name] = f"`{name}` is a block, which ends as its steps do; name one of them: `{inner}`"
+            found[name] = f"names the block `{name}`, which ends as its steps do; name one of them: `{inner}`"
         else:
-            found[name] = f"there is no step `{name}`; {nearest(plain, {*steps, *last})}"
+            found[name] = f"names no step `{name}`; {nearest(plain, {*steps, *last})}"
     return found
-
-
-def refuse_strangers(named: Iterable[str], workflow: Workflow, journal: Iterable[Event] = ()) -> None:
-    """UsageError with all of these names that neither the document has nor a plan brought."""
-    planned = {name for event in journal if isinstance(event, BlockExpanded) for name in _planned(event.steps)}
-    found = {name: said for name, said in strangers(named, workflow).items() if name.rpartition("/")[2] not in planned}
-    if found and planned:
-        known = {*planned, *(place for place, _ in _places(workflow.root, ()))}
-        found = {name: f"there is no step `{name}`; {nearest(name, known)}" for name in found}
-    if found:
-        raise UsageError(f"What steps give and how they fail cannot be played: {'. '.join(found.values())}.")
 
 
 def _places(block: Block, above: tuple[str, ...]) -> Iterator[tuple[str, Step | Block]]:

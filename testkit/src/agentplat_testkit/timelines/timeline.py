@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -45,10 +46,9 @@ class Script:
     seed: int | None = None  # draws how long steps take, and what else goes wrong
     default: Callable[[StepEntry], JsonValue] | None = None  # the output of a step that the script does not name
 
-    @property
-    def named(self) -> list[str]:
-        """The steps of which it says something."""
-        return [*self.outputs, *self.failures]
+
+def _mark(entry: StepEntry) -> tuple[StepPath, int, int]:
+    return entry.path, entry.attempt, entry.tries
 
 
 @dataclass(order=True)
@@ -100,17 +100,20 @@ class Timeline(StrategyPlay):
 
     def _look_ahead(self) -> None:
         """Plan the end of everything that is open, once for each attempt."""
+        children = self.laws.open_steps(*WITH_CHILD)
+        at_work = Counter(child.key for child in children if _mark(child) in self._planned)
         for entry in self.laws.open_steps(*AT_WORK, "backing_off", "waiting"):
-            mark = (entry.path, entry.attempt, entry.tries)
+            mark = _mark(entry)
             stopping = entry.phase in TOLD_TO_END
             if stopping and mark in self._planned:
                 mark = (entry.path, -entry.attempt, entry.tries)  # it yields, sooner than it would have ended
             if mark in self._planned:
                 continue
-            if not stopping and not self._has_turn(entry):
+            if not stopping and not self._has_turn(entry, at_work):
                 self._look_for_lateness(entry)
                 continue
             self._planned.add(mark)
+            at_work[entry.key] += entry.phase in WITH_CHILD
             if entry.phase in AT_WORK:
                 self._plan_end(entry, 0.1 if stopping else self._takes())
             elif entry.delay is not None:
@@ -132,17 +135,10 @@ class Timeline(StrategyPlay):
             self.clock, ((when if when.tzinfo is not None else when.replace(tzinfo=UTC)) - START).total_seconds()
         )
 
-    def _has_turn(self, entry: StepEntry) -> bool:
+    def _has_turn(self, entry: StepEntry, at_work: Counter[str | None]) -> bool:
         """Whether it is worked on, and does not wait until others with its concurrency key have ended."""
         limit = entry.step.dispatch.concurrency if isinstance(entry.step, Step) and entry.step.dispatch else None
-        if limit is None or entry.phase not in WITH_CHILD:
-            return True
-        begun = [
-            one
-            for one in self.laws.open_steps(*WITH_CHILD)
-            if one.key == entry.key and (one.path, one.attempt, one.tries) in self._planned
-        ]
-        return len(begun) < limit.limit
+        return limit is None or entry.phase not in WITH_CHILD or at_work[entry.key] < limit.limit
 
     def _look_for_lateness(self, entry: StepEntry) -> None:
         """The time of a workflow passes also while it waits for its turn."""

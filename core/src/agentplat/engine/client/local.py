@@ -220,8 +220,10 @@ class LocalClient:
     def check_workflow(self, text: str) -> Sequence[str]:
         return self._versions.check(text)
 
-    async def workflow_analysis(self, analysis: str, workflow: str | None = None) -> JsonValue:
-        return await self._versions.analysis(analysis, workflow)
+    async def workflow_analysis(
+        self, analysis: str, workflow: str | None = None, options: JsonObject | None = None
+    ) -> JsonValue:
+        return await self._versions.analysis(analysis, workflow, options or {})
 
     async def task_analysis(self, analysis: str, task_id: UUID) -> JsonValue:
         row = await self._store.task(TaskId(task_id))
