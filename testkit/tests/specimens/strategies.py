@@ -26,14 +26,21 @@ class Eager(Strategy):
         return Wait() if block.open else Start(*block.steps[:2], input=block.input)
 
 
-class Endless(Strategy):
+class Untold(Strategy):
+    """Does not say how often it executes a step."""
+
+    def most_of(self, step: str, block: BlockView) -> None:
+        return None
+
+
+class Endless(Untold):
     name = "endless"
 
     def decide(self, block: BlockView) -> Decision:
         return Start(block.steps[0])
 
 
-class Forgetful(Strategy):
+class Forgetful(Untold):
     """Its second rule cannot end what its first one began."""
 
     name = "forgetful"
