@@ -58,8 +58,8 @@ def test_what_compiles_is_drawn_and_counted_and_taken_by_the_schema() -> None:
         except WorkflowInvalid:
             continue
         compiled += 1
-        assert mermaid(workflow)
-        ET.fromstring(svg(workflow))
+        assert mermaid(workflow, installed().strategy)
+        ET.fromstring(svg(workflow, installed().strategy))
         bounds, written = bounds_of(workflow, known), Written(workflow, document)
         assert list(as_text(bounds, written))
         assert as_json(bounds, written)

@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agentplat_analysis.picture.mermaid import mermaid
+from agentplat_analysis.reading import installed
 
 from agentplat.domain.workflow import Block, Step, ToolCall, Workflow, single
 
@@ -11,6 +12,7 @@ from .everything import EVERYTHING
 if TYPE_CHECKING:
     from .conftest import Compiler
 
+STRATEGIES = installed().strategy
 WORKFLOW = """\
 name: publish
 steps:
@@ -31,7 +33,7 @@ steps:
 
 def test_a_workflow_is_drawn_as_a_mermaid_flowchart(compiler: Compiler) -> None:
     assert (
-        mermaid(compiler.compile(WORKFLOW))
+        mermaid(compiler.compile(WORKFLOW), STRATEGIES)
         == """\
 flowchart TD
   start(["publish"])
@@ -58,9 +60,9 @@ flowchart TD
     )
 
 
-def test_steps_of_a_strategy_whose_order_is_unknown_stand_side_by_side() -> None:
+def test_steps_of_a_strategy_that_is_not_installed_stand_side_by_side() -> None:
     steps = tuple(Step(name=name, body=ToolCall(name)) for name in ("a", "b"))
-    lines = mermaid(Workflow(name="w", root=Block(name="", strategy="debate", steps=steps))).splitlines()
+    lines = mermaid(Workflow(name="w", root=Block(name="", strategy="lost", steps=steps)), STRATEGIES).splitlines()
     assert [line.strip() for line in lines if "-->" in line] == [
         "start --> s1",
         "start --> s2",
@@ -70,12 +72,12 @@ def test_steps_of_a_strategy_whose_order_is_unknown_stand_side_by_side() -> None
 
 
 def test_a_lone_task_is_drawn_too() -> None:
-    assert 's1[["calculator"]]' in mermaid(single("tool", "calculator"))
+    assert 's1[["calculator"]]' in mermaid(single("tool", "calculator"), STRATEGIES)
 
 
 def test_no_text_of_a_workflow_can_break_out_of_its_label() -> None:
     step = Step(name="a", body=ToolCall('"]; click s1 "javascript:x"'), when='"| x\n--> <script>')
-    drawn = mermaid(Workflow(name="w", root=Block(name="", strategy="sequential", steps=(step,))))
+    drawn = mermaid(Workflow(name="w", root=Block(name="", strategy="sequential", steps=(step,))), STRATEGIES)
     assert "<script" not in drawn
     assert all(line.count('"') in (0, 2) for line in drawn.splitlines())
 
@@ -111,9 +113,9 @@ sf_1[["notify"]]
 sf --> sf_1
 end
 finish(["done"])
+s2 -.->|"undo"| s2u
 start --> s1
 start --> s2
-s2 -.->|"undo"| s2u
 s1_1 --> s3
 s2 --> s3
 s3 -->|"when $#123;#123; steps.sign_off.output.approved #125;#125;"| s4
@@ -132,5 +134,5 @@ sf_1 --> finish
 
 
 def test_everything_that_the_language_has_is_drawn() -> None:
-    lines = [line.strip() for line in mermaid(EVERYTHING).splitlines()]
+    lines = [line.strip() for line in mermaid(EVERYTHING, STRATEGIES).splitlines()]
     assert lines[1:] == WHOLE.splitlines()

@@ -53,7 +53,10 @@ def test_every_fault_is_told_with_its_place(capsys: pytest.CaptureFixture[str]) 
     assert called("validate", "--json", "workflows/mine.yaml", "workflows/bad.yaml") == 1
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [line["valid"] for line in lines] == [True, False]
-    assert lines[1]["diagnostics"] == bad
+    told = [f"{d['file']}:{d['line']}:{d['column']}: {d['code']}: {d['detail']}" for d in lines[1]["diagnostics"]]
+    assert told == bad
+    assert (lines[1]["diagnostics"][0]["line"], lines[1]["diagnostics"][0]["code"]) == (3, "unknown_agent")
+    assert lines[0]["diagnostics"] == []
 
 
 def test_a_file_that_is_not_there_is_a_wrong_use() -> None:

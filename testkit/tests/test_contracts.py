@@ -181,6 +181,13 @@ async def test_a_strategy_that_breaks_its_contract_is_named(name: str, says: str
     assert says in "".join(_texts(caught.value))
 
 
+async def test_a_strategy_that_is_drawn_with_a_step_that_is_not_there_is_named() -> None:
+    drawn = suite(
+        StrategyContract, "lost"
+    ).test_the_ways_that_it_says_are_between_its_steps_and_lead_from_a_beginning_to_an_end
+    assert "Way(source='step_0', target='somebody_else'" in await verdict(drawn)
+
+
 def _texts(error: BaseException) -> Iterator[str]:
     if isinstance(error, BaseExceptionGroup):
         for inner in error.exceptions:

@@ -137,6 +137,103 @@ def test_what_cannot_be_simulated_is_said(arguments: tuple[str, ...], says: str)
         run_command(["workflows", "simulate", "review", "--input", '{"topic": "bees"}', *arguments])
 
 
+@pytest.mark.usefixtures("simulate")
+@pytest.mark.parametrize(
+    ("named", "says"),
+    [
+        ("gathr", r"no step `gathr`; did you mean `gather`\?"),
+        ("settle/juge", r"no step `settle/juge`; did you mean `settle/judge`\?"),
+        ("last/judge", r"no step `last/judge`"),
+        ("settle", r"the block `settle`, which ends as its steps do; name one of them: `settle/judge`"),
+    ],
+)
+def test_a_step_that_does_not_exist_is_not_told_anything(tmp_path: Path, named: str, says: str) -> None:
+    (tmp_path / "said.json").write_text(json.dumps({named: 1}), encoding="utf-8")
+    for option in (("--fail", f"{named}=refused"), ("--output", "said.json")):
+        for more in ((), ("--histories", "2")):
+            asked = ["workflows", "simulate", "review", "--input", '{"topic": "bees"}', *option, *more]
+            with pytest.raises(UsageError, match=says):
+                run_command(asked)
+
+
+PLANS = """
+name: review
+strategy: plan_execute
+max_iterations: 2
+steps: [{name: plan, agent: writer}]
+"""
+
+
+def test_a_step_that_only_a_plan_brings_may_be_told_something(simulate: Simulate, tmp_path: Path) -> None:
+    (tmp_path / "workflows" / "review.yaml").write_text(PLANS, encoding="utf-8")
+    plan = [{"name": "look", "agent": "writer"}]
+    (tmp_path / "said.json").write_text(json.dumps({"plan": [plan, []], "look": {"text": "bees"}}), encoding="utf-8")
+    assert '"bees"' in "\n".join(simulate("--output", "said.json"))
+    assert "histories" in simulate("--output", "said.json", "--histories", "5")[0]
+    with pytest.raises(UsageError, match=r"no step `lok`; did you mean `look`"):
+        run_command(["workflows", "simulate", "review", "--output", "said.json", "--fail", "lok=refused"])
+
+
+LIMITED = """
+name: review
+strategy: parallel
+steps:
+  - {name: a, tool: calculator, input: {expression: "1"}, concurrency: {key: one, limit: 1}}
+  - {name: b, tool: calculator, input: {expression: "1"}, concurrency: {key: one, limit: 1}}
+  - {name: c, tool: calculator, input: {expression: "1"}, concurrency: {key: other, limit: 1}}
+  - name: each
+    foreach: [1, 2, 3, 4, 5]
+    tool: calculator
+    input: {expression: "1"}
+    concurrency: {key: many, limit: 2}
+"""
+
+
+def ends(printed: list[str]) -> dict[str, float]:
+    """When each step was done."""
+    told = lines(printed)
+    return {line["path"]: line["at"] for line in told if line.get("event") == "step_succeeded"}
+
+
+def test_of_steps_with_one_concurrency_key_no_more_than_the_limit_are_worked_on(
+    simulate: Simulate, tmp_path: Path
+) -> None:
+    (tmp_path / "workflows" / "review.yaml").write_text(LIMITED, encoding="utf-8")
+    assert ends(simulate("--json")) == {
+        "a": 1.0,
+        "b": 2.0,
+        "c": 1.0,
+        "each[0]": 1.0,
+        "each[1]": 1.0,
+        "each[2]": 2.0,
+        "each[3]": 2.0,
+        "each[4]": 3.0,
+    }
+    # A failed one makes room while it waits to be tried again, and a crash of the owner costs none of them anything.
+    done = ends(simulate("--json", "--fail", "a=unavailable", "--crash", "0.5"))
+    assert done["b"] == 2.0
+    assert done["a"] > 2.0
+    assert ends(simulate("--json", "--seed", "4"))
+
+
+@pytest.mark.parametrize(("timeout", "at"), [("500ms", "0.5s"), ("1500ms", "1.5s")])
+def test_a_workflow_that_waits_for_its_turn_has_less_time_left(
+    simulate: Simulate, tmp_path: Path, timeout: str, at: str
+) -> None:
+    text = f"""
+name: queue
+strategy: parallel
+join: settled
+steps:
+  - {{name: first, agent: writer, queue: far, concurrency: {{key: one, limit: 1}}}}
+  - {{name: late, workflow: review, input: {{topic: x}}, timeout: {timeout}, concurrency: {{key: one, limit: 1}}}}
+"""
+    (tmp_path / "workflows" / "queue.yaml").write_text(text, encoding="utf-8")
+    told = simulate(workflow="queue")
+    assert any(f"{at}  late failed: timeout" in line for line in told)
+    assert any("1.0s  first done" in line for line in told)
+
+
 def test_the_command_stands_beside_the_others_of_its_group(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         run_command(["workflows", "--help"])
@@ -189,7 +286,9 @@ def test_everything_that_the_language_has_takes_its_time(whole: Simulate, tmp_pa
         "2.0s  each done ",
         "3.0s  fragile catches it, by clause 1: it was told to fail",
         "9.0s  slow catches it, by clause 1: ",
+        "10.0s  soon waits until 2026-01-01T00:01:00",
         "60.0s  soon: time is up",
+        "60.0s  sign waits for an approval: May I?",
         "61.0s  sign rejected by somebody",
         "the task succeeded, and ends what it has to",
         "done after 63.0s",

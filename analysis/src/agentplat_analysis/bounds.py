@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
@@ -13,7 +13,7 @@ from agentplat.domain.interpreter import MAX_EXECUTIONS
 from agentplat.domain.interpreter.starting import MAX_ITEMS
 from agentplat.domain.json import JsonObject, JsonValue
 from agentplat.domain.retry import RetryPolicy
-from agentplat.domain.strategy import BlockView, Strategy
+from agentplat.domain.strategy import Strategy
 from agentplat.domain.workflow import (
     COMPENSATE,
     FINALLY,
@@ -34,6 +34,7 @@ from agentplat.domain.workflow import (
 )
 from agentplat.language.syntax import Expression, PathPart, split
 from agentplat_analysis.amounts import QUANTITIES, Amounts, Quantity, dearest, is_bounded, largest
+from agentplat_analysis.asking import asked, view_of
 
 StepNames = tuple[str, ...]
 
@@ -199,12 +200,12 @@ class _Tally:
         if block.strategy == SINGLE:
             return {block.steps[0].name: 1.0}, 1.0
         strategy = self.known.strategy(block.strategy)
-        view = _view_of(block, strategy.revision)
-        together = _asked(lambda: strategy.most_executions(view))
+        view = view_of(block, strategy.revision)
+        together = asked(lambda: strategy.most_executions(view))
         limit = float(MAX_EXECUTIONS if together is None else min(together, MAX_EXECUTIONS))
         counts: dict[str, float] = {}
         for name in block.names:
-            most = _asked(partial(strategy.most_of, name, view))
+            most = asked(partial(strategy.most_of, name, view))
             counts[name] = limit if most is None else min(float(most), limit)
         return counts, None if together is None else min(limit, sum(counts.values()))
 
@@ -297,30 +298,8 @@ def _path_of(text: str) -> tuple[PathPart, ...] | None:
     return pieces[0].path if len(pieces) == 1 and isinstance(pieces[0], Expression) else None
 
 
-def _asked(ask: Callable[[], int | None]) -> int | None:
-    """What the strategy says; None where an option is a template, of which it cannot know the value yet."""
-    try:
-        return ask()
-    except Exception:  # noqa: BLE001 - foreign code
-        return None
-
-
 def _less(most: float, once: float) -> float:
     return most - once if is_bounded(most) else 0.0
-
-
-def _view_of(block: Block, revision: int) -> BlockView:
-    """The block before anything has run."""
-    return BlockView(
-        steps=block.names,
-        input=None,
-        settled=(),
-        max_iterations=block.max_iterations,
-        options=block.options,
-        needs=block.needed,
-        step_options=block.told,
-        revision=revision,
-    )
 
 
 def _seconds(step: Step) -> float:

@@ -43,7 +43,8 @@ def graph(
     from agentplat_analysis.reading import installed, read
 
     drawn = svg if as_svg else mermaid
-    typer.echo(drawn(read(installed(), workflow).workflow), nl=False)
+    registries = installed()
+    typer.echo(drawn(read(registries, workflow).workflow, registries.strategy), nl=False)
 
 
 def schema() -> None:

@@ -35,12 +35,12 @@ def check(registries: Registries, subject: Subject) -> JsonValue:
 
 def graph(registries: Registries, subject: Subject) -> JsonValue:
     """The text of a Mermaid diagram."""
-    return mermaid(_workflow(_read(registries, subject)))
+    return mermaid(_workflow(_read(registries, subject)), registries.strategy)
 
 
 def picture(registries: Registries, subject: Subject) -> JsonValue:
     """The text of an SVG."""
-    return svg(_workflow(_read(registries, subject)))
+    return svg(_workflow(_read(registries, subject)), registries.strategy)
 
 
 def schema(registries: Registries, _subject: Subject) -> JsonValue:

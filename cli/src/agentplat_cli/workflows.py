@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from agentplat import UsageError
+from agentplat import Diagnostic, UsageError
 from agentplat.runtime.cli.options import DatabaseUrl, Json, command_group
 from agentplat_cli.options import Url
 from agentplat_cli.session import call
@@ -63,7 +63,8 @@ def validate(
         diagnostics = _faults(registries, file)
         faulty = faulty or bool(diagnostics)
         if json_lines:
-            printer.line({"file": str(file), "valid": not diagnostics, "diagnostics": list(diagnostics)})
+            found = [asdict(Diagnostic.read(line)) for line in diagnostics]
+            printer.line({"file": str(file), "valid": not found, "diagnostics": found})
         else:
             for line in diagnostics or (f"{file}: valid",):
                 printer.say(plain(line))

@@ -49,7 +49,7 @@ if TYPE_CHECKING:
         WorkflowSpec,
     )
     from agentplat.contracts.tool import Effect, Tool, ToolContext, ToolSpec
-    from agentplat.contracts.versions import WorkflowFile, WorkflowVersion
+    from agentplat.contracts.versions import Diagnostic, WorkflowFile, WorkflowVersion
     from agentplat.contracts.why import Reason, Why
     from agentplat.domain.errors import (
         AgentplatError,
@@ -68,7 +68,7 @@ if TYPE_CHECKING:
     )
     from agentplat.domain.failure import Failure, FailureCode
     from agentplat.domain.json import JsonObject, JsonValue
-    from agentplat.domain.strategy import BlockView, Decision, Expand, Fail, Finish, Settled, Start, Strategy, Wait
+    from agentplat.domain.strategy import BlockView, Decision, Expand, Fail, Finish, Settled, Start, Strategy, Wait, Way
     from agentplat.domain.task import TaskState
     from agentplat.domain.usage import Usage
     from agentplat.plugins.marker import hookimpl
@@ -113,7 +113,7 @@ _HOME = {
         "ToolRequest",
     ),
     "agentplat.contracts.schedules": ("Backfilled", "Schedule", "ScheduleClient", "ScheduleFault", "ScheduleView"),
-    "agentplat.contracts.versions": ("WorkflowFile", "WorkflowVersion"),
+    "agentplat.contracts.versions": ("Diagnostic", "WorkflowFile", "WorkflowVersion"),
     "agentplat.contracts.why": ("Reason", "Why"),
     "agentplat.contracts.tool": ("Effect", "Tool", "ToolContext", "ToolSpec"),
     "agentplat.domain.errors": (
@@ -143,6 +143,7 @@ _HOME = {
         "Start",
         "Strategy",
         "Wait",
+        "Way",
     ),
     "agentplat.domain.task": ("TaskState",),
     "agentplat.domain.usage": ("Usage",),
@@ -168,6 +169,7 @@ __all__ = [
     "CostSummary",
     "Decision",
     "Description",
+    "Diagnostic",
     "Effect",
     "Expand",
     "Fail",
@@ -222,6 +224,7 @@ __all__ = [
     "UsageError",
     "VersionConflict",
     "Wait",
+    "Way",
     "Why",
     "WorkflowFile",
     "WorkflowInvalid",

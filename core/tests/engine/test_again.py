@@ -250,6 +250,24 @@ async def test_what_is_done_is_done_once_more_from_its_beginning(engine: Engine,
     assert counted["s1"] == 2
 
 
+async def test_a_quote_of_what_begins_anew_lists_everything_that_the_source_has_done(
+    engine: Engine, counted: Counter[str]
+) -> None:
+    engine.start_worker()
+    source = await engine.ended(await engine.submit("workflow:ten"))
+    done, broken = tuple(f"s{number}" for number in range(1, 11)), await failed(engine, counted)
+    for wanted, fork in ((Rerun(), False), (Rerun(start=""), False), (Rerun(start=""), True)):
+        quote = await engine.client.quote(source.id, wanted, fork=fork)
+        assert (quote.again, quote.reused, quote.undecided, quote.saved) == (done, (), (), Usage())
+    for fork in (False, True):
+        quote = await engine.client.quote(broken.id, Rerun(start=""), fork=fork)
+        assert (quote.again, quote.reused) == (done[:7], ())
+    nested = await engine.submit("workflow:nested")
+    await engine.until(nested, lambda task: task.status is TaskState.WAITING)
+    begun = (await engine.client.quote(nested, Rerun(start=""), fork=True)).again
+    assert begun == ("gather", "polish/draft", "polish/told")
+
+
 async def test_a_fork_of_the_whole_task_takes_another_input(engine: Engine, counted: Counter[str]) -> None:
     engine.start_worker()
     source = await engine.ended(await engine.submit("agent:one", {"topic": "tea"}))

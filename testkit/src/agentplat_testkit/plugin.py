@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
-from agentplat import CommandSpec, hookimpl
+from agentplat import AnalysisSpec, CommandSpec, hookimpl
 
 API_LEVEL = 1
+
+
+@hookimpl
+def agentplat_analyses() -> list[AnalysisSpec]:
+    """What `workflows simulate` tells, for the server."""
+    return [
+        AnalysisSpec(
+            name="simulation",
+            description="A workflow, played with scripted outputs and failures.",
+            target="agentplat_testkit.timelines.offered:simulation",
+        )
+    ]
 
 
 @hookimpl

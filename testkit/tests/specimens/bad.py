@@ -30,7 +30,7 @@ def agentplat_tools() -> list[ToolSpec]:
 
 @hookimpl
 def agentplat_strategies() -> list[StrategySpec]:
-    names = ("endless", "forgetful", "secretive", "stranger", "vandal", "waiter")
+    names = ("endless", "forgetful", "secretive", "lost", "stranger", "vandal", "waiter")
     return [
         StrategySpec(name="fickle", description="Bad.", factory="specimens.chance:Fickle"),
         *(

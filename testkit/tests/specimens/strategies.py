@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from agentplat import BlockView, Decision, Finish, JsonValue, Start, Strategy, Wait
+from agentplat import BlockView, Decision, Finish, JsonValue, Start, Strategy, Wait, Way
 
 
 class Good(Strategy):
@@ -26,14 +26,21 @@ class Eager(Strategy):
         return Wait() if block.open else Start(*block.steps[:2], input=block.input)
 
 
-class Endless(Strategy):
+class Untold(Strategy):
+    """Does not say how often it executes a step."""
+
+    def most_of(self, step: str, block: BlockView) -> None:
+        return None
+
+
+class Endless(Untold):
     name = "endless"
 
     def decide(self, block: BlockView) -> Decision:
         return Start(block.steps[0])
 
 
-class Forgetful(Strategy):
+class Forgetful(Untold):
     """Its second rule cannot end what its first one began."""
 
     name = "forgetful"
@@ -56,6 +63,15 @@ class Secretive(Strategy):
 
     def most_executions(self, block: BlockView) -> int:
         return len(block.steps)
+
+
+class Lost(Good):
+    """Is drawn with a step that its block does not have."""
+
+    name = "lost"
+
+    def ways(self, block: BlockView) -> list[Way]:
+        return [Way(None, block.steps[0]), Way(block.steps[0], "somebody_else"), Way(block.steps[-1], None)]
 
 
 class Stranger(Strategy):

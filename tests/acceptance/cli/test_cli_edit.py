@@ -97,7 +97,7 @@ def test_fifty_tasks_end_on_their_version_and_the_last_good_one_stays_when_the_f
         assert "sayer" in fault["detail"]
         checked = folder.call("workflows", "validate", "workflows/edited.yaml", "--json")
         [line] = json.loads(checked.out)["diagnostics"]
-        assert (checked.code, line) == (1, f"workflows/edited.yaml:6:24: unknown_agent: {fault['detail']}")
+        assert (checked.code, line) == (1, {**fault, "file": "workflows/edited.yaml"})
         assert place in folder.call("workflows", "list").out
 
         assert caller.statuses([*old, *new, *newest]) == {"running"}

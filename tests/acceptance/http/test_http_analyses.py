@@ -9,7 +9,7 @@ import jsonschema_rs
 import pytest
 
 from .processes import PROJECT, Server, served
-from .shapes import problem
+from .shapes import pointers, problem
 
 FAULTY = """name: faulty
 strategy: sequential
@@ -22,10 +22,12 @@ steps:
 
 @pytest.fixture(scope="module")
 def bare(folder: Path, new_database: Callable[[], str]) -> Iterator[Server]:
-    """An API without agentplat-analysis."""
+    """An API without agentplat-analysis and agentplat-testkit."""
     project = shutil.copytree(PROJECT, folder / "project of bare")
     url = new_database()
-    with served(folder / "bare", url, AGENTPLAT_PROJECT=str(project), AGENTPLAT_PLUGINS_DENY="analysis") as server:
+    with served(
+        folder / "bare", url, AGENTPLAT_PROJECT=str(project), AGENTPLAT_PLUGINS_DENY="analysis,testkit"
+    ) as server:
         yield server
 
 
@@ -88,6 +90,44 @@ def test_what_is_not_there_cannot_be_analysed(idle: Server) -> None:
         problem(idle.get(f"/v1/tasks/no-uuid/{what}"), 404)
         assert problem(idle.get(f"/v1/workflows/broken/{what}"), 422)["error_code"] == "workflow_invalid"
     problem(idle.get("/v1/workflows/told/graph", drawn="painted"), 422)
+
+
+def test_a_workflow_is_played_and_no_task_is_made(idle: Server) -> None:
+    path, before = "/v1/workflows/told:simulate", idle.get("/tasks").json()
+    played = idle.post(path, {"input": {"topic": "tea"}, "outputs": {"before": {"said": "x"}}}).json()
+    assert (played["workflow"], played["status"], played["steps"]) == ("told", "done", 3)
+    assert [event["event"] for event in played["events"]][:2] == ["task_submitted", "task_claimed"]
+    done = {event["path"]: event for event in played["events"] if event["event"] == "step_succeeded"}
+    assert (done["before"]["output"], done["before"]["at"], played["seconds"]) == ({"said": "x"}, 1.0, 3.0)
+    assert (
+        idle.post(path, {"input": {"topic": "tea"}}).json()["output"]
+        == idle.post(path, {"input": {"topic": "tea"}}).json()["output"]
+    )
+    failed = idle.post(path, {"fail": ["after=refused"], "crash": [0.5]}).json()
+    assert (failed["status"], failed["failure"]["code"]) == ("error", "refused")
+    assert sum(event["event"] == "task_claimed" for event in failed["events"]) == 2
+    assert idle.request("POST", path).json()["status"] == "done"
+    seeds = [idle.post(path, {"seed": seed}).json()["seconds"] for seed in (1, 1, 2)]
+    assert seeds[0] == seeds[1] != seeds[2]
+    assert idle.get("/tasks").json() == before
+
+
+def test_what_cannot_be_played_is_refused_with_every_fault(idle: Server) -> None:
+    path = "/v1/workflows/told:simulate"
+    refused = problem(idle.post(path, {"outputs": {"bfore": 1}, "fail": ["aftr=refused"]}), 422)
+    assert pointers(refused) == ["/outputs/bfore", "/fail"]
+    assert "did you mean `before`?" in refused["detail"]
+    wrong = {"fail": ["after", "after=slow", "after=refused:99999"]}
+    assert pointers(problem(idle.post(path, wrong), 422)) == ["/fail/0", "/fail/1", "/fail/2"]
+    for field, value in (("crash", [-1]), ("crash", ["1"]), ("seed", "x"), ("outputs", [1]), ("input", 1)):
+        assert pointers(problem(idle.post(path, {field: value}), 422))[0].startswith(f"/{field}")
+    problem(idle.post("/v1/workflows/nobody:simulate", {}), 404)
+    assert problem(idle.post("/v1/workflows/broken:simulate", {}), 422)["error_code"] == "workflow_invalid"
+
+
+def test_without_the_testkit_the_answer_says_what_to_install(bare: Server) -> None:
+    missing = problem(bare.post("/v1/workflows/told:simulate", {}), 501, "Install agentplat-testkit")
+    assert missing["error_code"] == "not_installed"
 
 
 def test_without_the_analysis_the_answer_says_what_to_install(bare: Server) -> None:

@@ -243,6 +243,23 @@ def test_a_retry_goes_on_where_the_task_ended_and_leaves_it_as_it_was(server: Se
     assert (server.get(f"/tasks/{source}").content, server.get(f"/v1/tasks/{source}/journal").content) == before
 
 
+@pytest.mark.parametrize("edit", [{"input": {"x": 1}}, {"outputs": {"before": 1}}, {"input": 1}])
+def test_a_retry_refuses_what_only_a_fork_can_edit(server: Server, edit: dict[str, Any]) -> None:
+    source = cancelled_half_way(server)
+    for query in ("", "?dry_run=true"):
+        refused = problem(server.post(f"/v1/tasks/{source}:retry{query}", {"from": "", **edit}), 422)
+        assert set(pointers(refused)) == {f"/{next(iter(edit))}"}
+    # What nobody knows is ignored here as everywhere.
+    assert server.post(f"/v1/tasks/{source}:retry?dry_run=true", {"nobody": 1}).status_code == 200
+
+
+def test_a_quote_of_what_begins_anew_lists_all_of_it(server: Server) -> None:
+    source = cancelled_half_way(server)
+    for way in ("retry", "fork"):
+        quote = server.post(f"/v1/tasks/{source}:{way}?dry_run=true", {"from": ""}).json()
+        assert (quote["reused"], quote["again"], quote["undecided"]) == ([], ["before", "answer"], [])
+
+
 def test_a_fork_goes_on_from_an_edit_and_leaves_its_source_as_it_was(server: Server) -> None:
     source = cancelled_half_way(server)
     before = server.get(f"/v1/tasks/{source}/journal").content

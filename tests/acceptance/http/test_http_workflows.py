@@ -107,6 +107,23 @@ def test_tasks_end_on_their_version_and_a_broken_file_keeps_the_last_good_one(ow
     problem(server.get("/v1/workflows/changing/diff", before="abcdef"), 404)
 
 
+def test_a_diff_shows_nothing_that_nobody_changed(own: tuple[Server, Path]) -> None:
+    """One default for two steps is one object in a file that was just read, and two in one from the database."""
+    server, _ = own
+    text = """
+name: shared
+defaults: {retry: {max_attempts: 3}}
+steps:
+  - {name: one, agent: echo, input: {said: before}}
+  - {name: two, agent: echo}
+"""
+    first = made(server, "shared", text)
+    assert put(server, "shared", text.replace("before", "after"), first["etag"]).status_code == 200
+    diff = server.get("/v1/workflows/shared/diff").json()["diff"].splitlines()
+    changed = [line for line in diff if line.startswith(("-", "+")) and not line.startswith(("---", "+++"))]
+    assert [line.replace(" ", "") for line in changed] == ["-said:before", "+said:after"]
+
+
 def test_of_two_who_edit_the_same_text_one_is_told_to_read_it_again(own: tuple[Server, Path]) -> None:
     server, _ = own
     first = made(server, "edited", named("edited", 1))
@@ -127,6 +144,36 @@ def test_of_two_who_edit_the_same_text_one_is_told_to_read_it_again(own: tuple[S
     problem(put(server, "unknown_yet", named("unknown_yet", 1), first["etag"]), 412)
 
 
+def test_what_is_replaced_is_named_as_http_names_it(own: tuple[Server, Path]) -> None:
+    server, _ = own
+    tag = made(server, "matched", named("matched", 1))["etag"]
+
+    def answered(match: str, version: int, name: str = "matched") -> requests.Response:
+        text = {"text": named(name, version)}
+        return server.request("PUT", f"/v1/workflows/{name}", json=text, headers={"If-Match": match})
+
+    # A tag of no text, weak ones (which are never the same for sure), and a list of such are other texts.
+    for unknown in ('"deadbeef"', "deadbeef", '"x"', '""', f'W/"{tag}"', f'"deadbeef", W/"{tag}"', '"a,b"'):
+        assert problem(answered(unknown, 2), 412)["error_code"] == "version_conflict"
+    assert "version: 1" in server.get("/v1/workflows/matched").json()["text"]
+    # Any of a list will do, and `*` stands for whatever is there.
+    assert answered(f'"deadbeef", "{tag}"', 2).status_code == 200
+    assert answered("*", 3).status_code == 200
+    assert "version: 3" in server.get("/v1/workflows/matched").json()["text"]
+    problem(answered("*", 1, "matched_by_nothing"), 412)
+    for wrong in ('"deadbeef', '"a" "b"', ",", '*, "a"'):
+        assert pointers(problem(answered(wrong, 4), 422)) == ["/header/If-Match"]
+
+
+def test_what_is_no_beginning_of_a_hash_is_answered_with_those_that_are_known(own: tuple[Server, Path]) -> None:
+    server, _ = own
+    file = made(server, "hashed", named("hashed", 1))
+    for text in ("zzz", "0", "%00"):
+        answer = problem(server.get(f"/v1/workflows/hashed/diff?before={text}"), 404)
+        assert "is not the beginning of one version's hash" in answer["detail"]
+        assert file["hash"][:12] in answer["detail"]
+
+
 def test_what_is_not_valid_is_not_put_and_says_all_its_faults(own: tuple[Server, Path]) -> None:
     server, project = own
     text = named("faulty", 1).replace("agent: echo", "agent: ecko").replace("sequential", "sequentiel")
@@ -144,7 +191,6 @@ def test_what_is_not_valid_is_not_put_and_says_all_its_faults(own: tuple[Server,
     }
     assert pointers(problem(put(server, "other", named("fine", 1)), 422)) == ["/text"]
     problem(put(server, "..%2Fother", named("fine", 1)), 404)
-    assert pointers(problem(put(server, "fine", named("fine", 1), "x"), 422)) == ["/header/If-Match"]
     # A file that never was valid is shown with its faults, and has no version to compare.
     assert server.get("/v1/workflows/broken").json()["hash"] is None
     assert server.get("/v1/workflows/broken").json()["diagnostics"]

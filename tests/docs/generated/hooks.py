@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import MISSING, Field, fields
 from typing import Any
 
-from agentplat.domain.strategy import BlockView, Settled
+from agentplat.domain.strategy import BlockView, Settled, Way
 from agentplat.plugins import hookspecs
 from agentplat.plugins.offers import KINDS
 
@@ -60,6 +60,11 @@ def specs() -> str:
 def views() -> str:
     """What a strategy sees."""
     return "\n\n".join(f"`{kind.__name__}`:\n\n{_described(kind)}" for kind in (BlockView, Settled))
+
+
+def ways() -> str:
+    """What it says for pictures."""
+    return _described(Way)
 
 
 def _described(kind: Any) -> str:

@@ -25,6 +25,7 @@ RENDERERS: Mapping[str, Callable[[], str]] = {
     "hooks": hooks.hooks,
     "specs": hooks.specs,
     "strategy-view": hooks.views,
+    "strategy-ways": hooks.ways,
     "error-tree": errors.error_tree,
     "errors": errors.errors,
     "failures": errors.failures,

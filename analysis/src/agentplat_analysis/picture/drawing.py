@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Literal, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 from agentplat.domain.workflow import (
     ITEM,
-    SINGLE,
     AgentCall,
     Approval,
     Block,
@@ -22,10 +21,8 @@ from agentplat.domain.workflow import (
     Workflow,
     WorkflowCall,
 )
+from agentplat_analysis.picture.ways import Strategies, ways_of
 from agentplat_analysis.words import duration
-
-IN_ORDER = frozenset({SINGLE, "sequential", "iterative_refinement"})
-"""Strategies whose steps follow each other as the document has them; of others only the strategy knows the order."""
 
 Shape: TypeAlias = Literal["agent", "tool", "workflow", "wait", "approval", "event", "entry", "start", "end"]
 Kind: TypeAlias = Literal["next", "again", "failure", "undo", "always"]
@@ -62,84 +59,85 @@ class Group:
         return self.id.removesuffix("_block")
 
 
-def draw(workflow: Workflow) -> Group:
-    """The whole workflow. The same workflow gives the same drawing."""
+def draw(workflow: Workflow, strategies: Strategies) -> Group:
+    """The whole workflow. The same workflow and strategies give the same drawing."""
     group = Group("workflow")
     group.members.append(Node("start", "start", (workflow.name,)))
-    ends = _block(group, workflow.root, "s", ["start"])
+    ends = _Drawer(strategies).block(group, workflow.root, "s", [_End("start")])
     group.members.append(Node("finish", "end", ("done",)))
-    group.edges += [Edge(end, "finish") for end in ends]
+    _lead(group, ends, "finish")
     return group
 
 
-def _block(group: Group, block: Block, prefix: str, before: Sequence[str]) -> list[str]:
-    """Adds a block's nodes and edges to `group`; the nodes from which the way leads on."""
-    if block.foreach is not None:
-        ends = _step(group, block.steps[0], f"{prefix}1", before)
-    elif block.strategy not in IN_ORDER:
-        ends = _by_needs(group, block, prefix, before)
-    else:
-        ends = _in_order(group, block, prefix, before)
-    for number, clause in enumerate(block.catch, 1):
-        inner = _nested(group, f"{prefix}c{number}", f"catch {', '.join(sorted(clause.on))}")
-        _enter(group, before, inner.entry, "failure", on="failure")
-        ends += _block(inner, clause.block, f"{prefix}c{number}_", [inner.entry])
-    if block.final is not None:
-        inner = _nested(group, f"{prefix}f", "finally")
-        _enter(group, ends, inner.entry, "always")
-        ends = _block(inner, block.final, f"{prefix}f_", [inner.entry])
-    return ends
+class _End(NamedTuple):
+    """A node from which the way leads on, and under which condition."""
+
+    node: str
+    label: str = ""
 
 
-def _in_order(group: Group, block: Block, prefix: str, before: Sequence[str]) -> list[str]:
-    ends = list(before)
-    for number, step in enumerate(block.steps, 1):
-        ends = _step(group, step, f"{prefix}{number}", ends)
-    if block.max_iterations > 1:
-        goal = block.until or block.convergence_check
-        again = f"again, at most {block.max_iterations} times" + (f", until {goal}" if goal else "")
-        group.edges += [Edge(end, f"{prefix}1", again, "again") for end in ends]
-    return ends
+@dataclass(frozen=True, slots=True)
+class _Drawer:
+    strategies: Strategies
+
+    def block(self, group: Group, block: Block, prefix: str, before: Sequence[_End]) -> list[_End]:
+        """Adds a block's nodes and edges to `group`; from where the way leads on."""
+        if block.foreach is not None:
+            ends = self._step(group, block.steps[0], f"{prefix}1")
+            _lead(group, before, f"{prefix}1", _condition(block.steps[0]))
+        else:
+            ends = self._steps(group, block, prefix, before)
+        for number, clause in enumerate(block.catch, 1):
+            inner = _nested(group, f"{prefix}c{number}", f"catch {', '.join(sorted(clause.on))}")
+            _lead(group, before, inner.entry, "failure", kind="failure")
+            ends = [*ends, *self.block(inner, clause.block, f"{prefix}c{number}_", [_End(inner.entry)])]
+        if block.final is not None:
+            inner = _nested(group, f"{prefix}f", "finally")
+            _lead(group, ends, inner.entry, kind="always")
+            ends = self.block(inner, block.final, f"{prefix}f_", [_End(inner.entry)])
+        return ends
+
+    def _steps(self, group: Group, block: Block, prefix: str, before: Sequence[_End]) -> list[_End]:
+        """The steps with the ways between them, as the block's strategy goes."""
+        ids = {step.name: f"{prefix}{number}" for number, step in enumerate(block.steps, 1)}
+        inner = [self._step(group, step, f"{prefix}{number}") for number, step in enumerate(block.steps, 1)]
+        ends = dict(zip(ids, inner, strict=False))
+        conditions = {step.name: _condition(step) for step in block.steps}
+        goal, leaving = block.until or block.convergence_check, list[_End]()
+        for way in ways_of(block, self.strategies):
+            sources = before if way.source is None else ends[way.source]
+            if way.target is None:
+                leaving += [_End(source, _joined(label, way.label)) for source, label in sources]
+                continue
+            until = f"until {goal}" if way.again and way.label and goal else ""
+            label = _joined(way.label, until, conditions[way.target])
+            _lead(group, sources, ids[way.target], label, "again" if way.again else "next")
+        return leaving
+
+    def _step(self, group: Group, step: Step | Block, id: str) -> list[_End]:
+        if isinstance(step, Step):
+            group.members.append(Node(id, *_shown(step)))
+            ends = [_End(id)]
+        else:
+            inner = _nested(group, id, _title(step))
+            ends = self.block(inner, step, f"{id}_", [_End(id)])
+        if step.compensate is not None:
+            undoing = _nested(group, f"{id}u", f"undo {step.name}")
+            group.edges.append(Edge(id, undoing.entry, "", "undo"))
+            self.block(undoing, step.compensate, f"{id}u_", [_End(undoing.entry)])
+        return ends
 
 
-def _by_needs(group: Group, block: Block, prefix: str, before: Sequence[str]) -> list[str]:
-    """Each step after those that it needs; side by side where none says so."""
-    ids = {step.name: f"{prefix}{number}" for number, step in enumerate(block.steps, 1)}
-    ends: dict[str, list[str]] = {}
-    needed = {need for step in block.steps for need in step.needs}
-    for step in _after_needs(block.steps):
-        sources = [end for need in step.needs for end in ends.get(need, [])]
-        ends[step.name] = _step(group, step, ids[step.name], sources or before)
-    return [end for step in block.steps if step.name not in needed for end in ends[step.name]]
+def _lead(group: Group, ends: Iterable[_End], target: str, label: str = "", kind: Kind = "next") -> None:
+    group.edges += [Edge(end.node, target, _joined(end.label, label), kind) for end in ends]
 
 
-def _after_needs(steps: Iterable[Step | Block]) -> list[Step | Block]:
-    """In the order of the document, but none before what it needs."""
-    waiting, done, found = {step.name: step for step in steps}, set[str](), list[Step | Block]()
-    while waiting:
-        ready = [step for step in waiting.values() if all(need in done or need not in waiting for need in step.needs)]
-        for step in ready or list(waiting.values()):
-            del waiting[step.name]
-            done.add(step.name)
-            found.append(step)
-    return found
+def _joined(*labels: str) -> str:
+    return ", ".join(label for label in labels if label)
 
 
-def _step(group: Group, step: Step | Block, id: str, before: Sequence[str]) -> list[str]:
-    label = f"when {step.when}" if step.when is not None else ""
-    group_edges = [Edge(source, id, label) for source in before]
-    if isinstance(step, Step):
-        group.members.append(Node(id, *_shown(step)))
-        ends = [id]
-    else:
-        inner = _nested(group, id, _title(step))
-        ends = _block(inner, step, f"{id}_", [id])
-    group.edges += group_edges
-    if step.compensate is not None:
-        undoing = _nested(group, f"{id}u", f"undo {step.name}")
-        group.edges.append(Edge(id, undoing.entry, "", "undo"))
-        _block(undoing, step.compensate, f"{id}u_", [undoing.entry])
-    return ends
+def _condition(step: Step | Block) -> str:
+    return f"when {step.when}" if step.when is not None else ""
 
 
 def _nested(group: Group, id: str, label: str) -> Group:
@@ -147,10 +145,6 @@ def _nested(group: Group, id: str, label: str) -> Group:
     inner = Group(f"{id}_block", label, [Node(id, "entry")])
     group.members.append(inner)
     return inner
-
-
-def _enter(group: Group, ends: Sequence[str], target: str, kind: Kind, on: str = "") -> None:
-    group.edges += [Edge(end, target, on, kind) for end in ends]
 
 
 def _title(block: Block) -> str:

@@ -11,6 +11,7 @@ CHARACTER, LINE = 7.2, 18.0
 LONGEST = 42  # characters of a label
 PAD, HEAD = 16.0, 24.0
 GAP, LAYER_GAP = 24.0, 44.0
+SIDE = 28.0  # how far beside the boxes a way leads back
 SWEEPS = 4
 
 
@@ -49,8 +50,9 @@ def laid_out(group: Group) -> Box:
     ]
     layers = _layers(len(boxes), [way for way in ways if way[0] != way[1]])
     width = max(sum(boxes[n].width for n in layer) + GAP * (len(layer) - 1) for layer in layers)
-    title = CHARACTER * len(shortened(group.label)) if group.label else 0.0
-    width = max(width, title)
+    back = [edge for edge in group.edges if edge.kind == "again"]
+    width = max(width, _wide(group.label), *(_wide(edge.label) for edge in group.edges if edge not in back))
+    aside = max((SIDE + _wide(edge.label) for edge in back), default=0.0)
     y = PAD + (HEAD if group.label else 0.0)
     for layer in layers:
         x = PAD + (width - sum(boxes[n].width for n in layer) - GAP * (len(layer) - 1)) / 2
@@ -60,13 +62,17 @@ def laid_out(group: Group) -> Box:
             box.move(x, y + (height - box.height) / 2)
             x += box.width + GAP
         y += height + LAYER_GAP
-    return Box(group, width + 2 * PAD, y - LAYER_GAP + PAD, inside=boxes)
+    return Box(group, width + 2 * PAD + aside, y - LAYER_GAP + PAD, inside=boxes)
 
 
 def shortened(text: str, most: int = LONGEST) -> str:
     """`text` on one line, and not too long."""
     line = " ".join(text.split())
     return line if len(line) <= most else f"{line[: most - 1]}…"
+
+
+def _wide(label: str) -> float:
+    return CHARACTER * len(shortened(label))
 
 
 def _node(node: Node) -> Box:

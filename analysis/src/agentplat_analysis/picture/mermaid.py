@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from agentplat.domain.workflow import Workflow
 from agentplat_analysis.picture.drawing import Edge, Group, Kind, Node, Shape, draw
+from agentplat_analysis.picture.ways import Strategies
 
 LONGEST = 80
 _SHAPES: dict[Shape, tuple[str, str]] = {
@@ -22,9 +23,9 @@ _SHAPES: dict[Shape, tuple[str, str]] = {
 _ARROWS: dict[Kind, str] = {"next": "-->", "again": "-.->", "failure": "-.->", "undo": "-.->", "always": "==>"}
 
 
-def mermaid(workflow: Workflow) -> str:
+def mermaid(workflow: Workflow, strategies: Strategies) -> str:
     """The flowchart, ending with a line break."""
-    return "\n".join(["flowchart TD", *_members(draw(workflow), "  ")]) + "\n"
+    return "\n".join(["flowchart TD", *_members(draw(workflow, strategies), "  ")]) + "\n"
 
 
 def _members(group: Group, indent: str) -> Iterator[str]:

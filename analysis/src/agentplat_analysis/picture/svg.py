@@ -7,11 +7,12 @@ from html import escape
 
 from agentplat.domain.workflow import Workflow
 from agentplat_analysis.picture.drawing import Edge, Group, Node, draw
-from agentplat_analysis.picture.layout import LINE, Box, edges_of, laid_out, shortened
+from agentplat_analysis.picture.layout import LINE, SIDE, Box, edges_of, laid_out, shortened
+from agentplat_analysis.picture.ways import Strategies
 
 _STYLE = """\
 text{font:13px ui-sans-serif,system-ui,sans-serif;fill:#1f2328;text-anchor:middle}
-.small{font-size:11px;fill:#59636e}.title{font-size:11px;fill:#59636e;text-anchor:start}
+.small{font-size:11px;fill:#59636e}.title{font-size:11px;fill:#59636e;text-anchor:start}.beside{text-anchor:start}
 .ground{fill:#ffffff}.group{fill:#8080801a;stroke:#8c959f;stroke-dasharray:3 3}
 .node{fill:#ffffff;stroke:#57606a}.agent{stroke:#0969da}.tool{stroke:#1a7f37}.wait{stroke:#9a6700}
 .approval{stroke:#cf222e}.workflow{stroke:#bf3989;stroke-width:2}.event{stroke:#8250df}.entry{fill:#57606a}
@@ -26,9 +27,9 @@ _MARKER = (
 )
 
 
-def svg(workflow: Workflow) -> str:
-    """The picture. The same workflow gives the same text."""
-    drawing = draw(workflow)
+def svg(workflow: Workflow, strategies: Strategies) -> str:
+    """The picture. The same workflow and strategies give the same text."""
+    drawing = draw(workflow, strategies)
     whole = laid_out(drawing)
     boxes = {box.of.id: box for box in whole.all()}
     width, height = _number(whole.width), _number(whole.height)
@@ -94,20 +95,22 @@ def _edge(edge: Edge, boxes: Mapping[str, Box]) -> Iterator[str]:
     source, target = boxes[edge.source], boxes[edge.target]
     x, y = source.x + source.width / 2, source.y + source.height
     to_x, to_y = target.x + target.width / 2, target.y
+    beside = ""
     if to_y >= y:
         bend = max(14.0, (to_y - y) / 2)
         middle = ((x + to_x) / 2, (y + to_y) / 2)
         path = _curve((x, y), (x, y + bend), (to_x, to_y - bend), (to_x, to_y))
     else:  # back up, along the right side
-        side = max(source.x + source.width, target.x + target.width) + 28
-        x, y = source.x + source.width, source.y + source.height / 2
-        to_x, to_y = target.x + target.width, target.y + target.height / 2
-        middle = (side - 7, (y + to_y) / 2)
+        side = max(source.x + source.width, target.x + target.width) + SIDE
+        apart = source.height / 4 if source is target else 0.0
+        x, y = source.x + source.width, source.y + source.height / 2 + apart
+        to_x, to_y = target.x + target.width, target.y + target.height / 2 - apart
+        middle, beside = (side - 4, (y + to_y) / 2), " beside"
         path = _curve((x, y), (side, y), (side, to_y), (to_x, to_y))
     yield f'<path class="edge {edge.kind}" d="{path}" marker-end="url(#head)"/>'
     if edge.label:
         at = f'x="{_number(middle[0])}" y="{_number(middle[1])}"'
-        yield f'<text class="small" {at}>{_text(shortened(edge.label))}{_whole(edge.label)}</text>'
+        yield f'<text class="small{beside}" {at}>{_text(shortened(edge.label))}{_whole(edge.label)}</text>'
 
 
 def _curve(*points: tuple[float, float]) -> str:

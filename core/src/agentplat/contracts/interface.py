@@ -272,10 +272,13 @@ class Client(Protocol):
     def check_workflow(self, text: str) -> Sequence[str]:
         """The diagnostics of a document, held against what is installed here: the compiler's and those of `check`."""
 
-    async def workflow_analysis(self, analysis: str, workflow: str | None = None) -> JsonValue:
+    async def workflow_analysis(
+        self, analysis: str, workflow: str | None = None, options: JsonObject | None = None
+    ) -> JsonValue:
         """What an installed analysis says of a workflow as its file is now, or, without one, of all that is installed.
 
-        NotFound for an unknown workflow, WorkflowInvalid, NotInstalled where nobody offers the analysis.
+        `options` are as that analysis understands them. NotFound for an unknown workflow, WorkflowInvalid, NotInstalled
+        where nobody offers the analysis.
         """
 
     async def task_analysis(self, analysis: str, task_id: UUID) -> JsonValue:

@@ -59,6 +59,7 @@ class Subject:
     file: str  # as diagnostics and places name it
     text: str | None = None  # the document; None: only what became of it is known
     workflow: Workflow | None = None  # None: the document, or no workflow at all
+    options: JsonObject = field(default_factory=dict)  # what is asked besides, as that analysis understands it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

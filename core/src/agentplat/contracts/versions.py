@@ -2,9 +2,32 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+
+_LINE = re.compile(r"(.*?):(\d+):(\d+): (\w+): (.*)", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Diagnostic:
+    """What is wrong with a document, for programs; for people it is one line."""
+
+    file: str
+    line: int  # from 1, as the column
+    column: int
+    code: str  # stable
+    detail: str  # with what to write instead, if that is known
+
+    @staticmethod
+    def read(line: str) -> Diagnostic:
+        """The parts of such a line."""
+        found = _LINE.fullmatch(line)
+        if found is None:
+            return Diagnostic(file="", line=1, column=1, code="unreadable", detail=line)
+        file, at, column, code, detail = found.groups()
+        return Diagnostic(file=file, line=int(at), column=int(column), code=code, detail=detail)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal, TypeAlias
 
@@ -100,6 +100,17 @@ class Fail:
 Decision: TypeAlias = Start | Wait | Expand | Finish | Fail
 
 
+@dataclass(frozen=True, slots=True)
+class Way:
+    """That a block may go on from one of its steps to another, for whoever draws it."""
+
+    source: str | None  # None: the block begins with `target`
+    target: str | None  # None: the block may end after `source`
+    label: str = ""
+    again: bool = False
+    """Whether it leads back to what has run already."""
+
+
 def checked(decision: object, block: Block) -> Decision:
     """The decision, if it is one that the strategy of `block` can take and that can be kept.
 
@@ -162,3 +173,14 @@ class Strategy:
     def most_of(self, step: str, block: BlockView) -> int | None:  # noqa: ARG002 - for those who override
         """How many of them are of this step at most, as far as that can be told."""
         return block.max_iterations
+
+    def ways(self, block: BlockView) -> Sequence[Way]:
+        """How a block may go on from step to step, for pictures. At least one begins it, and one ends it.
+
+        Asked as `most_executions`. Unless a class says otherwise: each step after those that it needs.
+        """
+        needed = {need for needs in block.needs.values() for need in needs}
+        return [
+            *(Way(source, step) for step in block.steps for source in block.needs.get(step) or (None,)),
+            *(Way(step, None) for step in block.steps if step not in needed),
+        ]

@@ -179,7 +179,8 @@ def analysed(catalog: Catalog, name: str, subject: Subject) -> JsonValue:
     """What the analysis of that name says. NotInstalled where nobody offers it."""
     if name not in catalog.analyses:
         raise NotInstalled(
-            f"Nothing that is installed here offers the analysis {name!r}. Install agentplat-analysis, and start again."
+            f"Nothing that is installed here offers the analysis {name!r}. Install "
+            f"{'agentplat-testkit' if name == 'simulation' else 'agentplat-analysis'}, and start again."
         )
     return catalog.analysis(name)(subject)
 

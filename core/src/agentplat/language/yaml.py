@@ -70,7 +70,14 @@ class Document:
 
 def dump(value: JsonValue) -> str:
     """The value as YAML, with the keys in their alphabetical order: the same text for the same value."""
-    return str(yaml.safe_dump(value, sort_keys=True, allow_unicode=True))
+    return str(yaml.dump(value, Dumper=_Dumper, sort_keys=True, allow_unicode=True))
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes out what stands in several places, whether there it is one object or several that are alike."""
+
+    def ignore_aliases(self, _value: object) -> bool:
+        return True
 
 
 def load(text: str | bytes, file: str) -> Document:

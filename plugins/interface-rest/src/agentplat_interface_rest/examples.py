@@ -131,6 +131,7 @@ EXAMPLES: Mapping[str, Mapping[str, Any]] = {
     "TaskPatch": {"status": "error", "error": "Ended by the operator."},
     "Task": _TASK,
     "WorkflowIn": {"text": _WORKFLOW},
+    "SimulationIn": {"input": _INPUT, "outputs": {"research": _RESEARCH}, "fail": ["summarize=timeout:2"], "seed": 7},
     "Checked": {
         "valid": False,
         "diagnostics": [

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic.json_schema import SkipJsonSchema
 
 from agentplat import TaskState
 
@@ -238,6 +239,9 @@ class RetryIn(Incoming):
     newest: bool = Field(
         default=False, description="By the newest version of the workflow. 409 when it changes what would be reused."
     )
+    # What only a fork takes is read here, too, so that it is refused and not ignored.
+    input: SkipJsonSchema[dict[str, Any] | None] = None
+    outputs: SkipJsonSchema[dict[str, Any]] = {}
 
 
 class ForkIn(RetryIn):
@@ -283,7 +287,9 @@ class Reuse(BaseModel):
     source: UUID
     reused: list[str] = Field(description="Their outcome stands.")
     edited: list[str] = Field(description="Their output is the one that was given.")
-    again: list[str] = Field(description="They run, or wait, once more.")
+    again: list[str] = Field(
+        description="They run, or wait, once more; where nothing is reused, all that the source has begun."
+    )
     undecided: list[str] = Field(
         description="They began after the place from which on all runs again: what comes before them decides."
     )

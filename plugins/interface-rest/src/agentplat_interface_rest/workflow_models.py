@@ -38,6 +38,24 @@ class WorkflowFile(BaseModel):
     )
 
 
+class SimulationIn(Incoming):
+    """Without a word of it every step succeeds, every signal and approval comes, each after a second."""
+
+    input: dict[str, Any] = Field(default={}, description="The task's input.")
+    outputs: dict[str, Any] = Field(
+        default={}, description="What steps give, by name or path; a list is one each time.", max_length=1000
+    )
+    fail: list[Annotated[str, Field(max_length=2000)]] = Field(
+        default=[], description="`step=code`: its first try fails so; `step=code:3`, its first three.", max_length=1000
+    )
+    crash: list[Annotated[float, Field(ge=0, le=1e9)]] = Field(
+        default=[], description="The worker dies after so many seconds.", max_length=100
+    )
+    seed: Annotated[int, Field(ge=0, le=2**63 - 1)] | None = Field(
+        default=None, description="Draws durations and failures; the same seed, the same luck."
+    )
+
+
 class WorkflowVersion(BaseModel):
     hash: str
     version: str | None = Field(description="What the document calls itself.")

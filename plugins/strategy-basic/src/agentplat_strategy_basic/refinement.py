@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from agentplat import BlockView, Decision, Finish, JsonValue, Start, Strategy
-from agentplat_strategy_basic.sequential import input_for_next, outputs_of, topic_of
+from agentplat import BlockView, Decision, Finish, JsonValue, Start, Strategy, Way
+from agentplat_strategy_basic.sequential import in_order, input_for_next, outputs_of, topic_of
 
 
 class IterativeRefinement(Strategy):
@@ -32,6 +32,12 @@ class IterativeRefinement(Strategy):
         before = outputs_of(block.settled[(finished - 1) * size : finished * size]) if finished else []
         first = _with_feedback(block.input, before[-1]) if before else block.input
         return Start(block.steps[position], input=input_for_next(first, outputs, topic_of(block.input)))
+
+    def ways(self, block: BlockView) -> list[Way]:
+        once = in_order(block.steps)
+        if block.max_iterations == 1:
+            return once
+        return [*once, Way(block.steps[-1], block.steps[0], f"again, at most {block.max_iterations} times", again=True)]
 
 
 def _summary(outputs: Sequence[JsonValue], iterations: int, *, converged: bool) -> JsonValue:

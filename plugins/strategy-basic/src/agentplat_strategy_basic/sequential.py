@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from agentplat import BlockView, Decision, Finish, JsonValue, Settled, Start, Strategy
+from agentplat import BlockView, Decision, Finish, JsonValue, Settled, Start, Strategy, Way
 
 
 def outputs_of(settled: Sequence[Settled]) -> list[JsonValue]:
@@ -27,6 +27,11 @@ def input_for_next(first: JsonValue, outputs: Sequence[JsonValue], topic: JsonVa
     return given
 
 
+def in_order(steps: Sequence[str]) -> list[Way]:
+    """One after another."""
+    return [Way(before, after) for before, after in zip((None, *steps), (*steps, None), strict=True)]
+
+
 def topic_of(given: JsonValue) -> JsonValue:
     """The `topic` of a block's input, if it has one."""
     return given.get("topic") if isinstance(given, Mapping) else None
@@ -47,3 +52,6 @@ class Sequential(Strategy):
 
     def most_of(self, step: str, block: BlockView) -> int:  # noqa: ARG002 - as the others
         return 1
+
+    def ways(self, block: BlockView) -> list[Way]:
+        return in_order(block.steps)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from agentplat import BlockView, Decision, FailureCode, Finish, JsonValue, Start, StepError, Strategy, Wait
+from agentplat import BlockView, Decision, FailureCode, Finish, JsonValue, Start, StepError, Strategy, Wait, Way
 
 
 class MapReduce(Strategy):
@@ -34,6 +34,13 @@ class MapReduce(Strategy):
     def most_of(self, step: str, block: BlockView) -> int | None:
         """Each step runs once; with `batch` it depends on how many results the last one has to reduce."""
         return None if "batch" in block.options and step == block.steps[-1] else 1
+
+    def ways(self, block: BlockView) -> list[Way]:
+        *mapping, reducing = block.steps
+        size = _batch_size(block)
+        again = [Way(reducing, reducing, f"again, {size} at a time, until one is left", again=True)] if size else []
+        mapped = [way for step in mapping for way in (Way(None, step), Way(step, reducing))]
+        return [*mapped, *again, Way(reducing, None)]
 
 
 def _reduce(block: BlockView, mapping: Sequence[str], reducing: str) -> Decision:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from agentplat import BlockView, Decision, Fail, FailureCode, Finish, JsonValue, Settled, Start, Strategy, Wait
+from agentplat import BlockView, Decision, Fail, FailureCode, Finish, JsonValue, Settled, Start, Strategy, Wait, Way
 from agentplat_strategy_graph.joins import Join, failed, outputs_in_order, read_join
 
 
@@ -27,6 +27,14 @@ class Parallel(Strategy):
     def most_of(self, step: str, block: BlockView) -> int:  # noqa: ARG002 - as the others
         """Each step runs once."""
         return 1
+
+    def ways(self, block: BlockView) -> list[Way]:
+        """The end is labelled with a join that does not wait for all."""
+        join = read_join(block.options.get("join"), len(block.steps))
+        enough = {"all": "", "any": "the first", "n_of": f"the first {join.least}"}.get(
+            join.kind, "whatever comes of it"
+        )
+        return [*(Way(None, step) for step in block.steps), *(Way(step, None, enough) for step in block.steps)]
 
 
 def _outcome(block: BlockView, join: Join, *, outstanding: int) -> Decision | None:

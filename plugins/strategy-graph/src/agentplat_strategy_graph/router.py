@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from agentplat import BlockView, Decision, Fail, FailureCode, Finish, JsonValue, Settled, Start, StepError, Strategy
+from agentplat import (
+    BlockView,
+    Decision,
+    Fail,
+    FailureCode,
+    Finish,
+    JsonValue,
+    Settled,
+    Start,
+    StepError,
+    Strategy,
+    Way,
+)
 from agentplat_strategy_graph.joins import outputs_in_order
 
 
@@ -35,6 +47,19 @@ class Router(Strategy):
     def most_of(self, step: str, block: BlockView) -> int:
         """Each branch runs once at most; the choosing step once, and as often again as it may be asked."""
         return 1 + (_number(block, "ask_again") if step == block.steps[0] else 0)
+
+    def ways(self, block: BlockView) -> list[Way]:
+        """To each branch, labelled with the choices that lead there."""
+        routes, asker = _routes(block), None if "route" in block.options else block.steps[0]
+        ways = [] if asker is None else [Way(None, asker)]
+        if asker is not None and _number(block, "ask_again"):
+            ways.append(Way(asker, asker, f"asked again, at most {_number(block, 'ask_again')} times", again=True))
+        for branch in block.steps if asker is None else block.steps[1:]:
+            labels = [label for label, to in routes.items() if branch in to]
+            labels += ["anything else"] if block.options.get("default") == branch else []
+            if labels:
+                ways += [Way(asker, branch, " or ".join(labels)), Way(branch, None)]
+        return ways
 
 
 def _routes(block: BlockView) -> dict[str, tuple[str, ...]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from agentplat import BlockView, Decision, FailureCode, Finish, JsonValue, Settled, Start, StepError, Strategy
+from agentplat import BlockView, Decision, FailureCode, Finish, JsonValue, Settled, Start, StepError, Strategy, Way
 from agentplat_strategy_reactive.facts import Blackboard
 
 DEFAULT_TURNS = 50
@@ -45,6 +45,22 @@ class Reactive(Strategy):
         """A step that waits for nothing runs once."""
         names, expression = _subscription(block, step)
         return _turns(block) if names or expression is not None else 1
+
+    def ways(self, block: BlockView) -> list[Way]:
+        """From whoever is known to write a fact to those that are `on` it; from the beginning where nobody is."""
+        ways: list[Way] = []
+        for place, step in enumerate(block.steps):
+            names, expression = _subscription(block, step)
+            for name in names:
+                writers = [one for one in block.steps if one != step and _fact_of(block, one) == name]
+                ways += [Way(one, step, name, again=block.steps.index(one) > place) for one in writers]
+                ways += [] if writers else [Way(None, step, name)]
+            if not names:
+                ways.append(Way(None, step, "" if expression is None else str(expression)))
+        read = {way.source for way in ways}
+        last = [step for step in block.steps if step not in read] or block.steps
+        begun = [] if any(way.source is None for way in ways) else [Way(None, step) for step in block.steps]
+        return [*begun, *ways, *(Way(step, None) for step in last)]
 
 
 @dataclass(slots=True)
@@ -110,6 +126,11 @@ def _facts_of(block: BlockView, execution: Settled) -> Mapping[str, JsonValue]:
     if name is not None:
         return {str(name): execution.output}
     return execution.output if isinstance(execution.output, Mapping) else {execution.step: execution.output}
+
+
+def _fact_of(block: BlockView, step: str) -> str:
+    """The fact that a step is known to write, whatever it gives."""
+    return str(block.step_options.get(step, {}).get("as", step))
 
 
 def _turns(block: BlockView) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from agentplat import BlockView, Decision, Fail, Failure, FailureCode, JsonValue, Settled, Start
+from agentplat import BlockView, Decision, Fail, Failure, FailureCode, JsonValue, Settled, Start, Way
 
 DEFAULT_TURNS = 10
 
@@ -64,6 +64,13 @@ def ask(step: str, choice: JsonValue, allowed: Sequence[str], given: dict[str, J
     if not again:
         return unreadable(step, choice, allowed)
     return Start(step, input={**given, "problem": problem(choice, allowed), "allowed": list(allowed)})
+
+
+def by_choice(block: BlockView, choosing: str, others: Sequence[str]) -> list[Way]:
+    """The ways of a block in which one step says, turn by turn, which of the others goes on, or ends it."""
+    turns = number(block, "max_turns", DEFAULT_TURNS, least=1)
+    chosen = [way for step in others for way in (Way(choosing, step), Way(step, choosing, again=True))]
+    return [Way(None, choosing), *chosen, Way(choosing, None, f"finish, or after {turns} turns")]
 
 
 def failed(execution: Settled, before: str = "") -> Fail:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from agentplat import BlockView, Decision, FailureCode, Finish, JsonValue, Settled, Start, StepError, Strategy
+from agentplat import BlockView, Decision, FailureCode, Finish, JsonValue, Settled, Start, StepError, Strategy, Way
 from agentplat_strategy_team.choices import number, text, with_fields
 
 DEFAULT_ROUNDS = 2
@@ -43,6 +43,13 @@ class Debate(Strategy):
     def most_of(self, step: str, block: BlockView) -> int:  # noqa: ARG002 - as the others
         """Each step once in each round."""
         return number(block, "rounds", DEFAULT_ROUNDS, least=1)
+
+    def ways(self, block: BlockView) -> list[Way]:
+        """One speaker after another, then the judge; the next round begins after whoever ends one."""
+        rounds = number(block, "rounds", DEFAULT_ROUNDS, least=1)
+        turns = [Way(before, after) for before, after in zip((None, *block.steps), (*block.steps, None), strict=True)]
+        last = block.steps[-1] if _each_round(block) else block.steps[-2]
+        return turns if rounds == 1 else [*turns, Way(last, block.steps[0], f"at most {rounds} rounds", again=True)]
 
 
 def _each_round(block: BlockView) -> bool:

@@ -4,8 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from agentplat import BlockView, Decision, FailureCode, Finish, JsonValue, Settled, Start, StepError, Strategy
-from agentplat_strategy_team.choices import DEFAULT_TURNS, ask, field_of, known, number, text, transcript, with_fields
+from agentplat import BlockView, Decision, FailureCode, Finish, JsonValue, Settled, Start, StepError, Strategy, Way
+from agentplat_strategy_team.choices import (
+    DEFAULT_TURNS,
+    ask,
+    by_choice,
+    field_of,
+    known,
+    number,
+    text,
+    transcript,
+    with_fields,
+)
 
 FINISH = "finish"
 
@@ -55,6 +65,14 @@ class GroupChat(Strategy):
         turns = number(block, "max_turns", DEFAULT_TURNS, least=1)
         is_selecting = text(block, "order", "round_robin") == "selected" and step == block.steps[-1]
         return turns * (1 + number(block, "ask_again", 0)) if is_selecting else turns
+
+    def ways(self, block: BlockView) -> list[Way]:
+        *speakers, last = block.steps
+        if text(block, "order", "round_robin") == "selected":
+            return by_choice(block, last, speakers)
+        turns = f"again, at most {number(block, 'max_turns', DEFAULT_TURNS, least=1)} turns"
+        around = [Way(before, after) for before, after in zip((None, *speakers), block.steps, strict=True)]
+        return [*around, Way(last, block.steps[0], turns, again=True), *(Way(step, None) for step in block.steps)]
 
 
 def _select(

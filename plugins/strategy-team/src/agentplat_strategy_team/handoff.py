@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from agentplat import BlockView, Decision, Fail, FailureCode, Finish, JsonValue, Settled, Start, Strategy
+from agentplat import BlockView, Decision, Fail, FailureCode, Finish, JsonValue, Settled, Start, Strategy, Way
 from agentplat_strategy_team.choices import DEFAULT_TURNS, ask, known, number, text, transcript, with_fields
 
 WINDOW = 6
@@ -42,6 +42,12 @@ class Handoff(Strategy):
     def most_of(self, step: str, block: BlockView) -> int:  # noqa: ARG002 - as the others
         """Once in each turn."""
         return number(block, "max_turns", DEFAULT_TURNS, least=1)
+
+    def ways(self, block: BlockView) -> list[Way]:
+        """From each step to each other one: whom it names."""
+        first, steps = block.steps[0], block.steps
+        hands = [Way(one, other, again=one != first) for one in steps for other in steps if one != other]
+        return [Way(None, first), *hands, *(Way(step, None) for step in steps)]
 
 
 def _choice(last: Settled, field: str) -> JsonValue:

@@ -17,6 +17,7 @@ from agentplat import (
     StepError,
     Strategy,
     Wait,
+    Way,
 )
 from agentplat_strategy_team.choices import failed, number, text, with_fields
 from agentplat_strategy_team.plans import Plan, Progress, names_of, progress, read_plan
@@ -87,6 +88,16 @@ class PlanExecute(Strategy):
     def most_of(self, step: str, block: BlockView) -> int | None:  # noqa: ARG002 - as the others
         """It depends on the plans, too."""
         return None
+
+    def ways(self, block: BlockView) -> list[Way]:
+        """What is planned has no names yet; it is what happens on the ways from the planner."""
+        planner, *closing = block.steps[: len(block.steps) - len(block.planned)]
+        after = closing[0] if closing else None
+        when = {"never": "", "always": "each time"}.get(text(block, "replan", "on_failure"), "when one failed")
+        again = f"the planned steps, and another plan {when}, at most {block.max_iterations} plans"
+        replans = [Way(planner, planner, again, again=True)] if when and block.max_iterations > 1 else []
+        closes = [Way(after, None)] if after is not None else []
+        return [Way(None, planner), *replans, Way(planner, after, "the planned steps"), *closes]
 
 
 class _Plans:

@@ -4,8 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from agentplat import BlockView, Decision, FailureCode, Finish, JsonValue, Start, StepError, Strategy
-from agentplat_strategy_team.choices import DEFAULT_TURNS, ask, failed, field_of, known, number, text, with_fields
+from agentplat import BlockView, Decision, FailureCode, Finish, JsonValue, Start, StepError, Strategy, Way
+from agentplat_strategy_team.choices import (
+    DEFAULT_TURNS,
+    ask,
+    by_choice,
+    failed,
+    field_of,
+    known,
+    number,
+    text,
+    with_fields,
+)
 
 FINISH = "finish"
 
@@ -54,6 +64,9 @@ class Supervisor(Strategy):
     def most_of(self, step: str, block: BlockView) -> int:  # noqa: ARG002 - as the others
         """Once in each turn."""
         return number(block, "max_turns", DEFAULT_TURNS, least=1)
+
+    def ways(self, block: BlockView) -> list[Way]:
+        return by_choice(block, block.steps[0], block.steps[1:])
 
 
 def _tells(block: BlockView) -> bool:

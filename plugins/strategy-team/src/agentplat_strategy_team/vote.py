@@ -16,6 +16,7 @@ from agentplat import (
     StepError,
     Strategy,
     Wait,
+    Way,
 )
 from agentplat_strategy_team.ballots import Count, key_of
 from agentplat_strategy_team.choices import failed, field_of, number, text, with_fields
@@ -55,6 +56,14 @@ class Vote(Strategy):
         """Each step as often as there are samples; the judge once."""
         is_judge = text(block, "rule", "majority") == "judge" and step == block.steps[-1]
         return 1 if is_judge else number(block, "samples", 1, least=1)
+
+    def ways(self, block: BlockView) -> list[Way]:
+        rule, samples = text(block, "rule", "majority"), number(block, "samples", 1, least=1)
+        voters, judge = (block.steps[:-1], block.steps[-1]) if rule == "judge" else (block.steps, None)
+        decides = "" if judge is not None else "most of the weight" if rule == "weighted" else "more than half"
+        asked = [Way(None, step, f"{samples} times" if samples > 1 else "") for step in voters]
+        votes = [Way(step, judge, decides) for step in voters]
+        return [*asked, *votes, *([Way(judge, None)] if judge is not None else [])]
 
 
 def _outcome(

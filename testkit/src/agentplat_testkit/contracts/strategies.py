@@ -12,6 +12,7 @@ from typing import ClassVar
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
+from agentplat.domain.errors import StepError
 from agentplat.domain.json import JsonValue
 from agentplat.domain.strategy import BlockView, Decision, Strategy
 from agentplat_testkit.contracts.plugins import PluginContract, imported_by
@@ -97,6 +98,24 @@ class StrategyContract(PluginContract):
             self.play(Tape(content))
 
         play()
+
+    def test_the_ways_that_it_says_are_between_its_steps_and_lead_from_a_beginning_to_an_end(self) -> None:
+        @settings(deadline=None, max_examples=100, phases=set(Phase) - {Phase.explain})
+        @given(st.binary(max_size=60))
+        def draw(content: bytes) -> None:
+            view = self.drawn(Tape(content))
+            try:
+                ways = list(self.made().ways(view))
+            except StepError:
+                return  # of options that it cannot go by
+            ends = {*view.steps, None}
+            strange = [way for way in ways if way.source not in ends or way.target not in ends]
+            assert not strange, f"{self.name!r} says {strange[0]}; its block has the steps {list(view.steps)}"
+            assert any(way.source is None for way in ways), f"{self.name!r} says no way that begins its block"
+            assert any(way.target is None for way in ways), f"{self.name!r} says no way that ends its block"
+            assert ways == list(self.made().ways(view)), f"{self.name!r} says other ways when it is asked again"
+
+        draw()
 
     def test_the_options_that_it_is_tried_with_are_those_that_it_offers(self) -> None:
         spec = self.spec()

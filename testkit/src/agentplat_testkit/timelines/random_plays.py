@@ -15,7 +15,8 @@ from agentplat.domain.workflow import Workflow
 from agentplat_testkit.histories.plays import StrategyPlay
 from agentplat_testkit.histories.search import Broken, shrunk
 from agentplat_testkit.simulation.entries import LawBroken, StepEntry
-from agentplat_testkit.timelines.timeline import Script, names_of
+from agentplat_testkit.timelines.naming import names_of
+from agentplat_testkit.timelines.timeline import Script
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -23,10 +24,11 @@ from agentplat.domain.failure import Failure, FailureCode
 from agentplat.domain.ids import StepPath
 from agentplat.domain.interpreter import Rules
 from agentplat.domain.json import JsonObject, JsonValue
-from agentplat.domain.workflow import ITEM, Step, Workflow, WorkflowCall
+from agentplat.domain.workflow import Step, Workflow, WorkflowCall
 from agentplat_testkit.histories.plays import StrategyPlay
 from agentplat_testkit.simulation.entries import WITH_CHILD, StepEntry, law
 from agentplat_testkit.simulation.world import START
+from agentplat_testkit.timelines.naming import names_of
 
 TOLD_TO_END = ("cancelling", "recalled")
 AT_WORK = ("running", "cancelling", *WITH_CHILD)
@@ -45,13 +47,8 @@ class Script:
     default: Callable[[StepEntry], JsonValue] | None = None  # the output of a step that the script does not name
 
 
-def names_of(path: StepPath) -> tuple[str, str, str]:
-    """How a script may name an execution: `polish#2/critique`, `polish/critique` or `critique`.
-
-    The items of a `foreach` go by the name of their step.
-    """
-    steps = [step for step, _ in path if step != ITEM]
-    return str(path), "/".join(steps), steps[-1]
+def _mark(entry: StepEntry) -> tuple[StepPath, int, int]:
+    return entry.path, entry.attempt, entry.tries
 
 
 @dataclass(order=True)
@@ -103,14 +100,20 @@ class Timeline(StrategyPlay):
 
     def _look_ahead(self) -> None:
         """Plan the end of everything that is open, once for each attempt."""
+        children = self.laws.open_steps(*WITH_CHILD)
+        at_work = Counter(child.key for child in children if _mark(child) in self._planned)
         for entry in self.laws.open_steps(*AT_WORK, "backing_off", "waiting"):
-            mark = (entry.path, entry.attempt, entry.tries)
+            mark = _mark(entry)
             stopping = entry.phase in TOLD_TO_END
             if stopping and mark in self._planned:
                 mark = (entry.path, -entry.attempt, entry.tries)  # it yields, sooner than it would have ended
             if mark in self._planned:
                 continue
+            if not stopping and not self._has_turn(entry, at_work):
+                self._look_for_lateness(entry)
+                continue
             self._planned.add(mark)
+            at_work[entry.key] += entry.phase in WITH_CHILD
             if entry.phase in AT_WORK:
                 self._plan_end(entry, 0.1 if stopping else self._takes())
             elif entry.delay is not None:
@@ -131,6 +134,22 @@ class Timeline(StrategyPlay):
         return max(
             self.clock, ((when if when.tzinfo is not None else when.replace(tzinfo=UTC)) - START).total_seconds()
         )
+
+    def _has_turn(self, entry: StepEntry, at_work: Counter[str | None]) -> bool:
+        """Whether it is worked on, and does not wait until others with its concurrency key have ended."""
+        limit = entry.step.dispatch.concurrency if isinstance(entry.step, Step) and entry.step.dispatch else None
+        return limit is None or entry.phase not in WITH_CHILD or at_work[entry.key] < limit.limit
+
+    def _look_for_lateness(self, entry: StepEntry) -> None:
+        """The time of a workflow passes also while it waits for its turn."""
+        mark, body = (
+            (entry.path, entry.attempt, -entry.tries),
+            entry.step.body if isinstance(entry.step, Step) else None,
+        )
+        if isinstance(body, WorkflowCall) and body.timeout is not None and mark not in self._planned:
+            self._planned.add(mark)
+            at = self.clock + body.timeout.total_seconds()
+            self._plan(at, partial(self._ends, entry.path, entry.attempt, late=True))
 
     def _plan_end(self, entry: StepEntry, seconds: float) -> None:
         path, attempt = entry.path, entry.attempt

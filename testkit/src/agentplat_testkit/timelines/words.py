@@ -96,7 +96,7 @@ def _of_step(event: Event) -> str | None:
             again = f" again, attempt {event.attempt}" if event.attempt > 1 else ""
             return f"{event.path} is dispatched{again}{_where(event)} {_value(event.input)}"
         case WaitStarted():
-            return f"{event.path} waits for {_awaited(event)}"
+            return f"{event.path} waits {_awaited(event)}"
         case StepSucceeded():
             return f"{event.path} done {_value(event.output)}"
         case StepFailed():
@@ -137,9 +137,14 @@ def _where(event: ChildDispatched) -> str:
 
 def _awaited(event: WaitStarted) -> str:
     time = "" if event.delay is None else f"{event.delay:.1f}s"
-    if event.signal is None:
-        return time
-    return f"signal {event.signal}" + (f", at most {time}" if time else "")
+    if event.until is not None:
+        return f"until {event.until}"
+    most = f", at most {time}" if time else ""
+    if event.approval is not None:
+        assignee = event.approval.get("assignee")
+        of = f" of {assignee}" if assignee else ""
+        return f"for an approval{of}{most}: {event.approval['message']}"
+    return f"for signal {event.signal}{most}" if event.signal is not None else f"for {time}"
 
 
 def _value(value: JsonValue, most: int = 60) -> str:

@@ -17,7 +17,7 @@ from agentplat.domain.ids import StepPath, TaskId
 from agentplat.domain.json import JsonObject, JsonValue, dumps, unstorable
 from agentplat.domain.task import TaskState
 from agentplat.domain.workflow import Workflow
-from agentplat.engine.client.reuse import Reused, reused
+from agentplat.engine.client.reuse import Reused, begun, reused
 from agentplat.engine.client.submission import Door, value_fault
 from agentplat.engine.definitions import Definitions
 from agentplat.engine.edits import Edits
@@ -36,11 +36,11 @@ class Planned:
 
 
 async def planned(
-    source: TaskRow, wanted: Rerun, *, fork: bool, store: Store, door: Door, known: Definitions
+    source: TaskRow, wanted: Rerun, *, fork: bool, quote: bool, store: Store, door: Door, known: Definitions
 ) -> Planned:
     """What comes of `wanted`. ConflictError, or InputRejected with all that does not fit.
 
-    A retry of what is done, like anything from the empty path on, begins anew.
+    A retry of what is done, like anything from the empty path on, begins anew. What it runs again only a quote asks.
     """
     start, outputs = _checked(source, wanted, fork=fork)
     workflow = (await known.pinned(source.type, source.definition)).workflow
@@ -49,6 +49,7 @@ async def planned(
     taken, given = Reused(), source.input
     if anew:
         given = door.checked_input(source.type, newest or workflow, wanted.input) if wanted.input is not None else given
+        taken = await _all_again(source, workflow, store) if quote else taken
     else:
         edits = Edits(start=start, input=wanted.input, outputs=outputs)
         taken = await _taken_over(source, workflow, edits, newest, store)
@@ -103,6 +104,11 @@ def _path(text: str, pointer: str, wrong: list[tuple[str, str]]) -> StepPath:
     except ValueError:
         wrong.append((pointer, f"{text!r} is no path: it is written as `draft`, `draft#2` or `polish#2/critique`"))
         return StepPath()
+
+
+async def _all_again(source: TaskRow, workflow: Workflow, store: Store) -> Reused:
+    journal = await store.journal(source.id, limit=source.last_seq)
+    return Reused(again=begun(fold(workflow, journal, source.id, source.tenant))) if journal else Reused()
 
 
 async def _taken_over(

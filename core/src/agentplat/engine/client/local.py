@@ -158,11 +158,13 @@ class LocalClient:
         return await self._again(await self._planned(task_id, wanted, fork=True))
 
     async def quote(self, task_id: UUID, wanted: Rerun, *, fork: bool) -> Reuse:
-        return (await self._planned(task_id, wanted, fork=fork)).reuse
+        return (await self._planned(task_id, wanted, fork=fork, quote=True)).reuse
 
-    async def _planned(self, task_id: UUID, wanted: Rerun, *, fork: bool) -> Planned:
-        source = await self._store.task(TaskId(task_id))
-        return await planned(source, wanted, fork=fork, store=self._store, door=self._door(), known=self._definitions)
+    async def _planned(self, task_id: UUID, wanted: Rerun, *, fork: bool, quote: bool = False) -> Planned:
+        source, door = await self._store.task(TaskId(task_id)), self._door()
+        return await planned(
+            source, wanted, fork=fork, quote=quote, store=self._store, door=door, known=self._definitions
+        )
 
     async def _again(self, plan: Planned) -> TaskView:
         if plan.task.concurrency_key is not None and plan.task.concurrency_limit is not None:
@@ -222,8 +224,10 @@ class LocalClient:
     def check_workflow(self, text: str) -> Sequence[str]:
         return self._versions.check(text)
 
-    async def workflow_analysis(self, analysis: str, workflow: str | None = None) -> JsonValue:
-        return await self._versions.analysis(analysis, workflow)
+    async def workflow_analysis(
+        self, analysis: str, workflow: str | None = None, options: JsonObject | None = None
+    ) -> JsonValue:
+        return await self._versions.analysis(analysis, workflow, options or {})
 
     async def task_analysis(self, analysis: str, task_id: UUID) -> JsonValue:
         row = await self._store.task(TaskId(task_id))

@@ -81,6 +81,11 @@ def reused(source: State, journal: Sequence[Recorded], edits: Edits, newest: Wor
     )
 
 
+def begun(source: State) -> Sequence[StepPath]:
+    """The executions that `source` has begun, without those of its end."""
+    return [path for path in source.executions if not any(name.startswith("@") for name, *_ in path)]
+
+
 class _Order:
     """When each execution and block of the source began and was over, and what was begun in the knowledge of a cut."""
 

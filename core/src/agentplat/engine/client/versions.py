@@ -24,7 +24,7 @@ from agentplat.domain.errors import (
     VersionConflict,
     WorkflowInvalid,
 )
-from agentplat.domain.json import JsonValue, unstorable
+from agentplat.domain.json import JsonObject, JsonValue, unstorable
 from agentplat.engine.catalog import Catalog
 from agentplat.engine.client.submission import DEFAULT_TENANT
 from agentplat.engine.definitions import CatalogNames, Definitions, analysed, diagnosed
@@ -74,7 +74,7 @@ class Versions:
         """What is wrong with a workflow, held against what is installed here; nothing when it is valid."""
         return diagnosed(self._catalog(), text, "workflow")
 
-    async def analysis(self, name: str, workflow: str | None) -> JsonValue:
+    async def analysis(self, name: str, workflow: str | None, options: JsonObject) -> JsonValue:
         """What the analysis says of a workflow's file, or, without one, of all that is installed.
 
         NotFound for an unknown workflow, WorkflowInvalid, NotInstalled.
@@ -85,7 +85,7 @@ class Versions:
             file = self._file(workflow)
             if file is None:
                 raise self._unknown(workflow)
-            subject = Subject(file=file.name, text=self.read(workflow).text)
+            subject = Subject(file=file.name, text=self.read(workflow).text, options=options)
         return await asyncio.to_thread(analysed, catalog, name, subject)
 
     async def put(self, name: str, text: str, expected: str | None) -> WorkflowFile:

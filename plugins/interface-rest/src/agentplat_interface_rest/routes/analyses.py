@@ -1,4 +1,4 @@
-"""Graph and worst case of workflows and tasks, and the JSON Schema of workflow files: as an analysis offers them."""
+"""Graph, worst case and simulation of workflows, and the JSON Schema of their files: as an analysis offers them."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse
 
 from agentplat import Client, JsonValue
+from agentplat_interface_rest.limits import StrictJson
 from agentplat_interface_rest.openapi import responses
 from agentplat_interface_rest.routes.tasks import known_id
+from agentplat_interface_rest.workflow_models import SimulationIn
 
 Drawn = Literal["mermaid", "svg"]
 _ANALYSIS: dict[Drawn, str] = {"mermaid": "graph", "svg": "picture"}
@@ -39,6 +41,26 @@ _BOUNDS: dict[int | str, dict[str, Any]] = {
         },
     }
 }
+_TIMELINE: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "What happened, each with the seconds since the beginning, and the end",
+        "content": {
+            "application/json": {
+                "schema": {"type": "object"},
+                "example": {
+                    "workflow": "simple_sequential",
+                    "events": [{"at": 0.0, "event": "task_claimed", "fence": 1, "worker": "worker-1"}],
+                    "status": "done",
+                    "output": {"result": "text"},
+                    "failure": None,
+                    "seconds": 2.0,
+                    "steps": 2,
+                    "attempts": 2,
+                },
+            }
+        },
+    }
+}
 _SCHEMA: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "The schema",
@@ -49,7 +71,7 @@ _SCHEMA: dict[int | str, dict[str, Any]] = {
 
 def router(client: Client) -> APIRouter:
     """The operations. 501 says what to install where nothing offers them."""
-    routes = APIRouter(prefix="/v1", tags=["v1"])
+    routes = APIRouter(prefix="/v1", tags=["v1"], route_class=StrictJson)
 
     @routes.get(
         "/schema/workflow.json",
@@ -102,7 +124,24 @@ def router(client: Client) -> APIRouter:
         """Of the version that the task was given, with the prices of now. It has no file, so places are null."""
         return JSONResponse(await client.task_analysis("bounds", known_id(task_id)))
 
+    _add_simulation(routes, client)
     return routes
+
+
+def _add_simulation(routes: APIRouter, client: Client) -> None:
+    @routes.post(
+        "/workflows/{name}:simulate",
+        summary="Play a workflow",
+        response_class=Response,
+        responses={**_TIMELINE, **responses(400, 404, 413, 415, 422, 501)},
+    )
+    async def simulate(name: str, body: SimulationIn | None = None) -> Response:
+        """On a clock of its own: who starts when, what fails and is tried again, and how it ends.
+
+        No task is made, no model asked and no tool called.
+        """
+        options = (body or SimulationIn()).model_dump()
+        return JSONResponse(await client.workflow_analysis("simulation", name, options))
 
 
 def _diagram(text: JsonValue, drawn: Drawn) -> Response:

@@ -89,7 +89,7 @@ def _add_reruns(routes: APIRouter, client: Client) -> None:
         A task that is done is done once more from its beginning. With `dry_run` the answer is 200, and nothing is made.
         """
         asked = body or models.RetryIn()
-        wanted = Rerun(start=asked.start, newest=asked.newest, idempotency_key=key)
+        wanted = _wanted(asked, key)
         if quote:
             return await quoted(task_id, wanted, fork=False)
         return _steered(await client.retry(known_id(task_id), wanted))
@@ -104,12 +104,14 @@ def _add_reruns(routes: APIRouter, client: Client) -> None:
 
         The other one, ended or not, never changes. With `dry_run` the answer is 200, and nothing is made.
         """
-        wanted = Rerun(
-            start=body.start, input=body.input, outputs=body.outputs, newest=body.newest, idempotency_key=key
-        )
+        wanted = _wanted(body, key)
         if quote:
             return await quoted(task_id, wanted, fork=True)
         return _steered(await client.fork(known_id(task_id), wanted))
+
+
+def _wanted(body: models.RetryIn, key: str | None) -> Rerun:
+    return Rerun(start=body.start, input=body.input, outputs=body.outputs, newest=body.newest, idempotency_key=key)
 
 
 def _steered(task: TaskView) -> models.Steered:

@@ -8,18 +8,22 @@ from typing import Annotated
 
 from fastapi import APIRouter, Header, Query, Response
 
-from agentplat import Client, InputRejected, WorkflowFile
+from agentplat import Client, Diagnostic, InputRejected, NotFound, WorkflowFile
 from agentplat_interface_rest import workflow_models as models
 from agentplat_interface_rest.limits import StrictJson
 from agentplat_interface_rest.openapi import responses
 
-_LINE = re.compile(r".*?:(\d+):(\d+): (\w+): (.*)", re.DOTALL)
-_TAG = re.compile(r'"?([0-9a-f]{64})"?')
+_TAG = r'(?:W/)?"[^"]*"|[^\s",*]+'
+_TAGS = re.compile(rf"(?:{_TAG})(?:\s*,\s*(?:{_TAG}))*")
+_OF_NO_TEXT = ""
 Match = Annotated[
     str | None,
-    Header(alias="If-Match", description="The `etag` of the text that is replaced. None: the workflow is a new one."),
+    Header(
+        alias="If-Match",
+        description="The `etag` of the text that is replaced, or `*`. None: the workflow is a new one.",
+    ),
 ]
-Hash = Annotated[str | None, Query(max_length=64, pattern="^[0-9a-f]+$", description="The beginning of a hash.")]
+Hash = Annotated[str | None, Query(max_length=64, description="The beginning of a hash.")]
 
 
 def router(client: Client) -> APIRouter:
@@ -44,10 +48,8 @@ def router(client: Client) -> APIRouter:
         412 when the file is not the one that `If-Match` names, or is there and nothing was named. 422 with all
         diagnostics when it is not valid; then nothing changes.
         """
-        tag = _TAG.fullmatch(match.strip()) if match is not None else None
-        if match is not None and tag is None:
-            raise InputRejected("The request", [("/header/If-Match", "is not the etag of a workflow's text")])
-        return _file(await client.put_workflow(name, body.text, tag[1] if tag is not None else None), response)
+        expected = _expected(client, name, match) if match is not None else None
+        return _file(await client.put_workflow(name, body.text, expected), response)
 
     @routes.get("/workflows/{name}/versions", summary="A workflow's versions", responses=responses(404, 503))
     async def versions(name: str) -> list[models.WorkflowVersion]:
@@ -67,6 +69,20 @@ def router(client: Client) -> APIRouter:
     return routes
 
 
+def _expected(client: Client, name: str, match: str) -> str:
+    """The tag of the text that is there, if the header names it; otherwise that of no text. InputRejected."""
+    said = match.strip()
+    if said != "*" and not _TAGS.fullmatch(said):
+        raise InputRejected("The request", [("/header/If-Match", "is no list of etags, and not `*`")])
+    try:
+        found = client.workflow_file(name).text_hash
+    except NotFound:
+        return _OF_NO_TEXT
+    # A weak one says that texts are alike, which is not enough to replace one.
+    named = [tag.strip('"') for tag in re.findall(_TAG, said) if not tag.startswith("W/")]
+    return found if said == "*" or found in named else _OF_NO_TEXT
+
+
 def _file(file: WorkflowFile, response: Response) -> models.WorkflowFile:
     response.headers["ETag"] = f'"{file.text_hash}"'
     return models.WorkflowFile(
@@ -80,10 +96,5 @@ def _file(file: WorkflowFile, response: Response) -> models.WorkflowFile:
 
 
 def _diagnostics(lines: Sequence[str]) -> list[models.Diagnostic]:
-    found = ((_LINE.fullmatch(line), line) for line in lines)
-    return [
-        models.Diagnostic(line=int(part[1]), column=int(part[2]), code=part[3], detail=part[4])
-        if part is not None
-        else models.Diagnostic(line=1, column=1, code="unreadable", detail=line)
-        for part, line in found
-    ]
+    found = map(Diagnostic.read, lines)
+    return [models.Diagnostic(line=at.line, column=at.column, code=at.code, detail=at.detail) for at in found]
