@@ -87,3 +87,14 @@ def written(registries: Registries, content: str | bytes, file: str) -> Written:
 
     document = load(content, file)
     return Written(compile_document(document, CatalogNames(registries)), document)
+
+
+def as_far_as_read(registries: Registries, content: str, file: str) -> Written | None:
+    """What can be said of a document with faults; None when too much is missing. WorkflowInvalid when it is no YAML."""
+    from agentplat.engine.definitions import CatalogNames
+    from agentplat.language.compiler import as_far_as_read as built
+    from agentplat.language.yaml import load
+
+    document = load(content, file)
+    workflow = built(document, CatalogNames(registries))
+    return None if workflow is None else Written(workflow, document)

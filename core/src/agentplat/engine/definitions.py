@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -29,9 +30,11 @@ from agentplat.domain.workflow import (
 from agentplat.engine.catalog import Catalog, blocks
 from agentplat.engine.journal import patiently
 from agentplat.language.compiler import definition_hash, normalise
+from agentplat.language.diagnostics import MOST
 from agentplat.language.yaml import load
 
 KINDS = ("workflow", "agent", "tool")
+_PLACE = re.compile(r":(\d+):(\d+): ")
 _KEPT = 256
 
 
@@ -163,16 +166,28 @@ def _compile(catalog: Catalog, spec: WorkflowSpec, stamp: tuple[int, int]) -> _C
 
 
 def diagnosed(catalog: Catalog, text: str | bytes, file: str) -> tuple[str, ...]:
-    """Everything that is wrong with a document: what the compiler says, or else what an analysis `check` does."""
+    """Everything that is wrong with a document: what the compiler says, and what an analysis `check` does."""
+    said: tuple[str, ...] = ()
     try:
-        normalise(load(text, file), CatalogNames(catalog))
+        document = load(text, file)
+    except WorkflowInvalid as unreadable:
+        return unreadable.diagnostics
+    try:
+        normalise(document, CatalogNames(catalog))
     except WorkflowInvalid as invalid:
-        return invalid.diagnostics
-    if "check" not in catalog.analyses:
-        return ()
+        said = invalid.diagnostics
+    if "check" not in catalog.analyses or len(said) > MOST:
+        return said
     written = text if isinstance(text, str) else text.decode(errors="replace")
     found = catalog.analysis("check")(Subject(file=file, text=written))
-    return tuple(map(str, found)) if isinstance(found, list) else ()
+    more = map(str, found) if isinstance(found, list) else ()
+    return tuple(sorted({*said, *more}, key=lambda line: _place(line, file)))
+
+
+def _place(line: str, file: str) -> tuple[int, int, str]:
+    """Of a diagnostic, by which it is put into the order of the file."""
+    found = _PLACE.match(line.removeprefix(file))
+    return (int(found[1]), int(found[2]), line) if found else (0, 0, line)
 
 
 def analysed(catalog: Catalog, name: str, subject: Subject) -> JsonValue:
