@@ -11,7 +11,7 @@ import operator
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from agentplat.domain.json import MAX_DEPTH
+from agentplat.domain.json import MAX_DEPTH, kind_of
 from agentplat.language.evaluation.views import unwrapped
 
 
@@ -19,26 +19,8 @@ class Unlike(Exception):
     """Two values of which none is the greater one; the text names both."""
 
 
-def _kind(value: object) -> str:
-    match value:
-        case None:
-            return "null"
-        case bool():
-            return "true or false"
-        case int() | float():
-            return "number"
-        case str():
-            return "text"
-        case Mapping():
-            return "map"
-        case list() | tuple():
-            return "list"
-        case _:
-            return type(value).__name__
-
-
 def _named(value: object) -> str:
-    kind = _kind(value)
+    kind = kind_of(value)
     if kind not in ("number", "text", "null", "true or false"):
         return f"a {kind}"
     text = json.dumps(value, ensure_ascii=False)
@@ -48,21 +30,21 @@ def _named(value: object) -> str:
 
 def _unlike(left: object, right: object) -> Unlike:
     advice = "a number is compared with a number, and a text with a text"
-    if {_kind(left), _kind(right)} == {"number", "text"}:
+    if {kind_of(left), kind_of(right)} == {"number", "text"}:
         advice += "; `value | float` makes a number of a text"
-    elif _kind(left) == _kind(right) == "map":
+    elif kind_of(left) == kind_of(right) == "map":
         advice = "maps have no order; compare one of their values, or `sort(attribute='name')`"
     return Unlike(f"it compares {_named(left)} with {_named(right)}: {advice}")
 
 
 def _compared(order: Callable[[Any, Any], bool], left: object, right: object) -> bool:
     left, right = unwrapped(left), unwrapped(right)
-    kind = _kind(left)
-    if kind != _kind(right) or kind == "map":
+    kind = kind_of(left)
+    if kind != kind_of(right) or kind == "map":
         raise _unlike(left, right)
     if isinstance(left, list | tuple) and isinstance(right, list | tuple):
         for one, other in zip(left, right, strict=False):
-            if _kind(unwrapped(one)) != _kind(unwrapped(other)) or one != other:
+            if kind_of(unwrapped(one)) != kind_of(unwrapped(other)) or one != other:
                 return _compared(order, one, other)
         return order(len(left), len(right))
     return order(0, 0) if left is None else order(left, right)
@@ -111,7 +93,7 @@ def _at(items: list[object] | tuple[object, ...], path: list[str]) -> Iterator[o
 def _refuse_unlike(values: list[object]) -> None:
     for _ in range(MAX_DEPTH):
         values = [unwrapped(value) for value in values]
-        kinds = {_kind(value): value for value in {type(value): value for value in values}.values()}
+        kinds = {kind_of(value): value for value in {type(value): value for value in values}.values()}
         if len(kinds) > 1:
             raise _unlike(*list(kinds.values())[:2])
         if "map" in kinds and len(values) > 1:
