@@ -125,14 +125,16 @@ class TaskOwner:
     async def drive(self) -> Ending:
         """How the claim ended. Raises LeaseLost, and then nothing of the last turn was kept."""
         try:
-            facts, taken = await self._resume()
+            self._state = fold(self._workflow, self._claim.journal, self.task_id, self._claim.tenant)
             reason = self._lacks(self._state)
             if reason is not None:
                 await self.hand_back(self._claim, self._writer, reason)
                 return "released"
+            facts, taken = await self._resume()
             while True:
                 ending = await self._turn(facts, taken)
                 if ending is not None:
+                    await self._children.settle()
                     return ending
                 facts, taken = await self._next_facts()
         finally:
@@ -147,7 +149,6 @@ class TaskOwner:
 
     async def _resume(self) -> tuple[list[Event], list[UUID]]:
         claim = self._claim
-        self._state = fold(self._workflow, claim.journal, self.task_id, claim.tenant)
         loop_now = asyncio.get_running_loop().time()
         self._clock = claim.now - timedelta(seconds=loop_now)
         for timer, due in due_times(self._state):
@@ -259,7 +260,7 @@ class TaskOwner:
         try:
             return state, events, starts, await self._commit(state, events, taken)
         except WriteRejected:
-            self._children.clear()
+            self._children.forsake(self._state)
             finished = TaskFinished(status="error", output=None, failure=failure)
             state = evolve(self._state, finished)
             return state, [finished], (), await self._commit(state, [finished], taken)

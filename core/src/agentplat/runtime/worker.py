@@ -18,10 +18,7 @@ from agentplat import telemetry
 from agentplat.contracts.hints import Hint
 from agentplat.contracts.store import Claim, Store, WorkerRow
 from agentplat.domain.errors import (
-    ConflictError,
-    IllegalTransition,
     LeaseLost,
-    NotFound,
     StoreUnavailable,
     UsageError,
 )
@@ -340,15 +337,8 @@ class Worker:
         return self._rules, self._lacks[key]
 
     async def _recall(self, child: TaskId, reason: str) -> None:
-        """Let the child end. One that nobody works on ends at once, and one that is over has told its parent."""
-        cancel = partial(steering.cancel, store=self._store, definitions=self._definitions, catalog=self._catalog())
-        while True:
-            try:
-                return await patiently(partial(cancel, child, reason))
-            except (IllegalTransition, NotFound):
-                return None
-            except ConflictError:  # it changed hands all the time
-                continue
+        catalog = self._catalog()
+        await steering.recall(child, reason, store=self._store, definitions=self._definitions, catalog=catalog)
 
     async def _leave(self, claim: Claim, reason: str) -> str:
         try:

@@ -111,7 +111,7 @@ def _commit_judged(writes: Sequence[Write], again: bool) -> Script[Sequence[Writ
             known = yield from _unacknowledged(write, row, again)
             judged.append(known or Lost(reason=fault or "no queue row"))
     accepted = [item for item in judged if isinstance(item, _Judged)]
-    yield Round([*_rows_kept(accepted), *_kept(accepted, at)], last=True)
+    yield Round([*_rows_kept(accepted), *_kept(accepted, at), *_given_back(accepted)], last=True)
     return [Committed(at=at, wake=item.row.wake) if isinstance(item, _Judged) else item for item in judged]
 
 
@@ -150,8 +150,12 @@ def _unacknowledged(write: Write, row: AnyRow | None, again: bool) -> Script[Com
 
 
 def _rows_kept(judged: Sequence[_Judged]) -> Iterable[Bound]:
-    """The statements that keep the queue rows of those that do not end."""
+    """The statements that keep the queue rows of those that stay with their owners."""
     yield from for_each("keep_owned", _KEEP, [row for item in judged for row in _kept_row(item)])
+
+
+def _given_back(judged: Sequence[_Judged]) -> Iterable[Bound]:
+    """Those of the others that do not end, when what they have taken from their inboxes is gone from there."""
     back = [item for item in judged if isinstance(item.write.closing, Park | Release)]
     yield from for_each("give_back", _GIVE_BACK, [_given_back_row(item) for item in back])
 
@@ -207,7 +211,10 @@ def _given_back_row(item: _Judged) -> tuple[Any, ...]:
 
 
 def _rest(item: _Judged) -> tuple[bool, datetime | None, str | None]:
-    """Whether it is claimable, from when on or by which timer, and why it was handed back. A wake-up hurries it."""
+    """Whether it is claimable, from when on or by which timer, and why it was handed back.
+
+    A wake-up hurries what waits. What is left to others it does not: whoever left it would have it again at once.
+    """
     match item.write.closing:
         case Park() if item.row.wake:
             return True, item.at, None
@@ -216,7 +223,7 @@ def _rest(item: _Judged) -> tuple[bool, datetime | None, str | None]:
         case Park(wake_after=float() | int() as seconds):
             return False, item.at + timedelta(seconds=seconds), None
         case Release(delay=delay, reason=reason):
-            return True, item.at if item.row.wake else item.at + timedelta(seconds=delay), reason
+            return True, item.at + timedelta(seconds=delay), reason
         case closing:
             raise TypeError(f"{closing} gives nothing back")
 
