@@ -65,6 +65,11 @@ def steps(*lines: str, head: str = HEAD) -> list[str]:
             "4:75: unknown_value: `item`: there is no `b`",
         ),
         ("{name: x, emit: {event: e, data: '${{ task.id.x }}'}}", "4:51: unknown_value: `task.id`: a value of type"),
+        ("{name: x, when: input.s >= 0.9, emit: {event: e}}", "4:21: wrong_type: this compares a value of type string"),
+        (
+            "{name: x, emit: {event: e, data: '${{ 3 < input.l }}'}}",
+            "4:42: wrong_type: this compares a value of type num",
+        ),
         ("{agent: research, model: 'nope:nope'}", "4:30: unknown_model: "),
         ("{agent: research, model: nope}", "4:30: unknown_model: "),
     ],
@@ -81,6 +86,8 @@ def test_what_fails_in_every_task_is_said(line: str, fault: str) -> None:
         "{tool: calculator, input: {expression: '${{ input.n ~ 1 }}'}}",
         "{tool: calculator, input: {expression: '${{ input.s }}'}}",
         "{workflow: called, input: {n: '${{ input.n }}'}}",
+        "{name: x, when: input.n >= 0.9, emit: {event: e, data: '${{ input.s < \"b\" }}'}}",
+        "{name: x, when: input.s | float >= 0.9 or input.n < 3, emit: {event: e}}",
         "{name: x, wait: {until: '${{ task.created_at }}'}}",
         "{name: x, foreach: '${{ input.l }}', emit: {event: e, data: '${{ item.a }} ${{ index }}'}}",
         "{agent: research, model: offline}",
@@ -138,6 +145,11 @@ def test_the_input_of_a_schedule_is_held_to_that_of_its_workflow(given: str, fau
     found = steps("{agent: research}", head=f'{head}schedule: {{cron: "* * * * *"{given}}}\n')
     assert len(found) == len(faults)
     assert all(words in fault for words, fault in zip(faults, found, strict=True))
+
+
+def test_a_model_that_all_steps_shall_have_is_looked_for_where_that_stands() -> None:
+    (found, *_) = steps("{agent: research}", head=f"{HEAD}defaults: {{model: nope}}\n")
+    assert found.startswith("3:19: unknown_model: ")
 
 
 def test_one_fault_of_the_compiler_hides_none_of_the_schemas() -> None:

@@ -38,6 +38,7 @@ from agentplat_analysis.checking.kinds import (
     SAMPLES,
     WRONG_TYPE,
     becomes,
+    compared,
     fits,
     path_of,
     pointer_of,
@@ -217,12 +218,8 @@ class _Scope:
 
     def _item(self, node: Node) -> JsonObject | None:
         """What each of the items is; `foreach` stands there."""
-        if not isinstance(node.value, str):
-            return None
-        pieces = split(node.value)
-        if len(pieces) != 1 or not isinstance(pieces[0], Expression) or pieces[0].path is None:
-            return None
-        found = self.found(pieces[0].mentions[0])
+        named = _path_in(node)
+        found = self.found(named.mentions[0]) if named is not None else None
         items = found.get("items") if isinstance(found, Mapping) else None
         return items if isinstance(items, Mapping) else None
 
@@ -318,16 +315,11 @@ class _Scope:
             _required(node, workflow, schema, node.value)
 
     def items(self, node: Node) -> None:
-        if not isinstance(node.value, str):
-            return
-        pieces = split(node.value)
-        if len(pieces) != 1 or not isinstance(pieces[0], Expression) or pieces[0].path is None:
-            return
-        for mention in pieces[0].mentions:
-            found = self.found(mention)
-            kind = found.get("type") if isinstance(found, Mapping) else None
-            if isinstance(kind, str) and kind != "array":
-                node.refuse("wrong_type", f"`foreach` needs a list, and `{pieces[0].source.strip()}` is of type {kind}")
+        named = _path_in(node)
+        found = self.found(named.mentions[0]) if named is not None else None
+        kind = found.get("type") if isinstance(found, Mapping) else None
+        if named is not None and isinstance(kind, str) and kind != "array":
+            node.refuse("wrong_type", f"`foreach` needs a list, and `{named.source.strip()}` is of type {kind}")
 
     def templates(self, node: Node) -> None:
         if isinstance(node.value, str):
@@ -344,6 +336,10 @@ class _Scope:
     def expression(self, node: Node, expression: Expression) -> None:
         if expression.asks_for_missing:
             return
+        unlike = compared(expression, self.found)
+        if unlike is not None:
+            text = f"this compares a value of type {unlike[0]} with one of type {unlike[1]}, which have no order"
+            node.diagnostics.add(place_of(node, expression.offset), "wrong_type", text)
         for mention in expression.mentions:
             found = self.found(mention)
             if isinstance(found, Missing):
@@ -375,6 +371,13 @@ class _Scope:
         assert isinstance(known_roots, Mapping)
         of_root = known_roots.get(root)
         return look_up(of_root, known) if isinstance(of_root, Mapping) else None
+
+
+def _path_in(node: Node) -> Expression | None:
+    """The expression that is all of a text, and no more than a path."""
+    pieces = split(node.value) if isinstance(node.value, str) else ()
+    lone = pieces[0] if len(pieces) == 1 else None
+    return lone if isinstance(lone, Expression) and lone.path is not None else None
 
 
 def _written(node: Node, what: str, name: str, schema: JsonObject) -> None:

@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 from agentplat.domain.json import JsonObject, JsonValue
 from agentplat.language.nodes import Node
-from agentplat.language.syntax import Expression, Mention, PathPart, split
+from agentplat.language.syntax import CLOSE, OPEN, Expression, Malformed, Mention, PathPart, parse, split
 from agentplat.language.syntax import value_of as part_of
 from agentplat_analysis.shapes import Missing, look_up
 
@@ -43,6 +43,31 @@ def becomes(template: str, found: Found) -> str | None:
     schema = found(pieces[0].mentions[0])
     kind = schema.get("type") if isinstance(schema, Mapping) else None
     return kind if isinstance(kind, str) else None
+
+
+def compared(expression: Expression, found: Found) -> tuple[str, str] | None:
+    """The types on both sides of a `<` or the like that is all of the expression, when they have no order."""
+    signs = [token for token in expression.tokens if token.kind == "mark" and token.text in ("<", "<=", ">", ">=")]
+    if len(signs) != 1:
+        return None
+    at = signs[0].offset - expression.offset
+    left, right = expression.source[:at], expression.source[at + len(signs[0].text) :]
+    one, other = _type_of(left, found), _type_of(right, found)
+    if one is None or other is None or one == other or {one, other} <= {"integer", "number"}:
+        return None
+    return one, other
+
+
+def _type_of(operand: str, found: Found) -> str | None:
+    """Of a path or a literal; None of what is more."""
+    try:
+        parsed = parse(operand)
+    except Malformed:
+        return None
+    if parsed.path is not None:
+        return becomes(f"{OPEN}{operand}{CLOSE}", found)
+    lone = parsed.tokens[0].kind if len(parsed.tokens) == 1 else None
+    return {"number": "number", "text": "string"}.get(lone or "")
 
 
 def types_of(schema: JsonObject) -> frozenset[str] | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -30,11 +29,9 @@ from agentplat.domain.workflow import (
 from agentplat.engine.catalog import Catalog, blocks
 from agentplat.engine.journal import patiently
 from agentplat.language.compiler import definition_hash, normalise
-from agentplat.language.diagnostics import MOST
 from agentplat.language.yaml import load
 
 KINDS = ("workflow", "agent", "tool")
-_PLACE = re.compile(r":(\d+):(\d+): ")
 _KEPT = 256
 
 
@@ -176,18 +173,12 @@ def diagnosed(catalog: Catalog, text: str | bytes, file: str) -> tuple[str, ...]
         normalise(document, CatalogNames(catalog))
     except WorkflowInvalid as invalid:
         said = invalid.diagnostics
-    if "check" not in catalog.analyses or len(said) > MOST:
+    if "check" not in catalog.analyses:
         return said
     written = text if isinstance(text, str) else text.decode(errors="replace")
     found = catalog.analysis("check")(Subject(file=file, text=written))
-    more = map(str, found) if isinstance(found, list) else ()
-    return tuple(sorted({*said, *more}, key=lambda line: _place(line, file)))
-
-
-def _place(line: str, file: str) -> tuple[int, int, str]:
-    """Of a diagnostic, by which it is put into the order of the file."""
-    found = _PLACE.match(line.removeprefix(file))
-    return (int(found[1]), int(found[2]), line) if found else (0, 0, line)
+    more = [str(line) for line in found] if isinstance(found, list) else []
+    return (*more, *(line for line in said if line not in more))
 
 
 def analysed(catalog: Catalog, name: str, subject: Subject) -> JsonValue:

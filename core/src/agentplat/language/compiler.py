@@ -6,7 +6,7 @@ import hashlib
 import json
 
 from agentplat.domain.json import JsonObject, JsonValue
-from agentplat.domain.tree import build, build_steps
+from agentplat.domain.tree import build
 from agentplat.domain.workflow import Block, Workflow
 from agentplat.language.bodies import read_budget, read_schedule
 from agentplat.language.diagnostics import Diagnostics
@@ -29,35 +29,10 @@ def compile_document(document: Document, names: Names) -> Workflow:
     return build(_normal_form(document, names))
 
 
-def as_far_as_read(document: Document, names: Names) -> Workflow | None:
-    """What can be built of a document with faults, to say more about it than those; None when too much is missing.
-
-    Every step is there; one that cannot be built does nothing.
-    """
+def draft(document: Document, names: Names) -> JsonObject:
+    """The normal form of a document whatever is wrong with it: with holes where that is, so that it may be no tree."""
     node = Node(document, Diagnostics(document.file), (), document.value)
-    try:
-        return build(_buildable(_read(node, names))) if node.is_map() else None
-    except Exception:  # noqa: BLE001 - a form with holes may be anything to a tree that is made of whole ones
-        return None
-
-
-def _buildable(form: NormalForm) -> NormalForm:
-    found = dict(form)
-    for key in ("steps", "finally", "compensate"):
-        if isinstance(steps := form.get(key), list):
-            found[key] = [_step_or_nothing(step) for step in steps if isinstance(step, dict)]
-    if isinstance(clauses := form.get("catch"), list):
-        found["catch"] = [_buildable(clause) for clause in clauses if isinstance(clause, dict)]
-    return found
-
-
-def _step_or_nothing(step: NormalForm) -> NormalForm:
-    found = _buildable(step)
-    try:
-        build_steps([found])
-    except Exception:  # noqa: BLE001 - as above
-        return {"name": step.get("name") or "", "emit": {"event": "nothing"}}
-    return found
+    return _read(node, names) if node.is_map() else {}
 
 
 def normalise(document: Document, names: Names | None = None) -> JsonObject:

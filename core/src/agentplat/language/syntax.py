@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Literal, TypeAlias
 
-from agentplat.language.evaluation.guard import ORDERED_BY, ORDERING_FILTERS, doubled_chain, guarded
+from agentplat.language.evaluation.guard import ORDERING_FILTERS, guarded
 from agentplat.language.evaluation.tokens import BRACKETS, OPERATORS, Token, arguments, names_filter_or_test
 
 OPEN, CLOSE = "${{", "}}"
@@ -47,6 +47,7 @@ _TOKEN = re.compile(
 )
 # With arguments these take space (an indent) or time (characters to trim) that nothing meters.
 _WITHOUT_ARGUMENTS = frozenset({"tojson", "trim"})
+_OF_PLAIN_ARGUMENTS = frozenset({".", "[", "]", ",", "=", ")"})
 _INDEX = re.compile(r"[0-9]+")
 
 PathPart: TypeAlias = str | int
@@ -156,10 +157,6 @@ def _expression(text: str, start: int, end: int, tokens: list[Token]) -> Express
         raise Malformed(start, f"the expression names more than {MAX_MENTIONS} values")
     if sum(1 for token in tokens if token.text == "+") > MAX_PLUS:
         raise Malformed(start, f"the expression adds more than {MAX_PLUS} times", "texts are joined by `~`")
-    chain = doubled_chain(expression.tokens)
-    if chain is not None:
-        text = f"`{chain.text}` follows brackets in which values are compared in a chain"
-        raise Malformed(chain.offset, text, "join the comparisons by `and`")
     _refuse_calls(expression.tokens)
     _refuse_arguments(expression.tokens)
     return expression
@@ -243,16 +240,12 @@ def _refuse_arguments(tokens: Sequence[Token]) -> None:
             if applied not in FILTERS - {"map"}:
                 hint = "`map(attribute='name')`, or `map('upper')` with a filter that needs no arguments"
                 raise Malformed(token.offset, "`map` takes an attribute or the name of a filter, and no more", hint)
-        if kind == "filter" and token.text in ORDERING_FILTERS:
-            _refuse_computed_order(tokens, tokens.index(token))
-
-
-def _refuse_computed_order(tokens: Sequence[Token], index: int) -> None:
-    """It is read twice: by the filter, and before by the check that there is such an order."""
-    for name, value in arguments(tokens, index + 1):
-        if name in ORDERED_BY and any(part.kind == "mark" and part.text not in (".", "[", "]") for part in value):
-            text = f"`{name}` of `{tokens[index].text}` is a text or a path"
-            raise Malformed(value[0].offset, text, f"{name}='name'")
+        given = arguments(tokens, tokens.index(token) + 1) if token.text in ORDERING_FILTERS else ()
+        if any(part.kind == "mark" and part.text not in _OF_PLAIN_ARGUMENTS for part in given[1:]):
+            # They are given twice: to the filter, and before to the check that there is such an order.
+            raise Malformed(
+                token.offset, f"`{token.text}` takes names and paths only", f"{token.text}(attribute='name')"
+            )
 
 
 def filters_and_tests(tokens: Sequence[Token]) -> Iterator[tuple[str, Token]]:

@@ -6,12 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
+from agentplat.language.evaluation.ordering import Unlike
 from agentplat.language.evaluation.tokens import BRACKETS, OPERATORS, Token, arguments, names_filter_or_test
 
 ALIKE = "_alike"
 """The filter that refuses a list of what has no order."""
 ORDERING_FILTERS = frozenset({"sort", "min", "max", "dictsort"})
-ORDERED_BY = ("attribute", "by")
+
+MAX_GUARDED = 20_000
+"""Characters of one comparison."""
 
 _TESTS = {"<": "lt", "<=": "le", ">": "gt", ">=": "ge"}
 _COMPARISONS = frozenset({*_TESTS, "==", "!="})
@@ -25,9 +28,6 @@ class _Level:
     start: int  # the piece with which the first operand begins
     signs: list[int] = field(default_factory=list)  # the pieces that are the signs between operands
     factor: bool = False  # whether this is the right operand of a `*`
-
-    def begin(self, start: int) -> None:
-        self.start, self.signs = start, []
 
 
 def guarded(source: str, offset: int, tokens: Sequence[Token]) -> str:
@@ -55,7 +55,7 @@ def guarded(source: str, offset: int, tokens: Sequence[Token]) -> str:
         elif role == "closes":
             levels.pop()
         elif role == "separates":
-            level.begin(len(pieces))
+            level.start, level.signs = len(pieces), []
         elif role == "compares":
             level.signs.append(len(pieces) - 1)
         elif is_times:
@@ -76,34 +76,9 @@ def _order(pieces: list[str], level: _Level) -> None:
         f"({one}) is {_TESTS[sign]}({other})" if sign in _TESTS else f"({one}) {sign} ({other})"
         for sign, (one, other) in zip(signs, pairwise(operands), strict=True)
     ]
+    if sum(map(len, said)) > MAX_GUARDED:  # what is between two signs is written twice, again and again within itself
+        raise Unlike("it compares in chains of chains; join the comparisons by `and`")
     pieces[level.start :] = [said[0] if len(said) == 1 else f"({' and '.join(said)})"]
-
-
-def doubled_chain(tokens: Sequence[Token]) -> Token | None:
-    """The sign behind an operand that would be written twice and holds another such."""
-    signs, inner = [0], [False]  # for each open bracket: signs so far, and whether the operand holds a chain
-    chained = [False]  # whether anything in the bracket is one
-    for index, token in enumerate(tokens):
-        role = _role(tokens, index)
-        if role == "opens":
-            for each in (inner, chained):
-                each.append(False)
-            signs.append(0)
-        elif role == "closes":
-            signs.pop()
-            inner.pop()
-            within = chained.pop()
-            inner[-1], chained[-1] = inner[-1] or within, chained[-1] or within
-        elif role == "separates":
-            signs[-1] = 0
-            inner[-1] = False
-        elif role == "compares":
-            if signs[-1] and inner[-1]:
-                return token
-            signs[-1] += 1
-            chained[-1] = chained[-1] or signs[-1] > 1
-            inner[-1] = False
-    return None
 
 
 def _role(tokens: Sequence[Token], index: int) -> str | None:
@@ -142,12 +117,8 @@ def _written(tokens: Sequence[Token], index: int) -> str:
     if token.kind != "word" or before is None or before.text != "|":
         return token.text
     if token.text in ORDERING_FILTERS:
-        told = [
-            f"{name}={' '.join(part.text for part in value)}"
-            for name, value in arguments(tokens, index + 1)
-            if name in ORDERED_BY
-        ]
-        return f"{ALIKE}({', '.join(told)}) | {token.text}"
+        told = " ".join(part.text for part in arguments(tokens, index + 1))
+        return f"{ALIKE}{told} | {token.text}"
     applied = tokens[index + 2].text[1:-1] if token.text == "map" and len(tokens) > index + 2 else ""
     return f"map('{ALIKE}') | map" if applied in ORDERING_FILTERS else token.text
 

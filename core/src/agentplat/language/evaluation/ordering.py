@@ -64,7 +64,7 @@ TESTS = {name: _test(order) for order, names in _NAMES for name in names}
 """By the names that minijinja gives to its own. They raise Unlike."""
 
 
-def alike(items: object, attribute: object = None, by: object = None) -> object:
+def alike(items: object, *_: object, attribute: object = None, by: object = None, **_others: object) -> object:
     """`items` as they came, when each of them can be compared with each other. Raises Unlike.
 
     `attribute` and `by` are those of the filter that will put them into an order.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -30,21 +30,9 @@ def names_filter_or_test(tokens: Sequence[Token], index: int) -> bool:
     return tokens[index].kind == "word" and before in ("|", "is")
 
 
-def arguments(tokens: Sequence[Token], index: int) -> Iterator[tuple[str, Sequence[Token]]]:
-    """The arguments of a filter, with their names, whose opening bracket would stand at `index`."""
+def arguments(tokens: Sequence[Token], index: int) -> Sequence[Token]:
+    """From the opening bracket at `index` to the first one that closes; nothing when none opens there."""
     if index >= len(tokens) or tokens[index].text != "(":
-        return
-    depth, start = 0, index + 1
-    for at in range(index, len(tokens)):
-        token = tokens[at]
-        if token.kind == "mark" and token.text in BRACKETS.values():
-            depth += 1
-        elif token.kind == "mark" and token.text in BRACKETS:
-            depth -= 1
-        if (depth == 1 and token.text == "," and token.kind == "mark") or depth == 0:
-            given = tokens[start:at]
-            if len(given) > 2 and given[1].text == "=":
-                yield given[0].text, given[2:]
-            start = at + 1
-        if depth == 0:
-            return
+        return ()
+    end = next((at for at in range(index, len(tokens)) if tokens[at].text == ")"), index)
+    return tokens[index : end + 1]
