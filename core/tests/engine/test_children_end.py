@@ -1,5 +1,7 @@
 """Children end with their parent, also where its end, or their own, is out of the ordinary."""
 
+import asyncio
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
 
@@ -8,13 +10,17 @@ from sqlalchemy import select, text, update
 from agentplat import BlockView, Decision, Finish, Start, StrategySpec
 from agentplat.contracts.interface import TaskFilter
 from agentplat.contracts.specs import WorkflowSpec
+from agentplat.contracts.stored.retention import Retention
+from agentplat.domain.errors import StepError
+from agentplat.domain.failure import FailureCode
 from agentplat.domain.task import TaskState
 from agentplat.plugins.registry import RegistryBuilder
+from agentplat.runtime.sweeper import upkeep_once
 from agentplat.store.database import Transaction
 from agentplat.store.sql_store import SqlStore
-from agentplat.store.tables import definitions, tasks
+from agentplat.store.tables import definitions, limits, tasks
 
-from .harness import Engine, InOrder, Script
+from .harness import Engine, Given, InOrder, Script
 
 NEVER = 300.0
 REFUSES = """\
@@ -92,3 +98,38 @@ async def test_a_child_that_cannot_be_read_here_is_told_all_the_same(engine: Eng
     await engine.client.cancel(parent)
     await engine.until(child.id, lambda task: task.cancel_requested)
     assert not engine.workers[0][1].done()
+
+
+async def test_children_that_are_retried_keep_to_the_limit_of_their_workflow(engine: Engine, script: Script) -> None:
+    running = most = 0
+    fails = True
+
+    async def one(_given: Given, _ctx: Any) -> Given:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        await asyncio.sleep(0.1)
+        running -= 1
+        if fails:
+            raise StepError(FailureCode.AGENT_FAILED, "no", retryable=False)
+        return {}
+
+    script.bodies["one"] = one
+    engine.start_worker()
+    parents = [await engine.submit("workflow:one_at_a_time", {"key": "k", "numbers": [n]}) for n in range(4)]
+    for parent in parents:
+        await engine.ended(parent)
+    children = [child for parent in parents for child in await engine.client.tasks(TaskFilter(parent=parent))]
+    assert (most, len(children)) == (1, 4)
+
+    async def age(transaction: Transaction) -> None:
+        await transaction.connection.execute(update(limits).values(declared_at=datetime.now(UTC) - timedelta(hours=2)))
+
+    await written(engine, age)
+    await upkeep_once(engine.store, Retention())
+    assert not await engine.store.limits()
+    fails = False
+    again = [await engine.client.retry(child.id) for child in children]
+    for task in again:
+        assert (await engine.ended(task.id)).status is TaskState.DONE
+    assert most == 1

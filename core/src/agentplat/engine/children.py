@@ -166,6 +166,7 @@ class Children:
             parent=Parent(id=claim.lease.task_id, path=path, attempt=attempt, seq=seq, depth=depth, deadline=deadline),
             queue=command.queue or claim.queue,
             concurrency_key=command.concurrency_key,
+            concurrency_limit=command.limit,
             priority=claim.priority,
             actor=claim.user_hash or "anonymous",
         )
