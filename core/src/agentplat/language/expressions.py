@@ -297,19 +297,7 @@ def _view(value: JsonValue, path: tuple[PathPart, ...], watch: _Watch) -> object
             raise ExpressionError("type", watch.expression.source, reason)
 
 
-class _View(View):
-    """It knows where its value stands, so that what is looked for in vain can be told."""
-
-    __slots__ = ("_path", "_watch")
-
-    def __init__(
-        self, content: Mapping[str, JsonValue] | Sequence[JsonValue], path: tuple[PathPart, ...], watch: _Watch
-    ) -> None:
-        super().__init__(content)
-        self._path, self._watch = path, watch
-
-
-class _MapView(_View):
+class _MapView(View):
     __slots__ = ()
     items = None
     """minijinja takes whatever has this attribute for a map; as a value it would be reached by `x.items`."""
@@ -328,7 +316,7 @@ class _MapView(_View):
         return iter(sorted(self._content))
 
 
-class _ListView(_View):
+class _ListView(View):
     __slots__ = ()
     _content: Sequence[JsonValue]
 

@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import Literal, TypeAlias
+from typing import TypeAlias, cast
 
 from agentplat.language.evaluation.guard import ORDERING_FILTERS, guarded
-from agentplat.language.evaluation.tokens import BRACKETS, OPERATORS, Token, arguments, names_filter_or_test
+from agentplat.language.evaluation.tokens import BRACKETS, OPERATORS, Kind, Token, arguments, names_filter_or_test
 
 OPEN, CLOSE = "${{", "}}"
 MAX_LENGTH = 2_000
@@ -175,7 +175,7 @@ def _scan(text: str, position: int, opened: int | None) -> tuple[list[Token], in
             raise _unreadable(text, position)
         kind = found.lastgroup or "number"
         if kind != "space":
-            token = Token(kind=_KINDS[kind], text=found.group(), offset=position)
+            token = Token(kind=cast(Kind, kind), text=found.group(), offset=position)
             _balance(token, brackets)
             tokens.append(token)
         position = found.end()
@@ -184,14 +184,6 @@ def _scan(text: str, position: int, opened: int | None) -> tuple[list[Token], in
     if brackets:
         raise Malformed(position, f"`{brackets[-1]}` is never closed")
     return tokens, position
-
-
-_KINDS: dict[str, Literal["word", "number", "text", "mark"]] = {
-    "word": "word",
-    "number": "number",
-    "text": "text",
-    "mark": "mark",
-}
 
 
 def _balance(token: Token, brackets: list[str]) -> None:

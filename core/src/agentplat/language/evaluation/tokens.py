@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeAlias
 
+Kind: TypeAlias = Literal["word", "number", "text", "mark"]
 OPERATORS = frozenset({"and", "or", "not", "in", "is", "if", "else"})
 BRACKETS = {")": "(", "]": "[", "}": "{"}
 
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    kind: Literal["word", "number", "text", "mark"]
+    kind: Kind
     text: str
     offset: int
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from agentplat.domain.json import JsonValue
 
@@ -14,12 +15,17 @@ def as_text(value: JsonValue) -> str:
 
 
 class View:
-    """A map or a list: to be read, never changed. Public attributes could be reached by expressions."""
+    """A map or a list: to be read, never changed. Public attributes could be reached by expressions.
 
-    __slots__ = ("_content",)
+    It knows where its value stands, so that what is looked for in vain can be told to `watch`.
+    """
 
-    def __init__(self, content: Mapping[str, JsonValue] | Sequence[JsonValue]) -> None:
-        self._content = content
+    __slots__ = ("_content", "_path", "_watch")
+
+    def __init__(
+        self, content: Mapping[str, JsonValue] | Sequence[JsonValue], path: tuple[str | int, ...], watch: Any
+    ) -> None:
+        self._content, self._path, self._watch = content, path, watch
 
     def __len__(self) -> int:
         return len(self._content)
