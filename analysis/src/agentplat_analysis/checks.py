@@ -6,19 +6,47 @@ repeated, clauses of `catch` that an earlier one leaves nothing to, and workflow
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from agentplat.contracts.tool import Effect
-from agentplat.domain.json import JsonObject
-from agentplat.domain.workflow import AgentCall, Approval, Block, Step, ToolCall, Workflow, WorkflowCall
+from agentplat.domain.json import JsonObject, JsonValue
+from agentplat.domain.strategy import Strategy
+from agentplat.domain.workflow import (
+    SINGLE,
+    AgentCall,
+    Approval,
+    Block,
+    Step,
+    ToolCall,
+    UntilWait,
+    Workflow,
+    WorkflowCall,
+)
 from agentplat.language.diagnostics import Diagnostic, Diagnostics
 from agentplat.language.nodes import Node
 from agentplat.language.references import place_of
 from agentplat.language.schema import faults, with_defaults
 from agentplat.language.syntax import Expression, Mention, parse, split, value_of
 from agentplat.language.yaml import Document
+from agentplat_analysis.checking.beginnings import Beginning, before, beginning, refuse_early
+from agentplat_analysis.checking.kinds import (
+    OF_A_STEP,
+    OF_THE_SCOPE,
+    REQUIRED,
+    SAMPLES,
+    WRONG_TYPE,
+    becomes,
+    compared,
+    fits,
+    path_of,
+    pointer_of,
+    shape_of,
+    texts,
+    types_at,
+    with_value,
+)
 from agentplat_analysis.rings import certain_calls, way_back
 from agentplat_analysis.schema.inputs import loose
 from agentplat_analysis.schema.keys import DEFINITIONS
@@ -39,6 +67,16 @@ class Schemas(Protocol):
 
     def workflow(self, name: str) -> Workflow | None: ...
 
+    def refused(self, kind: str, name: str, given: JsonValue) -> Collection[tuple[str, str]]:
+        """What the agent or tool itself says of an input: pairs of JSON pointer and reason."""
+        ...
+
+    def strategy(self, name: str) -> Strategy | None: ...
+
+    def model(self, named: str) -> str | None:
+        """Why there is no such model; None when there is, or may be."""
+        ...
+
 
 def check(workflow: Workflow, document: Document, schemas: Schemas) -> list[Diagnostic]:
     """The faults, in the order of the file."""
@@ -48,6 +86,8 @@ def check(workflow: Workflow, document: Document, schemas: Schemas) -> list[Diag
     inner = scope.within(workflow.root)
     inner.templates(node["output"])
     scope.block(node, workflow.root)
+    scope.schedule(node["schedule"]["input"], node["schedule"], workflow)
+    scope.model(node["defaults"]["model"])
     _rings(node, workflow, schemas)
     return sorted(set(diagnostics.found))
 
@@ -79,10 +119,11 @@ class _Scope:
     input: JsonObject | None
     outputs: Mapping[str, JsonObject]  # of the steps whose output has a known schema
     schemas: Schemas
+    item: JsonObject | None = None  # what `item` is, as far as it is known
 
     def within(self, block: Block) -> _Scope:
         """What the steps of `block` see."""
-        return _Scope(self.input, {**self.outputs, **dict(self._outputs(block))}, self.schemas)
+        return replace(self, outputs={**self.outputs, **dict(self._outputs(block))})
 
     def _outputs(self, block: Block) -> Iterator[tuple[str, JsonObject]]:
         for step in block.steps:
@@ -103,18 +144,24 @@ class _Scope:
                 asked = form.get("properties")
                 answers = asked if isinstance(asked, Mapping) else {}
                 return {"type": "object", "properties": {**answers, "approved": {"type": "boolean"}, "by": {}}}
+            case WorkflowCall(workflow):
+                called = self.schemas.workflow(workflow)
+                return shape_of(called.output) if called is not None and called.output is not None else None
             case _:
                 return None
 
     def block(self, node: Node, block: Block) -> None:
-        inner = _Scope(self.input, {}, self.schemas).within(block)
+        inner = replace(self, outputs={}).within(block)
         inner.condition(node["until"])
         if block.foreach is not None:
             self.items(node["foreach"])
-            self.item(node, block.steps[0])
+            self.done_for_each(node, block.steps[0])
         else:
+            begun = self.begun(node, block)
             for place, step in zip(node["steps"].items(), block.steps, strict=True):
                 inner.step(place, step)
+                if begun is not None:
+                    refuse_early(place, step, before(block, begun, step.name))
         taken: frozenset[str] = frozenset()
         for place, clause in zip(node["catch"].items(), block.catch, strict=True):
             if taken >= _GROUPS or clause.on <= taken:
@@ -125,6 +172,18 @@ class _Scope:
         if block.final is not None:
             inner.handler(node["finally"], block.final)
 
+    def begun(self, node: Node, block: Block) -> Beginning | None:
+        """How the block begins; None where that cannot be told. A strategy that refuses it is reported."""
+        said = next((node[key].value for key in ("strategy", "coordination_type") if key in node), block.strategy)
+        if said != block.strategy or block.strategy == SINGLE:  # one that is not known is read as the usual one
+            return None
+        strategy = self.schemas.strategy(block.strategy)
+        found = beginning(block, strategy) if strategy is not None else Beginning()
+        if found.refused is not None:
+            place = next((node[key] for key in ("strategy", "coordination_type") if key in node), node)
+            place.refuse("invalid_option", f"strategy `{block.strategy}` refuses this block: {found.refused}")
+        return found
+
     def handler(self, node: Node, block: Block) -> None:
         """Steps of a handler see those of the block, too."""
         inner = self.within(block)
@@ -133,8 +192,16 @@ class _Scope:
 
     def step(self, node: Node, step: Step | Block) -> None:
         self.condition(node["when"])
+        self.templates(node["foreach"])
+        if isinstance(step, Block) and step.foreach is not None:
+            replace(self, item=self._item(node["foreach"])).body(node, step)
+        else:
+            self.body(node, step)
+
+    def body(self, node: Node, step: Step | Block) -> None:
+        """What the step does, `item` being in scope where it does it for each."""
         for child in node.items():
-            if child.key not in (*_HANDLERS, "when", "until", "description"):
+            if child.key not in (*_HANDLERS, "when", "foreach", "until", "description"):
                 self.templates(child)
         if step.compensate is not None:
             place = node["compensate"]
@@ -149,7 +216,14 @@ class _Scope:
         else:
             self.call(node, step)
 
-    def item(self, node: Node, step: Step | Block) -> None:
+    def _item(self, node: Node) -> JsonObject | None:
+        """What each of the items is; `foreach` stands there."""
+        named = _path_in(node)
+        found = self.found(named.mentions[0]) if named is not None else None
+        items = found.get("items") if isinstance(found, Mapping) else None
+        return items if isinstance(items, Mapping) else None
+
+    def done_for_each(self, node: Node, step: Step | Block) -> None:
         """What is done for each item; its templates were looked at with those of the whole step."""
         if isinstance(step, Block):
             self.block(node, step)
@@ -160,6 +234,7 @@ class _Scope:
         match step.body:
             case AgentCall(agent):
                 self.given(node["input"], "agent", agent)
+                self.model(node["model"])
             case WorkflowCall(workflow):
                 self.given(node["input"], "workflow", workflow)
                 self.required(node["input"], workflow)
@@ -170,41 +245,81 @@ class _Scope:
                     node["retry"].refuse_key(
                         "unsafe_retry", text, "leave `retry` out, or use a tool that is idempotent"
                     )
+            case UntilWait():
+                for place, template, _ in texts(node["wait"]["until"]):
+                    kind = becomes(template, self.found)
+                    if kind not in (None, "string"):
+                        place.refuse("invalid_time", f"`until` needs a time as a text, and this is of type {kind}")
             case _:
                 pass
 
+    def model(self, node: Node) -> None:
+        """A model of whose provider nobody has heard."""
+        fault = self.schemas.model(node.value) if isinstance(node.value, str) else None
+        if fault is not None:
+            node.refuse("unknown_model", fault)
+
+    def schedule(self, node: Node, around: Node, workflow: Workflow) -> None:
+        """What the workflow is given when it runs by itself."""
+        if workflow.input_schema is None or not isinstance(around.value, dict):
+            return
+        if node.value is not None:
+            self.fitting(node, f"workflow `{workflow.name}`", workflow.name, workflow.input_schema)
+        place = node if node.value is not None else around
+        _required(place, workflow.name, workflow.input_schema, node.value if isinstance(node.value, dict) else {})
+
     def given(self, node: Node, kind: str, name: str) -> None:
         """What is written as input, against what the agent, tool or workflow takes; expressions may become anything."""
-        schema = self.schemas.input(kind, name) if isinstance(node.value, dict) else None
+        schema = self.schemas.input(kind, name) if node.value is not None else None
         if schema is None:
             return
-        own, definitions = loose(name, schema)
-        for pointer, reason in faults({**own, "definitions": {**DEFINITIONS, **definitions}}, node.value)[:5]:
-            where = f" at {pointer}" if pointer else ""
-            node.refuse("invalid_input", f"{kind} `{name}` does not take this{where}: {reason}")
+        if kind == "workflow":
+            self.fitting(node, f"workflow `{name}`", name, schema)
+            return
+        before = len(node.diagnostics.found)
+        if isinstance(node.value, dict):
+            _written(node, f"{kind} `{name}`", name, schema)
+        if len(node.diagnostics.found) == before:
+            self.asked(node, kind, name, schema)
+
+    def asked(self, node: Node, kind: str, name: str, schema: JsonObject) -> None:
+        """What an agent or tool itself says: its types may take more, and other names, than their schema tells."""
+        templates = [*texts(node)]
+        for pointer, reason in self.schemas.refused(kind, name, node.value):
+            if not templates or (reason == REQUIRED and pointer.count("/") == 1 and schema.get("type") == "object"):
+                what = f"`{pointer[1:]}` is missing" if reason == REQUIRED else reason
+                where = f" at {pointer}" if pointer and what == reason else ""
+                node.refuse("invalid_input", f"{kind} `{name}` does not take this{where}: {what}")
+        for place, template, path in templates:
+            becoming, types = becomes(template, self.found), types_at(schema, path)
+            sample = SAMPLES.get(becoming or "")
+            if becoming is None or sample is None or types is None or fits(becoming, types, exactly=False):
+                continue
+            said = self.schemas.refused(kind, name, with_value(node.value, path, sample))
+            if any(pointer == pointer_of(path) and reason.startswith(WRONG_TYPE) for pointer, reason in said):
+                _refuse_type(place, f"{kind} `{name}`", becoming, types)
+
+    def fitting(self, node: Node, what: str, name: str, schema: JsonObject) -> None:
+        """What a workflow does not take, which is what its schema says."""
+        if not isinstance(node.value, str) or not [*texts(node)]:
+            _written(node, what, name, schema)
+        for place, template, path in texts(node):
+            becoming, types = becomes(template, self.found), types_at(schema, path)
+            if becoming is not None and types is not None and not fits(becoming, types, exactly=True):
+                _refuse_type(place, what, becoming, types)
 
     def required(self, node: Node, workflow: str) -> None:
         """What the other workflow's input needs and this one does not give."""
         schema = self.schemas.input("workflow", workflow)
-        if schema is None or not isinstance(node.value, dict):
-            return
-        required = schema.get("required")
-        given = with_defaults(schema, node.value)
-        for name in required if isinstance(required, list | tuple) else ():
-            if name not in given:
-                node.refuse("invalid_input", f"workflow `{workflow}` does not take this: `{name}` is missing")
+        if schema is not None and isinstance(node.value, dict):
+            _required(node, workflow, schema, node.value)
 
     def items(self, node: Node) -> None:
-        if not isinstance(node.value, str):
-            return
-        pieces = split(node.value)
-        if len(pieces) != 1 or not isinstance(pieces[0], Expression) or pieces[0].path is None:
-            return
-        for mention in pieces[0].mentions:
-            found = self.found(mention)
-            kind = found.get("type") if isinstance(found, Mapping) else None
-            if isinstance(kind, str) and kind != "array":
-                node.refuse("wrong_type", f"`foreach` needs a list, and `{pieces[0].source.strip()}` is of type {kind}")
+        named = _path_in(node)
+        found = self.found(named.mentions[0]) if named is not None else None
+        kind = found.get("type") if isinstance(found, Mapping) else None
+        if named is not None and isinstance(kind, str) and kind != "array":
+            node.refuse("wrong_type", f"`foreach` needs a list, and `{named.source.strip()}` is of type {kind}")
 
     def templates(self, node: Node) -> None:
         if isinstance(node.value, str):
@@ -221,10 +336,14 @@ class _Scope:
     def expression(self, node: Node, expression: Expression) -> None:
         if expression.asks_for_missing:
             return
+        unlike = compared(expression, self.found)
+        if unlike is not None:
+            text = f"this compares a value of type {unlike[0]} with one of type {unlike[1]}, which have no order"
+            node.diagnostics.add(place_of(node, expression.offset), "wrong_type", text)
         for mention in expression.mentions:
             found = self.found(mention)
             if isinstance(found, Missing):
-                skipped = 0 if mention.root.text == "input" else 2
+                skipped = 2 if mention.root.text == "steps" else 0
                 token = mention.path[skipped + found.at]
                 base = ".".join(
                     [mention.root.text, *(str(value_of(each)) for each in mention.path[: skipped + found.at])]
@@ -235,13 +354,47 @@ class _Scope:
 
     def found(self, mention: Mention) -> JsonObject | Missing | None:
         """What is known of the value that an expression names."""
-        path = [value_of(token) for token in mention.path]
-        known = [part for part in path if part is not None]
-        if len(known) < len(path):
+        known, root = path_of(mention), mention.root.text
+        if known is None:
             return None
-        if mention.root.text == "input" and self.input is not None:
-            return look_up(self.input, known)
-        if mention.root.text == "steps" and len(known) > 1 and known[1] == "output":
-            schema = self.outputs.get(str(known[0]))
-            return look_up(schema, known[2:]) if schema is not None else None
-        return None
+        if root == "input":
+            return look_up(self.input, known) if self.input is not None else None
+        if root == "item":
+            return look_up(self.item, known) if self.item is not None else None
+        if root == "steps" and len(known) > 1:
+            if known[1] == "output":
+                schema = self.outputs.get(str(known[0]))
+                return look_up(schema, known[2:]) if schema is not None else None
+            found = look_up(OF_A_STEP, known[1:])
+            return Missing(found.at - 1, found.reason, found.known) if isinstance(found, Missing) else found
+        known_roots = OF_THE_SCOPE["properties"]
+        assert isinstance(known_roots, Mapping)
+        of_root = known_roots.get(root)
+        return look_up(of_root, known) if isinstance(of_root, Mapping) else None
+
+
+def _path_in(node: Node) -> Expression | None:
+    """The expression that is all of a text, and no more than a path."""
+    pieces = split(node.value) if isinstance(node.value, str) else ()
+    lone = pieces[0] if len(pieces) == 1 else None
+    return lone if isinstance(lone, Expression) and lone.path is not None else None
+
+
+def _written(node: Node, what: str, name: str, schema: JsonObject) -> None:
+    own, definitions = loose(name, schema)
+    for pointer, reason in faults({**own, "definitions": {**DEFINITIONS, **definitions}}, node.value)[:5]:
+        where = f" at {pointer}" if pointer else ""
+        node.refuse("invalid_input", f"{what} does not take this{where}: {reason}")
+
+
+def _refuse_type(node: Node, what: str, kind: str, types: Collection[str]) -> None:
+    text = f"{what} takes a value of type {' or '.join(sorted(types))} here, and this is of type {kind}"
+    node.refuse("invalid_input", text)
+
+
+def _required(node: Node, workflow: str, schema: JsonObject, value: JsonObject) -> None:
+    required = schema.get("required")
+    given = with_defaults(schema, value)
+    for name in required if isinstance(required, list | tuple) else ():
+        if name not in given:
+            node.refuse("invalid_input", f"workflow `{workflow}` does not take this: `{name}` is missing")

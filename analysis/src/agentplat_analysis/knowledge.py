@@ -6,12 +6,12 @@ import os
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
-from agentplat import AgentplatError
+from agentplat import AgentplatError, UnknownName
 from agentplat.contracts.tool import Effect
-from agentplat.domain.json import JsonObject
+from agentplat.domain.json import JsonObject, JsonValue
 from agentplat.domain.strategy import Strategy
 from agentplat.domain.workflow import Workflow
-from agentplat.engine.steps.invocation import input_schema, output_schema
+from agentplat.engine.steps.invocation import input_faults, input_schema, output_schema
 from agentplat.engine.steps.llm import MAX_REQUESTS_A_ROUND, MAX_ROUNDS
 from agentplat_analysis.bounds import Calls
 from agentplat_analysis.reading import known_workflow
@@ -99,6 +99,27 @@ class InstalledSchemas:
         if name not in self._workflows:
             self._workflows[name] = known_workflow(self._registries, name)
         return self._workflows[name]
+
+    def refused(self, kind: str, name: str, given: JsonValue) -> list[tuple[str, str]]:
+        try:
+            return input_faults(getattr(self._registries, kind)(name), given)
+        except AgentplatError:
+            return []
+
+    def strategy(self, name: str) -> Strategy | None:
+        try:
+            return self._registries.strategy(name)
+        except AgentplatError:
+            return None
+
+    def model(self, named: str) -> str | None:
+        try:
+            self._registries.model(named)
+        except UnknownName as error:
+            return str(error)
+        except AgentplatError:
+            return None
+        return None
 
     def _asked(self, kind: str, name: str, schema: Callable[[Any], JsonObject]) -> JsonObject | None:
         key = (schema, kind, name)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from agentplat import JsonValue, Subject
+import re
+
+from agentplat import JsonValue, Subject, WorkflowInvalid
 from agentplat.domain.workflow import Workflow
+from agentplat.language.diagnostics import MOST
 from agentplat.plugins.registry import Registries
 from agentplat.runtime.settings import load_settings
 from agentplat_analysis.bounds import bounds_of
@@ -11,10 +14,12 @@ from agentplat_analysis.checks import check as checked
 from agentplat_analysis.knowledge import Installation, InstalledSchemas
 from agentplat_analysis.picture.mermaid import mermaid
 from agentplat_analysis.picture.svg import svg
-from agentplat_analysis.reading import Written, written
+from agentplat_analysis.reading import Written, as_far_as_read, written
 from agentplat_analysis.report import as_json
 from agentplat_analysis.schema.document import schema_of
 from agentplat_analysis.schema.installed import offers_of
+
+_PLACE = re.compile(r":(\d+):(\d+): ")
 
 
 def bounds(registries: Registries, subject: Subject) -> JsonValue:
@@ -26,10 +31,14 @@ def bounds(registries: Registries, subject: Subject) -> JsonValue:
 
 
 def check(registries: Registries, subject: Subject) -> JsonValue:
-    """The diagnostics, line by line."""
-    read = _read(registries, subject)
-    if isinstance(read, Workflow):
+    """The diagnostics, line by line; of a document that does not compile, those of the compiler are among them."""
+    if subject.text is None:
         return []
+    try:
+        read = written(registries, subject.text, subject.file)
+    except WorkflowInvalid as invalid:
+        more = _beside_faults(registries, subject.text, subject.file) if len(invalid.diagnostics) <= MOST else []
+        return [*sorted({*invalid.diagnostics, *more}, key=lambda line: _place(line, subject.file))]
     return [str(fault) for fault in checked(read.workflow, read.document, InstalledSchemas(registries))]
 
 
@@ -46,6 +55,22 @@ def picture(registries: Registries, subject: Subject) -> JsonValue:
 def schema(registries: Registries, _subject: Subject) -> JsonValue:
     """The JSON Schema, whatever it is asked about."""
     return schema_of(offers_of(registries))
+
+
+def _place(line: str, file: str) -> tuple[int, int, str]:
+    """Of a diagnostic, by which it is put into the order of the file."""
+    found = _PLACE.match(line.removeprefix(file))
+    return (int(found[1]), int(found[2]), line) if found else (0, 0, line)
+
+
+def _beside_faults(registries: Registries, text: str, file: str) -> list[str]:
+    read = as_far_as_read(registries, text, file)
+    if read is None:
+        return []
+    try:
+        return [str(fault) for fault in checked(read.workflow, read.document, InstalledSchemas(registries))]
+    except Exception:  # noqa: BLE001 - what was left out of the tree is missing wherever the document has it
+        return []
 
 
 def _read(registries: Registries, subject: Subject) -> Written | Workflow:

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agentplat import AgentplatError, UsageError
-from agentplat.domain.json import JsonValue
+from agentplat.domain.json import JsonObject, JsonValue
+from agentplat.domain.tree import build, build_steps
 from agentplat.domain.workflow import Workflow
 from agentplat.language.yaml import Document
 from agentplat.language.yaml import Path as Place
@@ -87,3 +88,38 @@ def written(registries: Registries, content: str | bytes, file: str) -> Written:
 
     document = load(content, file)
     return Written(compile_document(document, CatalogNames(registries)), document)
+
+
+def as_far_as_read(registries: Registries, content: str, file: str) -> Written | None:
+    """What can be built of a document with faults; None when too much is missing. WorkflowInvalid when it is no YAML.
+
+    Every step is there; one that cannot be built does nothing.
+    """
+    from agentplat.engine.definitions import CatalogNames
+    from agentplat.language.compiler import draft
+    from agentplat.language.yaml import load
+
+    document = load(content, file)
+    try:
+        return Written(build(_buildable(draft(document, CatalogNames(registries)))), document)
+    except Exception:  # noqa: BLE001 - a form with holes may be anything to a tree that is made of whole ones
+        return None
+
+
+def _buildable(form: JsonObject) -> JsonObject:
+    found = dict(form)
+    for key in ("steps", "finally", "compensate"):
+        if isinstance(steps := form.get(key), list):
+            found[key] = [_step_or_nothing(step) for step in steps if isinstance(step, dict)]
+    if isinstance(clauses := form.get("catch"), list):
+        found["catch"] = [_buildable(clause) for clause in clauses if isinstance(clause, dict)]
+    return found
+
+
+def _step_or_nothing(step: JsonObject) -> JsonObject:
+    found = _buildable(step)
+    try:
+        build_steps([found])
+    except Exception:  # noqa: BLE001 - as above
+        return {"name": step.get("name") or "", "emit": {"event": "nothing"}}
+    return found

@@ -200,11 +200,11 @@ def test_no_input_is_an_empty_one_for_a_task() -> None:
 @pytest.mark.parametrize(
     ("rest", "words"),
     [
-        ({"input": "text"}, "has to be an object, and this is of type str"),
-        ({"input": "$count"}, "has to be an object, and this is of type int"),
+        ({"input": "text"}, "has to be an object, and this is a text"),
+        ({"input": "$count"}, "has to be an object, and this is a number"),
         ({"input": "$broken"}, "cannot be evaluated"),
-        ({"dispatch": Dispatch(concurrency=Concurrency("", 1))}, "a text or a number, and this is nothing"),
-        ({"dispatch": Dispatch(concurrency=Concurrency("$input", 1))}, "a text or a number, and this is dict"),
+        ({"dispatch": Dispatch(concurrency=Concurrency("", 1))}, "a text or a number, and this is an empty text"),
+        ({"dispatch": Dispatch(concurrency=Concurrency("$input", 1))}, "a text or a number, and this is a map"),
         ({"dispatch": Dispatch(concurrency=Concurrency("k" * 256, 1))}, "longer than 255 characters"),
         ({"dispatch": Dispatch(concurrency=Concurrency("$broken", 1))}, "cannot be evaluated"),
     ],

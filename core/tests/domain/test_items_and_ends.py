@@ -59,7 +59,7 @@ def test_no_items_are_an_empty_list() -> None:
 @pytest.mark.parametrize(
     ("items", "words"),
     [
-        ("$input", "`foreach` needs a list, and this is of type dict"),
+        ("$input", "`foreach` needs a list, and this is a map"),
         ([0] * (MAX_ITEMS + 1), f"has {MAX_ITEMS + 1} items, and at most {MAX_ITEMS}"),
     ],
 )

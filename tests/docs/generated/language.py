@@ -23,6 +23,7 @@ _MEANINGS = {
     "endless_recursion": "A workflow that calls itself in every task; over others: said by `workflows check`.",
     "expression": "An expression that cannot be read, or that stands where none is evaluated.",
     "invalid_cron": "Not a cron expression of five fields.",
+    "invalid_default": "A `default` that its own schema refuses.",
     "invalid_duration": "Not a duration such as `30s` or `1h30m`.",
     "invalid_input": "An input that its agent, tool or workflow does not take; said with agentplat-analysis.",
     "invalid_name": "Not a name: lower-case letters, digits and underscores, with a letter first.",

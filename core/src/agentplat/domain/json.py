@@ -182,3 +182,28 @@ def in_utc(time: datetime) -> datetime:
     except OverflowError:
         pass
     raise ValueError(f"is not within the years 1 to {LAST_YEAR} of UTC")
+
+
+def kind_of(value: object) -> str:
+    """`text`, `number`, `list`, `map`, `null`, `true or false`; of what is not JSON the name of its type."""
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "true or false"
+        case int() | float():
+            return "number"
+        case str():
+            return "text"
+        case Mapping():
+            return "map"
+        case list() | tuple():
+            return "list"
+        case _:
+            return type(value).__name__
+
+
+def kind_said(value: JsonValue) -> str:
+    """The same in a sentence: `a list`, `an empty text`, `null`."""
+    kind = kind_of(value)
+    return "an empty text" if value == "" else kind if kind in ("null", "true or false") else f"a {kind}"

@@ -163,16 +163,22 @@ def _compile(catalog: Catalog, spec: WorkflowSpec, stamp: tuple[int, int]) -> _C
 
 
 def diagnosed(catalog: Catalog, text: str | bytes, file: str) -> tuple[str, ...]:
-    """Everything that is wrong with a document: what the compiler says, or else what an analysis `check` does."""
+    """Everything that is wrong with a document: what the compiler says, and what an analysis `check` does."""
+    said: tuple[str, ...] = ()
     try:
-        normalise(load(text, file), CatalogNames(catalog))
+        document = load(text, file)
+    except WorkflowInvalid as unreadable:
+        return unreadable.diagnostics
+    try:
+        normalise(document, CatalogNames(catalog))
     except WorkflowInvalid as invalid:
-        return invalid.diagnostics
+        said = invalid.diagnostics
     if "check" not in catalog.analyses:
-        return ()
+        return said
     written = text if isinstance(text, str) else text.decode(errors="replace")
     found = catalog.analysis("check")(Subject(file=file, text=written))
-    return tuple(map(str, found)) if isinstance(found, list) else ()
+    more = [str(line) for line in found] if isinstance(found, list) else []
+    return (*more, *(line for line in said if line not in more))
 
 
 def analysed(catalog: Catalog, name: str, subject: Subject) -> JsonValue:

@@ -42,7 +42,8 @@ class CatalogRules:
         try:
             return compile_steps(steps, block, CatalogNames(self._catalog))
         except WorkflowInvalid as error:
-            message = f"the plan for block {block.name!r} cannot be used: {error.diagnostics[0]}"
+            whose = f"of block {block.name!r}" if block.name else "of the workflow"
+            message = f"the plan {whose} cannot be used: {'; '.join(error.diagnostics[:5])}"
             details: JsonObject = {"diagnostics": list(error.diagnostics)}
             raise StepError(FailureCode.INVALID_OUTPUT, message, retryable=False, details=details) from None
 

@@ -29,6 +29,12 @@ def compile_document(document: Document, names: Names) -> Workflow:
     return build(_normal_form(document, names))
 
 
+def draft(document: Document, names: Names) -> JsonObject:
+    """The normal form of a document whatever is wrong with it: with holes where that is, so that it may be no tree."""
+    node = Node(document, Diagnostics(document.file), (), document.value)
+    return _read(node, names) if node.is_map() else {}
+
+
 def normalise(document: Document, names: Names | None = None) -> JsonObject:
     """The document in the form that identifies it: defaults written out, one way to say each thing.
 

@@ -17,6 +17,9 @@ from agentplat.domain.errors import StepError
 from agentplat.domain.failure import FailureCode
 from agentplat.domain.json import MAX_DEPTH, JsonValue, unstorable
 from agentplat.language.diagnostics import nearest
+from agentplat.language.evaluation.guard import ALIKE
+from agentplat.language.evaluation.ordering import TESTS, Unlike, alike
+from agentplat.language.evaluation.views import View, as_text
 from agentplat.language.syntax import CLOSE, OPEN, Expression, Malformed, PathPart, parse, split
 
 FUEL = 100_000
@@ -144,6 +147,9 @@ def _environment(fuel: int) -> minijinja.Environment:
         environment.remove_filter(name)
     for name in _SUPERFLUOUS_TESTS.split():
         environment.remove_test(name)
+    for name, test in TESTS.items():
+        environment.add_test(name, test)
+    environment.add_filter(ALIKE, alike)
     return environment
 
 
@@ -197,7 +203,7 @@ class _Rendering:
         pieces = _split(template)
         if len(pieces) == 1 and isinstance(pieces[0], Expression):
             return self.value(pieces[0], depth)
-        texts = [piece if isinstance(piece, str) else _as_text(self.value(piece)) for piece in pieces]
+        texts = [piece if isinstance(piece, str) else as_text(self.value(piece)) for piece in pieces]
         if sum(map(len, texts)) > MAX_TEXT:
             raise ExpressionError("too_large", template, f"the text has more than {MAX_TEXT} characters")
         return "".join(texts)
@@ -255,10 +261,6 @@ def _look_up(path: tuple[PathPart, ...], scope: Mapping[str, JsonValue]) -> Json
     return value
 
 
-def _as_text(value: JsonValue) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=dict, sort_keys=True)
-
-
 def _texts(template: JsonValue) -> Iterator[str]:
     match template:
         case str():
@@ -295,30 +297,7 @@ def _view(value: JsonValue, path: tuple[PathPart, ...], watch: _Watch) -> object
             raise ExpressionError("type", watch.expression.source, reason)
 
 
-class _View:
-    """A value as minijinja sees it: to be read, never changed. Public attributes could be reached by expressions."""
-
-    __slots__ = ("_content", "_path", "_watch")
-
-    def __init__(
-        self, content: Mapping[str, JsonValue] | Sequence[JsonValue], path: tuple[PathPart, ...], watch: _Watch
-    ) -> None:
-        self._content, self._path, self._watch = content, path, watch
-
-    def __len__(self) -> int:
-        return len(self._content)
-
-    def __eq__(self, other: object) -> bool:
-        return self._content == (other._content if isinstance(other, _View) else other)
-
-    def __hash__(self) -> int:
-        return len(self._content)
-
-    def __str__(self) -> str:
-        return _as_text(self._content)
-
-
-class _MapView(_View):
+class _MapView(View):
     __slots__ = ()
     items = None
     """minijinja takes whatever has this attribute for a map; as a value it would be reached by `x.items`."""
@@ -337,7 +316,7 @@ class _MapView(_View):
         return iter(sorted(self._content))
 
 
-class _ListView(_View):
+class _ListView(View):
     __slots__ = ()
     _content: Sequence[JsonValue]
 
@@ -368,6 +347,14 @@ def _failure(watch: _Watch, error: Exception) -> ExpressionError:
     source = watch.expression.source
     if isinstance(error, ExpressionError):
         return error
+    if isinstance(error, Unlike):
+        # What is not there comes as null.
+        is_missing = watch.missed and not watch.expression.asks_for_missing
+        return (
+            _undefined(watch.expression, watch.missed[-1])
+            if is_missing
+            else ExpressionError("type", source, str(error))
+        )
     if not isinstance(error, minijinja.TemplateError):
         return ExpressionError("type", source, f"{type(error).__name__}: {error}")
     match error.kind:

@@ -16,6 +16,8 @@ LONGEST = 3650 * 86_400
 
 _DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m(?!s))?(?:(\d+(?:\.\d{1,3})?)s)?(?:(\d+)ms)?", re.ASCII)
 _SECONDS = (86_400.0, 3_600.0, 60.0, 1.0, 0.001)
+_CHOICES = frozenset({"backoff", "catch_up", "join", "on_timeout"})
+"""What is one of a few words, and no name of anything."""
 _KIND = {bool: "true or false", int: "a number", float: "a number", str: "a text", list: "a list", dict: "a map"}
 
 
@@ -106,9 +108,10 @@ class Node:
         """A name out of `names`; any text when they are not known."""
         text = self.text()
         if text is not None and names is not None and text not in names:
+            chosen = what == self.key and what in _CHOICES
             self.refuse(
                 f"unknown_{what}",
-                f"there is no {what.replace('_', ' ')} `{text}`",
+                f"`{what}` cannot be `{text}`" if chosen else f"there is no {what.replace('_', ' ')} `{text}`",
                 self.diagnostics.nearest(text, names),
             )
         return text

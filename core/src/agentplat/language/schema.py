@@ -14,9 +14,11 @@ if TYPE_CHECKING:
 
 TYPES = ("string", "integer", "number", "boolean", "array", "object", "null", "any")
 MOST_FAULTS = 20
+MOST_BRANCHES = 4
 _WHOLE = ("$schema", "properties", "patternProperties", "allOf", "anyOf", "oneOf")
 _OF_LISTS = ("items", "prefixItems", "minItems", "maxItems", "uniqueItems", "contains")
 _OF_LEAVES = ("enum", "const", "pattern", "format", "minLength", "maxLength", "minimum", "maximum", "multipleOf")
+_OF_SCHEMAS = {"$ref": "https://json-schema.org/draft/2020-12/schema"}
 _REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
 
 
@@ -33,7 +35,10 @@ def read_input(node: Node) -> JsonObject | None:
     if node.value.get("type") != "object":
         node.refuse("invalid_schema", "the input of a task is an object", "write `type: object` beside the properties")
         return None
-    return dict(node.value) if _is_schema(node, node.value, {}) else None
+    if not _is_schema(node, node.value, {}):
+        return None
+    _check_defaults(node["properties"])
+    return dict(node.value)
 
 
 def _refuse_ambiguity(node: Node) -> bool:
@@ -74,7 +79,20 @@ def _short_form(node: Node) -> JsonObject | None:
     schema: dict[str, JsonValue] = {"type": "object", "properties": properties}
     if required:
         schema["required"] = required
-    return schema if _is_schema(node, schema, marks) else None
+    if not _is_schema(node, schema, marks):
+        return None
+    _check_defaults(node)
+    return schema
+
+
+def _check_defaults(properties: Node) -> None:
+    """Report defaults that would be refused themselves wherever they are put in."""
+    for field in properties.items():
+        if not isinstance(field.value, dict) or "default" not in field.value:
+            continue
+        for pointer, reason in faults(field.value, field.value["default"]):
+            where = f" at {pointer}" if pointer else ""
+            field["default"].refuse("invalid_default", f"the default of `{field.key}` does not fit{where}: {reason}")
 
 
 def _refuse_references(node: Node) -> bool:
@@ -94,13 +112,15 @@ def _is_schema(node: Node, schema: JsonObject, marks: Mapping[Path, Node]) -> bo
     try:
         _validator(schema)
     except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError) as error:
-        path = tuple(getattr(error, "instance_path", ()))
-        place, rest = marks.get(path[:2]), path[2:]
-        if place is None:
-            place, rest = node, path
-        for part in rest:
-            place = Node(node.document, node.diagnostics, (*place.path, part), None)
-        place.refuse("invalid_schema", f"this is not JSON Schema: {_shortened(error.message)}")
+        found = [] if "$schema" in schema else [*_validator(_OF_SCHEMAS).iter_errors(schema)]
+        for each in found[:MOST_FAULTS] or (error,):
+            path = tuple(getattr(each, "instance_path", ()))
+            place, rest = marks.get(path[:2]), path[2:]
+            if place is None:
+                place, rest = node, path
+            for part in rest:
+                place = Node(node.document, node.diagnostics, (*place.path, part), None)
+            place.refuse("invalid_schema", f"this is not JSON Schema: {_reason(each)}")
         return False
     return True
 
@@ -119,7 +139,7 @@ def faults(schema: JsonObject, value: JsonValue) -> list[tuple[str, str]]:
         if error.kind.name == "required":
             found.append((_pointer([*error.instance_path, error.kind.value]), "is missing"))
         else:
-            found.append((_pointer(error.instance_path), _shortened(error.message)))
+            found.append((_pointer(error.instance_path), _reason(error)))
         if len(found) == MOST_FAULTS:
             break
     return found
@@ -140,6 +160,13 @@ def with_defaults(schema: JsonObject, value: JsonObject) -> JsonObject:
 
 def _pointer(path: list[str | int]) -> str:
     return "".join(f"/{str(part).replace('~', '~0').replace('/', '~1')}" for part in path)
+
+
+def _reason(error: jsonschema_rs.ValidationError | jsonschema_rs.ReferencingError) -> str:
+    """What is wrong; of several schemas of which one would do, what is wrong by each."""
+    branches = getattr(getattr(error, "kind", None), "context", None) or ()
+    said = dict.fromkeys(_reason(branch[0]) for branch in branches if branch)
+    return " or ".join(said) if 0 < len(said) <= MOST_BRANCHES else _shortened(getattr(error, "message", str(error)))
 
 
 def _shortened(message: str, most: int = 200) -> str:

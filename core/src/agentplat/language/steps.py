@@ -306,7 +306,9 @@ def _refuse_keys(node: Node, known: Collection[str]) -> None:
         if child.key in known:
             continue
         if child.key in ("retry", "timeout"):
-            hint = "give it to its agents and tools, or to all by `defaults`; a signal's timeout belongs into `wait`"
+            hint = "give it to its agents and tools, or to all by `defaults`"
+            if child.key == "timeout":
+                hint += "; a signal's timeout belongs into `wait`"
             child.refuse_key("misplaced_key", f"`{child.key}` is for agents, tools and workflows", hint)
         elif child.key in CALL_KEYS - {"input"}:
             child.refuse_key("misplaced_key", f"`{child.key}` is for agents, tools and workflows")

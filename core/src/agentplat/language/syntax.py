@@ -6,7 +6,10 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import Literal, TypeAlias
+from typing import TypeAlias, cast
+
+from agentplat.language.evaluation.guard import ORDERING_FILTERS, guarded
+from agentplat.language.evaluation.tokens import BRACKETS, OPERATORS, Kind, Token, arguments, names_filter_or_test
 
 OPEN, CLOSE = "${{", "}}"
 MAX_LENGTH = 2_000
@@ -30,7 +33,6 @@ _TESTS = (
 FILTERS = frozenset(_FILTERS.split())
 TESTS = frozenset(_TESTS.split())
 _CONSTANTS = frozenset({"true", "false", "none", "null", "True", "False", "None"})
-_OPERATORS = frozenset({"and", "or", "not", "in", "is", "if", "else"})
 _OTHER_LANGUAGES = {"&": "and", "|": "or", "!": "not", "?": "x if condition else y"}
 # Where a missing value is asked for on purpose, so that not finding one is no mistake.
 _MAY_MISS = frozenset({"d", "default", "defined", "undefined", "in", "selectattr", "rejectattr", "{"})
@@ -45,8 +47,8 @@ _TOKEN = re.compile(
 )
 # With arguments these take space (an indent) or time (characters to trim) that nothing meters.
 _WITHOUT_ARGUMENTS = frozenset({"tojson", "trim"})
+_OF_PLAIN_ARGUMENTS = frozenset({".", "[", "]", ",", "=", ")"})
 _INDEX = re.compile(r"[0-9]+")
-_BRACKETS = {")": "(", "]": "[", "}": "{"}
 
 PathPart: TypeAlias = str | int
 
@@ -57,18 +59,6 @@ class Malformed(Exception):
     def __init__(self, offset: int, text: str, hint: str = "") -> None:
         super().__init__(text)
         self.offset, self.text, self.hint = offset, text, hint
-
-
-@dataclass(frozen=True, slots=True)
-class Token:
-    kind: Literal["word", "number", "text", "mark"]
-    text: str
-    offset: int
-
-    @property
-    def ends_value(self) -> bool:
-        """Whether an operand may end here; a minus that follows is a subtraction."""
-        return self.text not in _OPERATORS if self.kind == "word" else self.kind != "mark" or self.text in _BRACKETS
 
 
 @dataclass(frozen=True)
@@ -106,8 +96,8 @@ class Expression:
 
     @cached_property
     def guarded(self) -> str:
-        """The source for the evaluator. `*` takes numbers only: repeated lists are neither metered nor small."""
-        return _guard(self.source, self.offset, self.tokens)
+        """The source for the evaluator."""
+        return guarded(self.source, self.offset, self.tokens)
 
 
 Piece: TypeAlias = str | Expression
@@ -185,7 +175,7 @@ def _scan(text: str, position: int, opened: int | None) -> tuple[list[Token], in
             raise _unreadable(text, position)
         kind = found.lastgroup or "number"
         if kind != "space":
-            token = Token(kind=_KINDS[kind], text=found.group(), offset=position)
+            token = Token(kind=cast(Kind, kind), text=found.group(), offset=position)
             _balance(token, brackets)
             tokens.append(token)
         position = found.end()
@@ -196,22 +186,14 @@ def _scan(text: str, position: int, opened: int | None) -> tuple[list[Token], in
     return tokens, position
 
 
-_KINDS: dict[str, Literal["word", "number", "text", "mark"]] = {
-    "word": "word",
-    "number": "number",
-    "text": "text",
-    "mark": "mark",
-}
-
-
 def _balance(token: Token, brackets: list[str]) -> None:
     if token.kind != "mark":
         return
-    if token.text in _BRACKETS.values():
+    if token.text in BRACKETS.values():
         brackets.append(token.text)
         if len(brackets) > MAX_NESTING:
             raise Malformed(token.offset, f"brackets are nested deeper than {MAX_NESTING} levels")
-    elif token.text in _BRACKETS and (not brackets or brackets.pop() != _BRACKETS[token.text]):
+    elif token.text in BRACKETS and (not brackets or brackets.pop() != BRACKETS[token.text]):
         raise Malformed(token.offset, f"`{token.text}` closes no bracket that is open")
 
 
@@ -229,7 +211,7 @@ def _refuse_calls(tokens: Sequence[Token]) -> None:
             raise Malformed(token.offset, "unexpected `||`", "write `or`")
         if token.text != "(" or token.kind != "mark" or index == 0 or not tokens[index - 1].ends_value:
             continue
-        if not _names_filter_or_test(tokens, index - 1):
+        if not names_filter_or_test(tokens, index - 1):
             called = tokens[index - 1].text
             raise Malformed(
                 tokens[index - 1].offset,
@@ -250,19 +232,18 @@ def _refuse_arguments(tokens: Sequence[Token]) -> None:
             if applied not in FILTERS - {"map"}:
                 hint = "`map(attribute='name')`, or `map('upper')` with a filter that needs no arguments"
                 raise Malformed(token.offset, "`map` takes an attribute or the name of a filter, and no more", hint)
-
-
-def _names_filter_or_test(tokens: Sequence[Token], index: int) -> bool:
-    before = tokens[index - 1].text if index else ""
-    if before == "not" and index > 1:
-        before = tokens[index - 2].text
-    return tokens[index].kind == "word" and before in ("|", "is")
+        given = arguments(tokens, tokens.index(token) + 1) if token.text in ORDERING_FILTERS else ()
+        if any(part.kind == "mark" and part.text not in _OF_PLAIN_ARGUMENTS for part in given[1:]):
+            # They are given twice: to the filter, and before to the check that there is such an order.
+            raise Malformed(
+                token.offset, f"`{token.text}` takes names and paths only", f"{token.text}(attribute='name')"
+            )
 
 
 def filters_and_tests(tokens: Sequence[Token]) -> Iterator[tuple[str, Token]]:
     """Every `("filter" | "test", name)` that is applied."""
     for index, token in enumerate(tokens):
-        if _names_filter_or_test(tokens, index) and token.text not in _OPERATORS:
+        if names_filter_or_test(tokens, index) and token.text not in OPERATORS:
             is_filter = tokens[index - 1].text == "|"
             if is_filter or token.text not in _CONSTANTS:
                 yield "filter" if is_filter else "test", token
@@ -270,11 +251,11 @@ def filters_and_tests(tokens: Sequence[Token]) -> Iterator[tuple[str, Token]]:
 
 def _mentions(tokens: Sequence[Token]) -> Iterator[Mention]:
     for index, token in enumerate(tokens):
-        if token.kind != "word" or token.text in _CONSTANTS or token.text in _OPERATORS:
+        if token.kind != "word" or token.text in _CONSTANTS or token.text in OPERATORS:
             continue
         before = tokens[index - 1].text if index else ""
         follows = tokens[index + 1].text if index + 1 < len(tokens) else ""
-        if before == "." or follows == "=" or _names_filter_or_test(tokens, index):
+        if before == "." or follows == "=" or names_filter_or_test(tokens, index):
             continue
         path, _ = _attributes(tokens, index + 1)
         yield Mention(root=token, path=path)
@@ -310,45 +291,10 @@ def value_of(token: Token) -> PathPart | None:
 
 
 def _path(tokens: Sequence[Token]) -> tuple[PathPart, ...] | None:
-    if tokens[0].kind != "word" or tokens[0].text in _CONSTANTS or tokens[0].text in _OPERATORS:
+    if tokens[0].kind != "word" or tokens[0].text in _CONSTANTS or tokens[0].text in OPERATORS:
         return None
     attributes, end = _attributes(tokens, 1)
     values = [value_of(token) for token in attributes]
     if end != len(tokens) or None in values:
         return None
     return (tokens[0].text, *(value for value in values if value is not None))
-
-
-def _guard(source: str, offset: int, tokens: Sequence[Token]) -> str:
-    """`a * b` becomes `a ** 1 * b ** 1`, which only numbers survive unchanged; `null` becomes `none`."""
-    pieces: list[str] = []
-    position = 0
-    factor = [False]  # for each open bracket: is this the right operand of a `*`?
-    for index, token in enumerate(tokens):
-        before = tokens[index - 1] if index else None
-        pieces.append(source[position : token.offset - offset])
-        position = token.offset - offset + len(token.text)
-        is_operand_end = _ends_factor(token, before)
-        if factor[-1] and is_operand_end:
-            pieces.append(" ** 1 ")
-            factor[-1] = False
-        elif token.text == "*" and token.kind == "mark":
-            pieces.append(" ** 1 ")
-        if token.kind == "mark":
-            if token.text in _BRACKETS.values():
-                factor.append(False)
-            elif token.text in _BRACKETS:
-                factor.pop()
-            elif token.text == "*":
-                factor[-1] = True
-        is_null = token.text == "null" and token.kind == "word" and (before is None or before.text != ".")
-        pieces.append("none" if is_null else token.text)
-    pieces.append(source[position:])
-    return "".join(pieces) + (" ** 1" if factor[-1] else "")
-
-
-def _ends_factor(token: Token, before: Token | None) -> bool:
-    if token.kind == "word":
-        return token.text in _OPERATORS and before is not None and before.ends_value
-    is_binary = before is not None and before.ends_value
-    return token.kind == "mark" and is_binary and token.text not in (".", "|", "**", "(", "[", "{", "=")

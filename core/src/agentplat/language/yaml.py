@@ -92,7 +92,10 @@ def load(text: str | bytes, file: str) -> Document:
                 break
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        diagnostics.add(_mark(mark) if mark else START, "yaml_syntax", _reason(error))
+        if mark and decoded[mark.index : mark.index + 1] == "\t":
+            diagnostics.add(_mark(mark), "yaml_syntax", "a tab stands where YAML takes spaces", "indent by spaces")
+        else:
+            diagnostics.add(_mark(mark) if mark else START, "yaml_syntax", _reason(error))
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         diagnostics.add(START, "yaml_syntax", str(error).partition("\n")[0])
     diagnostics.raise_found()
@@ -192,7 +195,8 @@ class _Builder:
             self._refuse(event, "anchor", f"`&{event.anchor}` names a part to be repeated", "write each part out")
         if event.tag is not None:
             hint = "put the value in quotes to make it a text"
-            self._refuse(event, "tag", f"the tag `{shown(event.tag)}` is not read", hint)
+            tag = event.tag.replace("tag:yaml.org,2002:", "!!")
+            self._refuse(event, "tag", f"the tag `{shown(tag)[1:-1]}` is not read", hint)
 
     def _node(self, event: Any, value: JsonValue) -> bool:
         self.nodes += 1

@@ -10,7 +10,7 @@ from agentplat.domain.errors import StepError
 from agentplat.domain.failure import FailureCode
 from agentplat.domain.ids import StepPath
 from agentplat.domain.interpreter.rules import Rules
-from agentplat.domain.json import JsonObject, JsonValue
+from agentplat.domain.json import JsonObject, JsonValue, kind_said
 from agentplat.domain.state import Execution
 from agentplat.domain.workflow import AgentCall, Step, ToolCall, WorkflowCall
 
@@ -57,19 +57,15 @@ def _input(value: JsonValue) -> JsonObject:
         return value
     if value is None:
         return {}
-    raise _unfit(f"it runs as a task of its own, whose input has to be an object, and this is of type {_type(value)}")
+    raise _unfit(f"it runs as a task of its own, whose input has to be an object, and this is {kind_said(value)}")
 
 
 def _key(value: JsonValue) -> str:
     if isinstance(value, Mapping | list | tuple) or value is None or value == "":
-        raise _unfit(f"the key of its `concurrency` has to be a text or a number, and this is {_type(value)}")
+        raise _unfit(f"the key of its `concurrency` has to be a text or a number, and this is {kind_said(value)}")
     if len(key := str(value)) > MAX_KEY:
         raise _unfit(f"the key of its `concurrency` is longer than {MAX_KEY} characters: {key[:40]!r}...")
     return key
-
-
-def _type(value: JsonValue) -> str:
-    return "nothing" if value is None or value == "" else type(value).__name__
 
 
 def _unfit(message: str) -> StepError:

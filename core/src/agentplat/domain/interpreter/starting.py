@@ -12,7 +12,7 @@ from agentplat.domain.failure import FailureCode
 from agentplat.domain.ids import StepPath
 from agentplat.domain.interpreter.children import first_child
 from agentplat.domain.interpreter.rules import Rules, revision_of, scope_of
-from agentplat.domain.json import LAST_YEAR, JsonObject, JsonValue, in_utc
+from agentplat.domain.json import LAST_YEAR, JsonObject, JsonValue, in_utc, kind_said
 from agentplat.domain.state import BlockState, State
 from agentplat.domain.strategy import Start
 from agentplat.domain.workflow import (
@@ -91,7 +91,7 @@ def start_body(
 def _items(foreach: ForEach, scope: Mapping[str, JsonValue], rules: Rules) -> list[JsonValue]:
     items = rules.evaluate(foreach.items, scope)
     if not isinstance(items, list | tuple):
-        raise _unfit(f"`foreach` needs a list, and this is of type {type(items).__name__}")
+        raise _unfit(f"`foreach` needs a list, and this is {kind_said(items)}")
     if len(items) > MAX_ITEMS:
         raise _unfit(f"`foreach` has {len(items)} items, and at most {MAX_ITEMS} are worked through")
     return [*items]
