@@ -30,6 +30,7 @@ from agentplat.contracts.store import (
 )
 from agentplat.contracts.stored.children import Parent
 from agentplat.domain.events import (
+    BlockCancelled,
     BlockFailed,
     BlockFinished,
     BlockStarted,
@@ -77,6 +78,7 @@ _NAMES = (
     "parent",
     "child",
     "young",
+    "tidied",
 )
 TASKS = {name: TaskId(UUID(f"01900000-0000-7000-8000-{number:012}")) for number, name in enumerate(_NAMES, 1)}
 WORKER = WorkerId(UUID("00000000-0000-4000-8000-000000000001"))
@@ -95,7 +97,7 @@ async def _filled(url: str) -> None:
     await store.open()
     try:
         await store.register_worker(_worker(WORKER), 24 * HOUR)
-        for history in (_done, _unpriced, _crashed, _error, _retried, _forked, _cancelled, _poisoned, _family):
+        for history in (_done, _unpriced, _crashed, _error, _retried, _forked, _cancelled, _tidied, _poisoned, _family):
             await history(store)
         for situation in (_running, _told, _sleeping, _listening, _pending):
             await situation(store)
@@ -284,6 +286,20 @@ async def _cancelled(store: Store) -> None:
     failure = Failure(code=FailureCode.CANCELLED, message="The task was cancelled: on request")
     owner = Owner(store, Lease(TASKS["cancelled"], 0, None), 1)
     await owner.end(CancelRequested(reason="on request"), status=TaskState.CANCELLED, failure=failure)
+
+
+async def _tidied(store: Store) -> None:
+    """Cancelled; what has to be done at the end was done, and what had succeeded was undone."""
+    owner = await _begun(store, "tidied")
+    await owner.write(started(), under_way=True)
+    await owner.write(succeeded())
+    await owner.write(CancelRequested(reason="on request"))
+    for end in (ROOT.child("@compensate", 1), ROOT.child("@finally", 1)):
+        step = end.child("tidy", 1)
+        await owner.write(BlockStarted(path=end, input=None), started(step), under_way=True)
+        await owner.write(succeeded(step), BlockFinished(path=end, output=None))
+    failure = Failure(code=FailureCode.CANCELLED, message="The task was cancelled: on request")
+    await owner.end(BlockCancelled(path=ROOT), status=TaskState.CANCELLED, failure=failure)
 
 
 async def _poisoned(store: Store) -> None:

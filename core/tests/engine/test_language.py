@@ -230,3 +230,39 @@ async def test_an_answer_to_what_does_not_wait_changes_nothing(engine: Engine, s
     engine.start_worker()
 
     assert (await engine.ended(task_id)).status is TaskState.DONE
+
+
+async def test_who_deals_with_a_failure_or_an_end_sees_the_steps_that_failed(engine: Engine, script: Script) -> None:
+    script.bodies["one"] = fails_on_demand
+    engine.start_worker()
+    task = await engine.ended(await engine.submit("workflow:looks_back"))
+    assert task.status is TaskState.DONE, task.failure
+    assert [given for name, given in script.asked if name == "two"] == [
+        {"good": "succeeded", "bad": "failed", "gave": None},
+        {"bad": "failed"},
+    ]
+
+
+async def test_finally_is_told_that_the_time_was_over(engine: Engine, script: Script) -> None:
+    engine.start_worker()
+    task = await engine.ended(await engine.submit("workflow:runs_over"))
+    assert task.failure is not None
+    assert task.failure.code is FailureCode.TIMEOUT
+    assert [given for name, given in script.asked if name == "two"] == [{"why": "timeout"}]
+
+
+async def test_after_a_cancel_it_is_said_what_was_not_undone(engine: Engine, script: Script) -> None:
+    async def cannot(given: Given, ctx: AgentContext) -> Given:
+        if "undo" in given:
+            raise StepError(FailureCode.REFUSED, "no", retryable=False)
+        return given
+
+    script.bodies["two"] = cannot
+    engine.start_worker()
+    task_id = await engine.submit("workflow:parting")
+    await until_waiting(engine, task_id)
+    await engine.client.cancel(task_id)
+    task = await engine.ended(task_id)
+    assert task.status is TaskState.CANCELLED
+    assert task.failure is not None
+    assert task.failure.details == {"not_undone": ["book"]}

@@ -146,6 +146,30 @@ async def test_what_a_newer_rule_began_is_left_by_an_older_one(engine: Engine, t
     assert set(SEEN) == {(2, 2)}
 
 
+async def test_a_cancel_is_not_lost_on_a_worker_that_leaves_the_task(
+    engine: Engine, tmp_path: Path, script: Script
+) -> None:
+    newer, older = installed(engine, tmp_path, LaterTurns), installed(engine, tmp_path, Turns)
+    runs, _ = held(script)
+    engine.registries = older
+    task_id = await engine.submit("workflow:turns")
+    engine.registries = newer
+    first = engine.start_worker()
+    await asyncio.wait_for(runs.wait(), 30)
+    _, serving = engine.workers[0]
+    serving.cancel()
+    await asyncio.wait([serving])
+    await engine.client.cancel(task_id)  # into the inbox: the dead worker's row is still there
+    await engine.lapse(first)
+    engine.registries = older
+    engine.start_worker()
+    await left_because(engine, task_id, NEEDS_NEWER)
+    runs.clear()
+    engine.registries = newer
+    assert (await engine.ended(task_id)).status is TaskState.CANCELLED
+    assert not runs.is_set()
+
+
 async def test_a_block_keeps_the_revision_by_which_it_began(engine: Engine, tmp_path: Path, script: Script) -> None:
     """Newer code is told, and an older worker may have the task again."""
     newer, older = installed(engine, tmp_path, LaterTurns), installed(engine, tmp_path, Turns)

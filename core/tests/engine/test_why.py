@@ -61,6 +61,7 @@ ROW = TaskRow(
     reason=None,
     queue="default",
     concurrency_key=None,
+    concurrency_limit=None,
     priority=0,
     retry_of=None,
     forked_from=None,

@@ -165,6 +165,22 @@ def test_a_name_that_the_project_gives_twice_is_used_by_neither(folder: Path, in
     }
 
 
+def test_a_second_file_of_a_name_does_not_take_away_what_is_in_use(folder: Path, installed: Registries) -> None:
+    write(folder, "workflows/hello.yaml", "name: hello\nsteps: [{agent: a}]\n")
+    project = load_project(folder, installed)
+    write(folder, "workflows/a_copy.yaml", "name: hello\nsteps: [{agent: b}]\n")
+    for _ in range(2):
+        project = load_project(folder, installed, project)
+        assert project.registries.workflows.spec("hello").file == str(folder / "workflows" / "hello.yaml")
+        assert project.faults == (
+            "workflows/a_copy.yaml:1:7: not_usable: workflow 'hello' is given at workflows/hello.yaml:1 too; keep one",
+        )
+    (folder / "workflows" / "hello.yaml").unlink()
+    project = load_project(folder, installed, project)
+    assert project.registries.workflows.spec("hello").file == str(folder / "workflows" / "a_copy.yaml")
+    assert not project.faults
+
+
 def test_a_prompt_only_agent_is_an_entry(folder: Path, installed: Registries) -> None:
     write(
         folder,

@@ -294,13 +294,14 @@ class Book:
             case Park():
                 self._give_back(entry, ready=True, due="now", reason=None)
             case Release(delay=delay, reason=reason):
-                self._give_back(entry, ready=True, due="later" if delay and not entry.wake else "now", reason=reason)
+                self._give_back(entry, ready=True, due="later" if delay else "now", reason=reason)
         claimed = any(isinstance(event, TaskClaimed) for event in write.events)
         if claimed or write.usage is not None or not isinstance(write.closing, Keep):
             entry.changed = self.moment
 
     def _give_back(self, entry: TaskEntry, *, ready: bool, due: Due, reason: str | None) -> None:
         entry.worker, entry.ready, entry.due, entry.reason = None, ready, due, reason
+        entry.wake = entry.wake or (ready and bool(entry.inbox))
         entry.since = self.moment
 
 

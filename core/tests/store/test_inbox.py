@@ -127,7 +127,7 @@ async def test_a_parked_task_is_claimable_as_soon_as_it_is_told_something(
     assert len(await store.inbox([again.lease])) == 1
 
 
-@pytest.mark.parametrize("closing", [Park(wake_after=None), Park(wake_after=3600.0), Release(delay=3600.0)])
+@pytest.mark.parametrize("closing", [Park(wake_after=None), Park(wake_after=3600.0), Release()])
 async def test_a_task_that_was_told_something_before_it_was_given_back_is_claimable_at_once(
     store: Store, closing: Park | Release
 ) -> None:
@@ -139,6 +139,27 @@ async def test_a_task_that_was_told_something_before_it_was_given_back_is_claima
     assert (await store.task(task_id)).status is TaskState.PENDING
     assert len(await store.claim(worker_id, 1)) == 1
     assert await store.woken(worker_id) == [task_id]
+
+
+@pytest.mark.parametrize("is_read", [False, True])
+async def test_what_is_left_to_others_waits_for_them_and_the_next_owner_reads_what_it_was_told(
+    store: Store, *, is_read: bool
+) -> None:
+    """Were it claimable at once, whoever cannot work on it would claim it again, for ever."""
+    claim = await claimed(store)
+    task_id, worker_id = claim.lease.task_id, claim.lease.worker_id
+    assert worker_id is not None
+    await store.tell(signal(task_id))
+    if is_read:
+        assert len(await store.inbox([claim.lease])) == 1
+    await committed(store, claim.lease, 3, closing=Release(delay=0.5, reason="no agent here"))
+    assert await store.claim(worker_id, 1) == []
+    async with asyncio.timeout(30):
+        while not (again := await store.claim(worker_id, 1)):  # noqa: ASYNC110 - only time makes it claimable
+            await asyncio.sleep(0.05)
+    assert await store.woken(worker_id) == [task_id]
+    assert again[0].wake
+    assert len(await store.inbox([again[0].lease])) == 1
 
 
 async def test_no_wake_up_is_lost_however_parking_and_telling_meet(store: Store, other_store: Store) -> None:

@@ -3,6 +3,7 @@
 A row has the code of a predicate and the id of what it does not hold for. A file begins with a comment that states the
 question, the parameters and how it is asked; what follows each further comment is the promise that the next SELECT
 looks after. The statements are written for PostgreSQL in the dialect that `agentplat.store.statements` describes.
+Lines that end with `-- picked` are for tasks that `sql/sieve_sqlite.sql` has picked.
 """
 
 from __future__ import annotations
@@ -46,10 +47,11 @@ class Statement:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One statement. `sliced`: asked for one range of task ids after the other."""
+    """One statement. `sliced`: asked for one range of task ids after the other. `sieved`: on SQLite, of some."""
 
     name: str
     sliced: bool = False
+    sieved: bool = False
     dialect: Dialect | None = None  # None: on both databases
 
 
@@ -64,9 +66,9 @@ QUESTIONS: Sequence[Question] = (
     Question("operation"),
     Question("operation_postgresql", dialect="postgresql"),
     Question("operation_sqlite", dialect="sqlite"),
-    Question("journal", sliced=True),
-    Question("steps", sliced=True),
-    Question("children", sliced=True),
+    Question("journal", sliced=True, sieved=True),
+    Question("steps", sliced=True, sieved=True),
+    Question("children", sliced=True, sieved=True),
     Question("queue", sliced=True),
 )
 
@@ -78,23 +80,34 @@ def asked_on(dialect: Dialect) -> Sequence[Question]:
 
 def codes(question: Question) -> Sequence[str]:
     """The predicates that a question is about."""
-    return list(dict.fromkeys(_CODE.findall(_source(question))))
+    return list(dict.fromkeys(_CODE.findall(_source(question.name))))
 
 
 @cache
-def counted(question: Question, dialect: Dialect) -> Statement:
+def counted(question: Question, dialect: Dialect, picked: bool = False) -> Statement:
     """The statement that gives `code`, `id` and `total`: for each predicate a few rows, in the order of the ids."""
-    other = "-- postgresql" if dialect == "sqlite" else "-- sqlite"
-    lines = (line.rstrip() for line in _source(question).splitlines())
-    kept = [line.partition("--")[0].rstrip() for line in lines if not line.endswith(other)]
+    return _statement(_COUNTED.format(statement=_kept(question.name, dialect, picked), examples=EXAMPLES))
+
+
+@cache
+def sieve() -> Statement:
+    """The statement that gives one row for a slice on SQLite: what to look at, as JSON by the names of questions."""
+    return _statement(_kept("sieve_sqlite", "sqlite"))
+
+
+def _kept(name: str, dialect: Dialect, picked: bool = False) -> str:
+    others = ("-- postgresql" if dialect == "sqlite" else "-- sqlite", *(() if picked else ("-- picked",)))
+    lines = (line.rstrip() for line in _source(name).splitlines())
+    kept = [line.partition("--")[0].rstrip() for line in lines if not line.endswith(others)]
     statement = "\n".join(line for line in kept if line)
-    if dialect == "sqlite":
-        statement = statement.replace("agentplat.", "")
+    return statement.replace("agentplat.", "") if dialect == "sqlite" else statement
+
+
+def _statement(statement: str) -> Statement:
     types = {name: Uuid() for name in _IDS} | {name: Instant() for name in _MOMENTS}
     names = list(dict.fromkeys(_PARAMETER.findall(statement)))
-    clause = text(_COUNTED.format(statement=statement, examples=EXAMPLES))
-    return Statement(clause.bindparams(*(bindparam(name, type_=types.get(name)) for name in names)), names)
+    return Statement(text(statement).bindparams(*(bindparam(name, type_=types.get(name)) for name in names)), names)
 
 
-def _source(question: Question) -> str:
-    return (_FOLDER / f"{question.name}.sql").read_text(encoding="utf-8")
+def _source(name: str) -> str:
+    return (_FOLDER / f"{name}.sql").read_text(encoding="utf-8")

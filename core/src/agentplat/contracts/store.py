@@ -47,6 +47,7 @@ class NewTask:
     history: Sequence[Event] = ()
     queue: str = "default"
     concurrency_key: str | None = None  # limits of its tenant may name it
+    concurrency_limit: int | None = None  # what its workflow says of that key
     priority: int = 0  # higher first
     delay: float = 0.0  # seconds
     run_at: datetime | None = None  # or when; what has been is now
@@ -247,6 +248,7 @@ class TaskRow:
     reason: str | None
     queue: str
     concurrency_key: str | None
+    concurrency_limit: int | None
     priority: int
     retry_of: TaskId | None
     forked_from: TaskId | None
@@ -358,10 +360,7 @@ class Store(Protocol):
         """
 
     def upkeep(self, retention: Retention) -> AsyncGenerator[Upkept, None]:
-        """One pass: remove what was kept long enough, and on PostgreSQL make and drop partitions.
-
-        Each item is a short transaction of its own. Ends at once while another process is at it.
-        """
+        """One pass: remove what was kept long enough, each item in a transaction; ends while others are at it."""
 
     async def survived(self) -> Sequence[TaskId]:
         """Tasks that are over while a child of theirs is not: who ended them died before telling it. At most 100."""

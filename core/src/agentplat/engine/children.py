@@ -58,6 +58,15 @@ class Children:
                     self._untold.append(execution)
         self.tell(told)
 
+    def forsake(self, state: State) -> None:
+        """Their parent ends as it stands in `state`, and does not wait for them: all that is left is to tell them."""
+        self.clear()
+        self._untold = [execution for execution in state.executions.values() if execution.phase.has_child]
+
+    async def settle(self) -> None:
+        """Wait until all know that are being told to end."""
+        await asyncio.gather(*self.recalled.values(), return_exceptions=True)
+
     def clear(self) -> None:
         """Begin a turn."""
         self.tasks, self.definitions, self.limits, self._untold = [], {}, {}, []
@@ -157,6 +166,7 @@ class Children:
             parent=Parent(id=claim.lease.task_id, path=path, attempt=attempt, seq=seq, depth=depth, deadline=deadline),
             queue=command.queue or claim.queue,
             concurrency_key=command.concurrency_key,
+            concurrency_limit=command.limit,
             priority=claim.priority,
             actor=claim.user_hash or "anonymous",
         )

@@ -18,10 +18,7 @@ from agentplat import telemetry
 from agentplat.contracts.hints import Hint
 from agentplat.contracts.store import Claim, Store, WorkerRow
 from agentplat.domain.errors import (
-    ConflictError,
-    IllegalTransition,
     LeaseLost,
-    NotFound,
     StoreUnavailable,
     UsageError,
 )
@@ -82,6 +79,7 @@ class Worker:
         self._on_registered = on_registered
         self._state = WorkerState.STARTING
         self._owners: dict[TaskId, TaskOwner] = {}
+        telemetry.TASKS_OWNED.set_function(lambda: len(self._owners))
         self._tasks: set[asyncio.Task[None]] = set()
         self._writer = JournalWriter(store)
         self._expressions = ExpressionEngine()
@@ -297,8 +295,7 @@ class Worker:
             if self._adopted.get(task_id) is claim.lease:  # and was not claimed again meanwhile
                 del self._adopted[task_id]
                 self._owners.pop(task_id, None)
-            telemetry.TASKS_OWNED.set(len(self._owners))
-        telemetry.TASKS_CLOSED.labels(ending).inc()
+        telemetry.tasks_closed(ending).inc()
 
     async def _drive(self, claim: Claim) -> str:
         """How the claim ended. A task that cannot be worked on here is left to others."""
@@ -323,7 +320,6 @@ class Worker:
             cleared=partial(self._clears, claim.lease.task_id),
         )
         self._owners[claim.lease.task_id] = owner
-        telemetry.TASKS_OWNED.set(len(self._owners))
         if self._state is WorkerState.DRAINING:
             owner.drain()
         return await owner.drive()
@@ -340,15 +336,8 @@ class Worker:
         return self._rules, self._lacks[key]
 
     async def _recall(self, child: TaskId, reason: str) -> None:
-        """Let the child end. One that nobody works on ends at once, and one that is over has told its parent."""
-        cancel = partial(steering.cancel, store=self._store, definitions=self._definitions, catalog=self._catalog())
-        while True:
-            try:
-                return await patiently(partial(cancel, child, reason))
-            except (IllegalTransition, NotFound):
-                return None
-            except ConflictError:  # it changed hands all the time
-                continue
+        catalog = self._catalog()
+        await steering.recall(child, reason, store=self._store, definitions=self._definitions, catalog=catalog)
 
     async def _leave(self, claim: Claim, reason: str) -> str:
         try:

@@ -347,7 +347,7 @@ def _hints_of(writes: Sequence[Write], *, limits: bool) -> set[Hint]:
     for write in writes:
         match write.closing:
             case Keep():
-                if any(isinstance(event, TaskClaimed) for event in write.events):
+                if TaskClaimed in map(type, write.events):
                     hints.add(Hint.CHANGED)
             case End(actor=actor) if actor != "worker":  # a process that never claimed knows of no limits
                 hints.update([Hint.CHANGED, *_CLAIMABLE])

@@ -2,15 +2,17 @@
 -- Parameters  none
 -- How         Books that have to balance: what a task's row says that there should be is taken from what the audit has,
 --             in one sum for each task. Only where something is left over are the rows of the audit looked at.
-WITH books AS (
-    SELECT id, CASE status WHEN 'open' THEN -1 WHEN 'done' THEN -257 WHEN 'error' THEN -65537 ELSE -16777217 END AS amount
-    FROM agentplat.tasks
-    UNION ALL
-    SELECT task_id, CASE action WHEN 'task_submitted' THEN 1 WHEN 'task_done' THEN 256 WHEN 'task_error' THEN 65536
-                                WHEN 'task_cancelled' THEN 16777216 ELSE 0 END
-    FROM agentplat.audit
-), unbalanced AS MATERIALIZED (
-    SELECT id FROM books GROUP BY id HAVING sum(amount) <> 0
+WITH unbalanced AS MATERIALIZED (
+    SELECT id FROM (
+        SELECT id,
+               CASE status WHEN 'open' THEN -1 WHEN 'done' THEN -257 WHEN 'error' THEN -65537 ELSE -16777217 END AS amount
+        FROM agentplat.tasks
+        UNION ALL
+        SELECT task_id, CASE action WHEN 'task_submitted' THEN 1 WHEN 'task_done' THEN 256 WHEN 'task_error' THEN 65536
+                                    WHEN 'task_cancelled' THEN 16777216 ELSE 0 END
+        FROM agentplat.audit
+    ) AS books
+    GROUP BY id HAVING sum(amount) <> 0
 ), kept AS (
     -- Retention removes the oldest rows; of what was before the oldest one that is left nothing can be missed.
     SELECT at AS since FROM agentplat.audit WHERE id = (SELECT min(id) FROM agentplat.audit)

@@ -5,6 +5,7 @@ WITH dispatched AS MATERIALIZED (
            CAST(j.content -> 'attempt' AS text) AS attempt, j.content ->> 'path' AS path
     FROM agentplat.journal AS j
     WHERE j.task_id >= :low AND j.task_id < :high AND j.kind = 'child_dispatched'
+      AND j.task_id IN (SELECT value FROM json_each(:picked))                                          -- picked
 ), awaited AS MATERIALIZED (
     SELECT d.task_id, d.seq, CAST(d.child AS uuid) AS child                    -- postgresql
     SELECT d.task_id, d.seq, replace(d.child, '-', '') AS child                -- sqlite
@@ -19,6 +20,7 @@ WITH dispatched AS MATERIALIZED (
            CAST(t.dispatch ->> 'seq' AS bigint) AS seq, CAST(t.dispatch ->> 'depth' AS bigint) AS depth
     FROM agentplat.tasks AS t
     WHERE t.parent_id IS NOT NULL AND t.id >= :low AND t.id < :high
+      AND t.id IN (SELECT value FROM json_each(:picked))                                               -- picked
 )
 -- A dispatch and its task are one commit: there is no child that nobody works on.
 SELECT 'dispatch_without_child' AS code, a.task_id AS id FROM awaited AS a

@@ -44,6 +44,7 @@ WITH summary AS MATERIALIZED (
                        AND content -> 'usage' IS NOT NULL) AS cost
     FROM agentplat.journal
     WHERE task_id >= :low AND task_id < :high
+      AND task_id IN (SELECT value FROM json_each(:picked))                                            -- picked
     GROUP BY task_id
 ), judged AS (
     SELECT coalesce(t.id, s.task_id) AS id,
@@ -100,6 +101,7 @@ UNION ALL
 SELECT 'task_without_journal' AS code, id FROM broken WHERE without_journal                            -- postgresql
 SELECT 'task_without_journal' AS code, t.id FROM agentplat.tasks AS t                                  -- sqlite
 WHERE t.status = 'open' AND t.id >= :low AND t.id < :high                                              -- sqlite
+  AND t.id IN (SELECT value FROM json_each(:picked))                                                   -- picked
   AND NOT EXISTS (SELECT 1 FROM agentplat.journal AS j WHERE j.task_id = t.id)                         -- sqlite
 UNION ALL
 -- The first event is what was submitted, and the row shows it.
@@ -160,9 +162,10 @@ UNION ALL
 SELECT 'write_without_claim' AS code, task_id FROM told
 WHERE fence > fence_before AND kind <> 'task_claimed' AND fence IS DISTINCT FROM end_fence
 UNION ALL
--- Cancel means cancel: nothing starts after it, nor after the task's deadline.
+-- Cancel means cancel: nothing starts after it, nor after the task's deadline, but what has to be done at the end.
 SELECT 'start_after_stop' AS code, task_id FROM told
 WHERE seq > stop_seq AND kind IN ('step_started', 'child_dispatched', 'wait_started', 'block_started')
+  AND NOT (path LIKE '%@finally%' OR path LIKE '%@compensate%')
 UNION ALL
 -- What is taken over from another task comes before the first owner, and is no owner's.
 SELECT 'reused_by_an_owner' AS code, task_id FROM told

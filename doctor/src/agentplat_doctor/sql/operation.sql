@@ -15,7 +15,3 @@ SELECT 'handed_back' AS code, task_id FROM agentplat.queue WHERE ready AND reaso
 UNION ALL
 -- Tasks are claimed when they are ready.
 SELECT 'waits_for_worker' AS code, task_id FROM agentplat.queue WHERE ready AND reason IS NULL AND run_at < :long_ago
-UNION ALL
--- A running task ends within seconds of a cancel.
-SELECT 'cancel_overdue' AS code, t.id FROM agentplat.tasks AS t
-WHERE t.status = 'open' AND t.cancel_requested_at < :minute_ago

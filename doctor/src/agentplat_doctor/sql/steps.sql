@@ -18,6 +18,7 @@ WITH paths AS MATERIALIZED (
                     THEN 'outcome' END AS plain
         FROM agentplat.journal
         WHERE task_id >= :low AND task_id < :high
+          AND task_id IN (SELECT value FROM json_each(:picked))                                        -- picked
           AND kind IN (
               'step_started', 'step_succeeded', 'step_failed', 'step_cancelled', 'wait_started', 'step_skipped',
               'step_refused', 'retry_scheduled', 'timer_fired', 'child_dispatched'
@@ -72,6 +73,7 @@ WITH paths AS MATERIALIZED (
     FROM agentplat.calls AS c
     LEFT JOIN paths AS p ON p.task_id = c.task_id AND p.path = c.path
     WHERE c.task_id >= :low AND c.task_id < :high
+      AND c.task_id IN (SELECT value FROM json_each(:picked))                                          -- picked
       AND (coalesce(p.starts, 0) = 0 OR c.fence < p.first_fence OR c.fence > p.last_fence)
 )
 -- An outcome is that of a start before it, of the same attempt.

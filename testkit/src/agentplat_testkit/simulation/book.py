@@ -65,7 +65,7 @@ class Book:
     def scope(self, block: BlockEntry, iteration: int) -> dict[str, JsonValue]:
         steps, name = self._steps_of(block), block.path.step
         if name == FINALLY or name.startswith(CATCH):
-            steps = {**self._steps_of(self.blocks[block.path.parent]), **steps}
+            steps = {**self._ended_in(self.blocks[block.path.parent]), **steps}
         item_of = block.path
         if any(part == COMPENSATE for part, _ in block.path):
             number = next(number for part, number in block.path if part == COMPENSATE)
@@ -104,7 +104,9 @@ class Book:
             return {"code": failure.code.value, "message": failure.message, "details": failure.details}
         if block.ending != "cancelled":
             return None
-        reason = self.stop.reason if isinstance(self.stop, CancelRequested) else "its surroundings have ended"
+        if isinstance(self.stop, DeadlinePassed):
+            return {"code": "timeout", "message": "The task took longer than its workflow allows.", "details": {}}
+        reason = self.stop.reason if self.stop is not None else "its surroundings have ended"
         return {"code": "cancelled", "message": reason, "details": {}}
 
     def _steps_of(self, block: BlockEntry) -> dict[str, JsonValue]:
@@ -112,6 +114,18 @@ class Book:
         for path in block.settled[: block.seen]:
             entry = self.steps.get(path) or self.blocks[path]
             steps[path.step] = {"output": entry.output, "status": entry.phase, "iteration": path.number}
+        return steps
+
+    def _ended_in(self, block: BlockEntry) -> dict[str, JsonValue]:
+        """The same with what failed or was cancelled, where nothing later came of the step."""
+        last: dict[str, StepPath] = {}
+        for path in block.children:
+            if not path.step.startswith("@") and self.phase_of(path) in ("succeeded", "skipped", "failed", "cancelled"):
+                last[path.step] = max(last.get(path.step, path), path, key=lambda one: one.number)
+        lost = {step: path for step, path in last.items() if self.phase_of(path) in ("failed", "cancelled")}
+        steps = self._steps_of(block)
+        for step, path in lost.items():
+            steps[step] = {"output": None, "status": self.phase_of(path), "iteration": path.number}
         return steps
 
     def _undone(self, path: StepPath) -> dict[str, JsonValue]:

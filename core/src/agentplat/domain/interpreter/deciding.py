@@ -44,9 +44,10 @@ from agentplat.domain.interpreter.ending import (
     end_uncaught,
     go_on_ending,
     timed_out,
+    with_what_was_not_undone,
 )
 from agentplat.domain.interpreter.items import go_through
-from agentplat.domain.interpreter.rules import ROOT, Rules, block_node, revision_of, scope_of, sees_failures
+from agentplat.domain.interpreter.rules import OVERDUE, ROOT, Rules, block_node, revision_of, scope_of, sees_failures
 from agentplat.domain.json import JsonObject, JsonValue
 from agentplat.domain.state import BlockState, Phase, State
 from agentplat.domain.workflow import COMPENSATE, FINALLY, SINGLE, Block
@@ -97,7 +98,9 @@ def _finish(state: State, root: BlockState, rules: Rules) -> FinishTask:
     if root.phase is Phase.FAILED:
         return FinishTask(status="error", failure=root.failure)
     if root.phase is Phase.CANCELLED:
-        return _finish_stopped(state)
+        stopped = _finish_stopped(state)
+        assert stopped.failure is not None
+        return replace(stopped, failure=with_what_was_not_undone(state, root, stopped.failure))
     output = root.output
     if state.workflow.output is not None:
         try:
@@ -118,7 +121,7 @@ def _finish_stopped(state: State) -> FinishTask:
     if isinstance(state.stop, CancelRequested):
         failure = Failure(code=FailureCode.CANCELLED, message=f"The task was cancelled: {state.stop.reason}")
         return FinishTask(status="cancelled", failure=failure)
-    failure = Failure(code=FailureCode.TIMEOUT, message="The task took longer than its workflow allows.")
+    failure = Failure(code=FailureCode.TIMEOUT, message=OVERDUE)
     return FinishTask(status="error", failure=failure)
 
 

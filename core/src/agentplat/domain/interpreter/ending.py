@@ -83,7 +83,7 @@ def go_on_ending(state: State, block: BlockState, node: Block, rules: Rules) -> 
     elif block.ending == "cancelled":
         yield CancelBlock(path=block.path)
     elif block.ending == "failed" and block.failure is not None:
-        yield FailBlock(path=block.path, failure=_with_what_was_not_undone(state, block, block.failure, undone))
+        yield FailBlock(path=block.path, failure=with_what_was_not_undone(state, block, block.failure))
     elif final in state.blocks and (failure := _failure_of_end(state.blocks[final])) is not None:
         yield FailBlock(path=block.path, failure=failure)
     else:
@@ -106,7 +106,9 @@ def _undo(state: State, block: BlockState, number: int, rules: Rules) -> StartBl
     )
 
 
-def _with_what_was_not_undone(state: State, block: BlockState, failure: Failure, undone: int) -> Failure:
+def with_what_was_not_undone(state: State, block: BlockState, failure: Failure) -> Failure:
+    """The failure by which the block ends; if it is the task's, with the steps that were to be undone and were not."""
+    undone = block.started.get(COMPENSATE, 0)
     numbers = range(1, len(state.undoable) + 1)
     left = [
         str(state.undoable[-number])

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Protocol, cast
 
-from agentplat.domain.events import CancelRequested
+from agentplat.domain.events import DeadlinePassed
 from agentplat.domain.ids import StepPath
 from agentplat.domain.json import JsonObject, JsonValue
-from agentplat.domain.state import BlockState, State
+from agentplat.domain.state import BlockState, Phase, State
 from agentplat.domain.strategy import Strategy
 from agentplat.domain.workflow import COMPENSATE, FOREACH, ITEM, SINGLE, Block
 
 ROOT = StepPath()
+OVERDUE = "The task took longer than its workflow allows."
 
 
 class Rules(Protocol):
@@ -70,9 +71,22 @@ def _add_surroundings(state: State, path: StepPath, scope: dict[str, JsonValue])
         elif name[0] == "@" and "failure" not in scope and around is not None:
             scope["failure"] = failure_shown(state, around)
             if depth == len(path) and name != COMPENSATE:
-                scope["steps"] = {**around.latest, **_steps(scope)}
+                scope["steps"] = {**_ended(state, around), **_steps(scope)}
             elif name == COMPENSATE:
                 _add_undone(state, state.undoable[-number], scope, is_near=depth == len(path))
+
+
+def _ended(state: State, block: BlockState) -> JsonObject:
+    """The latest execution of each step of the block, those included that failed or were cancelled."""
+    ended: dict[str, JsonObject] = {**block.latest}
+    for path in block.children:
+        name, number = path[-1]
+        child = state.executions.get(path) or state.blocks[path]
+        if name[0] != "@" and child.phase in (Phase.FAILED, Phase.CANCELLED):
+            known = ended.get(name)
+            if known is None or cast(int, known["iteration"]) < number:
+                ended[name] = {"output": None, "status": child.phase.value, "iteration": number}
+    return ended
 
 
 def _add_undone(state: State, path: StepPath, scope: dict[str, JsonValue], *, is_near: bool) -> None:
@@ -106,7 +120,9 @@ def failure_shown(state: State, block: BlockState) -> JsonValue:
         return {"code": failure.code.value, "message": failure.message, "details": failure.details}
     if block.ending != "cancelled":
         return None
-    reason = state.stop.reason if isinstance(state.stop, CancelRequested) else "its surroundings have ended"
+    if isinstance(state.stop, DeadlinePassed):
+        return {"code": "timeout", "message": OVERDUE, "details": {}}
+    reason = state.stop.reason if state.stop is not None else "its surroundings have ended"
     return {"code": "cancelled", "message": reason, "details": {}}
 
 

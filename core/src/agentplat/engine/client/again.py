@@ -147,6 +147,7 @@ def _task(
         history=history,
         queue=source.queue,
         concurrency_key=source.concurrency_key,
+        concurrency_limit=source.concurrency_limit,
         priority=source.priority,
         idempotency_key=key,
         fingerprint=hashlib.sha256(body).hexdigest() if key is not None else None,

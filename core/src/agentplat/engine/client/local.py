@@ -165,6 +165,10 @@ class LocalClient:
         return await planned(source, wanted, fork=fork, store=self._store, door=self._door(), known=self._definitions)
 
     async def _again(self, plan: Planned) -> TaskView:
+        if plan.task.concurrency_key is not None and plan.task.concurrency_limit is not None:
+            # It was forgotten if no task had its key for long, and what a workflow limits, a retry does as well.
+            limit = Limit(tenant=plan.task.tenant, key=plan.task.concurrency_key, at_once=plan.task.concurrency_limit)
+            await self._store.declare_limit(limit)
         [submitted] = await self._store.submit([plan.task], [plan.definition] if plan.definition else [])
         return await self.task(submitted.task_id)
 

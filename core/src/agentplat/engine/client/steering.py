@@ -6,14 +6,15 @@ carries the fence that was read, and is refused when somebody was quicker.
 
 from __future__ import annotations
 
-from functools import reduce
+from functools import partial, reduce
 from uuid import UUID
 
 from uuid_utils.compat import uuid7
 
+from agentplat import telemetry
 from agentplat.contracts.interface import TaskFilter
 from agentplat.contracts.store import Committed, End, InboxItem, Lost, Store, TaskRow, Write
-from agentplat.domain.errors import ConflictError, IllegalTransition, InputRejected
+from agentplat.domain.errors import ConflictError, IllegalTransition, InputRejected, NotFound
 from agentplat.domain.events import CancelRequested, Event, TaskClaimed, TaskFinished
 from agentplat.domain.failure import Failure, FailureCode
 from agentplat.domain.ids import TaskId
@@ -24,6 +25,7 @@ from agentplat.engine.catalog import Catalog
 from agentplat.engine.client.submission import value_fault
 from agentplat.engine.definitions import Definitions
 from agentplat.engine.history import fold, plan
+from agentplat.engine.journal import patiently
 from agentplat.engine.rules import CatalogRules
 from agentplat.language.expressions import ExpressionEngine
 
@@ -86,6 +88,22 @@ async def cancel(task_id: TaskId, reason: str, *, store: Store, definitions: Def
         if await _take(store, row, before, state, [*facts, *events]):
             return
     raise ConflictError(f"Task {task_id} changed hands {_RACES} times while it was being cancelled. Try again.")
+
+
+async def recall(child: TaskId, reason: str, *, store: Store, definitions: Definitions, catalog: Catalog) -> None:
+    """Let a child end that its parent needs no more. One that is over has told its parent."""
+    cancelling = partial(cancel, child, reason, store=store, definitions=definitions, catalog=catalog)
+    while True:
+        try:
+            return await patiently(cancelling)
+        except (IllegalTransition, NotFound):
+            return None
+        except ConflictError:  # it changed hands all the time
+            continue
+        except Exception:  # noqa: BLE001  # what it is pinned to may be of a version that only others can read
+            telemetry.log.exception(telemetry.TASK_BROKE, task_id=str(child))
+            await patiently(partial(_tell, child, reason, store))
+            return None
 
 
 async def _tell(task_id: TaskId, reason: str, store: Store) -> bool:

@@ -80,6 +80,7 @@ def accepted_row(new: NewTask, at: datetime) -> TaskRow:
         reason=None,
         queue=new.queue,
         concurrency_key=new.concurrency_key,
+        concurrency_limit=new.concurrency_limit,
         priority=new.priority,
         retry_of=new.retry_of,
         forked_from=new.forked_from,

@@ -25,7 +25,7 @@ class Project:
     records: tuple[PluginRecord, ...]
     """One per file that offers something, or is at fault. The reason of an active one says what of it is not used."""
     offers: tuple[ProjectOffer, ...]
-    """What the files gave, for the next generation to fall back on."""
+    """What of the files is used, for the next generation to fall back on."""
 
     @property
     def faults(self) -> tuple[str, ...]:
@@ -47,7 +47,7 @@ def load_project(folder: Path, installed: Registries, previous: Project | None =
     builder = RegistryBuilder(installed)
     accepted: list[ProjectOffer] = []
     for offer in offers:
-        refusal = _refusal(offer, offers, builder)
+        refusal = _refusal(offer, offers, known, builder)
         if refusal is None:
             accepted.append(offer)
         else:
@@ -61,7 +61,7 @@ def load_project(folder: Path, installed: Registries, previous: Project | None =
         records=tuple(
             _record(source, accepted, faults[source.file]) for source in sources if source.offers or faults[source.file]
         ),
-        offers=offers,
+        offers=tuple(accepted),
     )
 
 
@@ -79,16 +79,22 @@ def _with_last_good(source: Source, previous: Iterable[ProjectOffer]) -> Source:
     return Source(file=source.file, offers=offers, faults=(*source.faults, note), broken=source.broken)
 
 
-def _refusal(offer: ProjectOffer, offers: Iterable[ProjectOffer], builder: RegistryBuilder) -> str | None:
-    """Registers the offer, or says why not. A name that the project gives twice is used by neither."""
-    for other in offers:
-        if other is not offer and type(other.spec) is type(offer.spec) and other.spec.name == offer.spec.name:
-            return f"{kind_of(offer.spec).word} {offer.spec.name!r} is given at {other.origin} too; keep one"
+def _refusal(
+    offer: ProjectOffer, offers: Iterable[ProjectOffer], known: Iterable[ProjectOffer], builder: RegistryBuilder
+) -> str | None:
+    """Registers the offer, or says why not. A name that is given twice stays with who had it before, or is nobody's."""
+    others = [other for other in offers if other is not offer and _is_same(other, offer)]
+    if others and not any(_is_same(before, offer) and before.file == offer.file for before in known):
+        return f"{kind_of(offer.spec).word} {offer.spec.name!r} is given at {others[0].origin} too; keep one"
     try:
         builder.register(offer.spec, origin=offer.origin, renamed=offer.renamed)
     except OfferInvalid as invalid:
         return invalid.detail
     return None
+
+
+def _is_same(one: ProjectOffer, other: ProjectOffer) -> bool:
+    return type(one.spec) is type(other.spec) and one.spec.name == other.spec.name
 
 
 def _unknown_names(offer: ProjectOffer, registries: Registries) -> Iterator[str]:

@@ -111,7 +111,7 @@ def _commit_judged(writes: Sequence[Write], again: bool) -> Script[Sequence[Writ
             known = yield from _unacknowledged(write, row, again)
             judged.append(known or Lost(reason=fault or "no queue row"))
     accepted = [item for item in judged if isinstance(item, _Judged)]
-    yield Round([*_rows_kept(accepted), *_kept(accepted, at)], last=True)
+    yield Round([*_rows_kept(accepted), *_kept(accepted, at), *_given_back(accepted)], last=True)
     return [Committed(at=at, wake=item.row.wake) if isinstance(item, _Judged) else item for item in judged]
 
 
@@ -150,8 +150,12 @@ def _unacknowledged(write: Write, row: AnyRow | None, again: bool) -> Script[Com
 
 
 def _rows_kept(judged: Sequence[_Judged]) -> Iterable[Bound]:
-    """The statements that keep the queue rows of those that do not end."""
+    """The statements that keep the queue rows of those that stay with their owners."""
     yield from for_each("keep_owned", _KEEP, [row for item in judged for row in _kept_row(item)])
+
+
+def _given_back(judged: Sequence[_Judged]) -> Iterable[Bound]:
+    """Those of the others that do not end, when what they have taken from their inboxes is gone from there."""
     back = [item for item in judged if isinstance(item.write.closing, Park | Release)]
     yield from for_each("give_back", _GIVE_BACK, [_given_back_row(item) for item in back])
 
@@ -168,7 +172,9 @@ def _kept(accepted: Sequence[_Accepted], at: datetime | None) -> Iterable[Bound]
         events += submission.first_events(children)
         acts += submission.acts(children)
     yield from for_each("append_journal", _EVENT, events, at=at)
-    yield from for_each("record_calls", _CALL, [row for item in accepted for row in _call_rows(item)], at=at)
+    yield from for_each(
+        "record_calls", _CALL, [row for item in accepted if item.write.calls for row in _call_rows(item)], at=at
+    )
     yield from for_each("spend", _SPEND, [_spent_row(item) for item in accepted if item.write.usage is not None], at=at)
     if seen := [item.task_id for item in accepted if item.write.usage is None and _is_seen(item.write)]:
         yield bound("touch_tasks", task_ids=seen, at=at)
@@ -207,7 +213,10 @@ def _given_back_row(item: _Judged) -> tuple[Any, ...]:
 
 
 def _rest(item: _Judged) -> tuple[bool, datetime | None, str | None]:
-    """Whether it is claimable, from when on or by which timer, and why it was handed back. A wake-up hurries it."""
+    """Whether it is claimable, from when on or by which timer, and why it was handed back.
+
+    A wake-up hurries what waits. What is left to others it does not: whoever left it would have it again at once.
+    """
     match item.write.closing:
         case Park() if item.row.wake:
             return True, item.at, None
@@ -216,7 +225,7 @@ def _rest(item: _Judged) -> tuple[bool, datetime | None, str | None]:
         case Park(wake_after=float() | int() as seconds):
             return False, item.at + timedelta(seconds=seconds), None
         case Release(delay=delay, reason=reason):
-            return True, item.at if item.row.wake else item.at + timedelta(seconds=delay), reason
+            return True, item.at + timedelta(seconds=delay), reason
         case closing:
             raise TypeError(f"{closing} gives nothing back")
 
@@ -227,7 +236,7 @@ def _suspicion(item: _Judged) -> tuple[bool, int]:
 
 def _clears(write: Write) -> bool:
     """A step that succeeded clears the task of what its earlier steps are suspected of."""
-    return any(isinstance(event, StepSucceeded) for event in write.events)
+    return StepSucceeded in map(type, write.events)
 
 
 # --- everything else ---------------------------------------------------------------------------------------
@@ -241,8 +250,7 @@ _AUDIT = "tenant_id actor action task_id content"
 
 def _is_seen(write: Write) -> bool:
     """Whether watchers of the task should look again. An end touches the row anyway."""
-    claimed = any(isinstance(event, TaskClaimed) for event in write.events)
-    return claimed or isinstance(write.closing, Park | Release)
+    return TaskClaimed in map(type, write.events) or isinstance(write.closing, Park | Release)
 
 
 def _spent_row(item: _Accepted) -> tuple[Any, ...]:

@@ -39,6 +39,7 @@ def task_row(row: AnyRow) -> TaskRow:
         reason=row.reason,
         queue=placement.get("queue", "default"),
         concurrency_key=placement.get("concurrency_key"),
+        concurrency_limit=placement.get("concurrency_limit"),
         priority=placement.get("priority", 0),
         retry_of=None if row.retry_of is None else TaskId(row.retry_of),
         forked_from=None if row.forked_from is None else TaskId(row.forked_from),

@@ -144,7 +144,7 @@ _DEFINITION = "hash tenant_id name version document"
 _CHILD = "task_id tenant_id type input definition user_hash trace_id parent_span placement parent_id dispatch"
 _TASK = "task_id tenant_id type input definition user_hash trace_id parent_span retry_of forked_from placement"
 _PENDING = "task_id tenant_id queue concurrency_key priority delay run_at"
-_NOWHERE_ELSE = {"queue": "default", "concurrency_key": None, "priority": 0}
+_NOWHERE_ELSE = {"queue": "default", "concurrency_key": None, "concurrency_limit": None, "priority": 0}
 _SUBMITTED, _ = encode(TaskSubmitted(type="", input={}))
 
 
@@ -162,8 +162,7 @@ def _child_row(task: NewTask) -> tuple[Any, ...]:
 
 def _placement(task: NewTask) -> str | None:
     """Where it was put, for who submits it once more; None where nothing was said."""
-    said = {"queue": task.queue, "concurrency_key": task.concurrency_key, "priority": task.priority}
-    placement = {name: value for name, value in said.items() if value != _NOWHERE_ELSE[name]}
+    placement = {name: said for name, usual in _NOWHERE_ELSE.items() if (said := getattr(task, name)) != usual}
     return dumps(placement) if placement else None
 
 
