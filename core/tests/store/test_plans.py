@@ -1,5 +1,6 @@
 """Which indexes PostgreSQL uses, with many tasks, whether or not its statistics are fresh."""
 
+import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -74,6 +75,15 @@ async def test_a_claim_that_has_to_choose_reads_no_more_than_it_needs(plans: Pla
     assert not any(
         "ix_queue_live" in plan for plan in found if "agentplat.journal" in plan or "agentplat.tasks" in plan
     )
+
+
+async def test_a_claim_that_has_to_choose_counts_only_limits_of_keys_that_it_saw(plans: Plans) -> None:
+    """A tenant may have as many as a workflow has customers, and who chooses holds the lock for which all wait."""
+    plans._connection.execute("set enable_seqscan = off")  # as it is where scripts are carried out
+    plan = plans.generic("claim_fairly", ONE, ONE, "'default'", "5")
+    looks = re.findall(r"Scan using pk_limits on limits .*\n *(.*)", plan)
+    assert len(looks) >= 4
+    assert all(look.startswith("Index Cond: ((tenant_id = ") and "(key = " in look for look in looks), looks
 
 
 @pytest.mark.parametrize(

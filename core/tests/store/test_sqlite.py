@@ -216,3 +216,12 @@ def test_statements_on_the_queue_use_their_indexes(sqlite_url: str, name: str, i
     assert any(f"INDEX {index}" in line for line in lines), lines
     assert not any(line.startswith("SCAN q") for line in lines), lines
     assert name == "lock_owned" or not any("TEMP B-TREE" in line for line in lines), lines
+
+
+def test_a_claim_that_has_to_choose_counts_only_limits_of_keys_that_it_saw(sqlite_url: str) -> None:
+    given = {"worker_id": "", "queue": "default", "limit": 5, "tenants": 5}
+    with closing(sqlite3.connect(file_of(sqlite_url))) as connection:
+        plan = connection.execute(f"explain query plan {statement('choose_fairly', 'sqlite')}", given).fetchall()
+    looks = [detail for *_, detail in plan if "sqlite_autoindex_limits_1" in detail]
+    assert len(looks) == 2
+    assert all("(tenant_id=? AND key=?)" in look for look in looks), looks

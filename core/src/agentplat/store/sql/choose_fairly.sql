@@ -4,7 +4,8 @@
 -- Returns     task_id, tenant_id, remaining (of its tenant's turn, when it is the last one taken); in the order of the turns
 -- Invariant   Only on SQLite, where nobody comes between this and what follows; claim_fairly.sql says what it means. Tenants
 --             of whom nothing may be taken count as looked at: where nothing was found, all have to be.
--- Index       ix_queue_claim, one descent for each tenant, and its first `limit` tasks without a key; all that have one
+-- Index       ix_queue_claim, one descent for each tenant, and its first `limit` tasks without a key; all that have one;
+--             the primary key of limits, for the keys that were seen
 WITH RECURSIVE turn AS MATERIALIZED (
     SELECT t.tenant_id, t.remaining FROM turns AS t WHERE t.queue = :queue
       AND EXISTS (SELECT 1 FROM workers WHERE id = :worker_id AND lease_until > clock_timestamp())
@@ -23,6 +24,21 @@ WITH RECURSIVE turn AS MATERIALIZED (
 ), visited AS MATERIALIZED (
     SELECT a.tenant_id FROM later AS a WHERE a.tenant_id IS NOT NULL
     UNION SELECT a.tenant_id FROM earlier AS a JOIN turn AS t ON a.tenant_id <= t.tenant_id
+), able AS MATERIALIZED (
+    SELECT q.task_id, q.tenant_id, q.concurrency_key, q.priority, q.run_at
+    FROM visited AS v CROSS JOIN queue AS q ON q.task_id IN (
+        SELECT u.task_id FROM queue AS u
+        WHERE u.queue = :queue AND u.tenant_id = v.tenant_id AND u.concurrency_key = '' AND u.ready AND NOT u.suspect
+          AND u.run_at <= clock_timestamp()
+        ORDER BY u.priority DESC, u.run_at, u.task_id LIMIT 2 * :limit
+    )
+    UNION ALL
+    SELECT q.task_id, q.tenant_id, q.concurrency_key, q.priority, q.run_at
+    FROM visited AS v CROSS JOIN queue AS q ON q.queue = :queue AND q.tenant_id = v.tenant_id
+    WHERE q.concurrency_key > '' AND q.ready AND NOT q.suspect AND q.run_at <= clock_timestamp()
+), keys AS MATERIALIZED (
+    SELECT a.tenant_id, a.concurrency_key AS key FROM able AS a
+    UNION SELECT v.tenant_id, '' FROM visited AS v
 ), bounds AS MATERIALIZED (
     SELECT l.tenant_id, l.key, max(min(
         coalesce(l.at_once - (
@@ -35,20 +51,8 @@ WITH RECURSIVE turn AS MATERIALIZED (
               AND b.at > clock_timestamp() - CAST(l.seconds * 1000000 AS INTEGER)
         ), 2147483647)
     ), 0) AS free
-    FROM visited AS v CROSS JOIN limits AS l ON l.tenant_id = v.tenant_id
+    FROM keys AS k CROSS JOIN limits AS l ON l.tenant_id = k.tenant_id AND l.key = k.key
     WHERE l.at_once IS NOT NULL OR l.starts IS NOT NULL
-), able AS (
-    SELECT q.task_id, q.tenant_id, q.concurrency_key, q.priority, q.run_at
-    FROM visited AS v CROSS JOIN queue AS q ON q.task_id IN (
-        SELECT u.task_id FROM queue AS u
-        WHERE u.queue = :queue AND u.tenant_id = v.tenant_id AND u.concurrency_key = '' AND u.ready AND NOT u.suspect
-          AND u.run_at <= clock_timestamp()
-        ORDER BY u.priority DESC, u.run_at, u.task_id LIMIT 2 * :limit
-    )
-    UNION ALL
-    SELECT q.task_id, q.tenant_id, q.concurrency_key, q.priority, q.run_at
-    FROM visited AS v CROSS JOIN queue AS q ON q.queue = :queue AND q.tenant_id = v.tenant_id
-    WHERE q.concurrency_key > '' AND q.ready AND NOT q.suspect AND q.run_at <= clock_timestamp()
 ), laned AS (
     SELECT a.*, row_number() OVER (
         PARTITION BY a.tenant_id, a.concurrency_key ORDER BY a.priority DESC, a.run_at, a.task_id

@@ -9,9 +9,11 @@
 --             Tenants stand in a circle, in the order of their names. The walk begins with the one whose turn it is, for
 --             what remains of it, and ends there, with a full turn; nobody is walked to who is not needed. A turn is the
 --             tenant's weight; where they are so few that all turns together are not enough, several turns at once.
---             OFFSET 0 keeps the planner from writing the counts into every place that uses them.
---             Of a tenant whose tasks have keys the first 500 are looked through. If a limit holds back so many of them
---             that there may be others behind, it is asked key by key.
+--             OFFSET 0 keeps the planner from writing the counts into every place that uses them, and from reading all limits
+--             of a tenant to join them, which it likes as long as they are few: the plan stays.
+--             Of a tenant whose tasks have keys as many as are wanted are looked at, and 500 where a limit holds some of
+--             these back. If it holds back so many that there may be others behind, the tenant is asked key by key. Only
+--             the limits of keys that were seen are counted: a tenant may have many.
 -- Index       ix_queue_claim: one descent for each tenant, and for each key where it comes to that; ix_queue_keyed;
 --             ix_queue_live for the counts. The array keeps the update on the primary key.
 WITH RECURSIVE own AS MATERIALIZED (
@@ -42,7 +44,9 @@ WITH RECURSIVE own AS MATERIALIZED (
 ), sizes AS MATERIALIZED (
     SELECT greatest(ceil(:limit / sum(coalesce(l.weight, 1))::numeric), 1)::integer AS turns
     FROM (SELECT w.tenant_id FROM walk AS w WHERE w.place > 0 LIMIT :limit) AS near
-    LEFT JOIN agentplat.limits AS l ON l.tenant_id = near.tenant_id AND l.key = ''
+    LEFT JOIN LATERAL (
+        SELECT a.weight FROM agentplat.limits AS a WHERE a.tenant_id = near.tenant_id AND a.key = '' OFFSET 0
+    ) AS l ON true
 ), served AS MATERIALIZED (
     SELECT w.place, w.tenant_id, m.quota, row_number() OVER () AS number, c.task_id, c.concurrency_key
     FROM walk AS w CROSS JOIN turn AS t CROSS JOIN sizes AS s
@@ -59,24 +63,35 @@ WITH RECURSIVE own AS MATERIALIZED (
     ) AS p
     CROSS JOIN LATERAL (SELECT p.had, p.quota, least(p.had + p.quota, p.free, p.had + :limit) AS most OFFSET 0) AS m
     CROSS JOIN LATERAL (
-        WITH RECURSIVE bounds AS MATERIALIZED (
+        WITH RECURSIVE first AS MATERIALIZED (
+            SELECT q.task_id, q.priority, q.run_at, q.concurrency_key FROM agentplat.queue AS q
+            WHERE q.queue = :queue AND q.tenant_id = w.tenant_id AND q.concurrency_key <> '' AND q.ready AND NOT q.suspect
+              AND q.run_at <= t.now
+            ORDER BY q.priority DESC, q.run_at, q.task_id
+            LIMIT m.most
+        ), near AS MATERIALIZED (
             SELECT l.key, t.may_count * greatest(least(
                        l.at_once - (SELECT count(*) FROM agentplat.queue AS r
                                     WHERE r.worker_id IS NOT NULL AND r.fence > 0 AND r.tenant_id = l.tenant_id AND r.concurrency_key = l.key),
                        l.starts - (SELECT coalesce(sum(b.number), 0) FROM agentplat.starts AS b
                                    WHERE b.tenant_id = l.tenant_id AND b.key = l.key AND b.at > t.now - make_interval(secs => l.seconds))
                    ), 0) AS free
-            FROM agentplat.limits AS l
-            WHERE l.tenant_id = w.tenant_id AND l.key <> ''
+            FROM (SELECT DISTINCT f.concurrency_key FROM first AS f) AS k
+            CROSS JOIN LATERAL (
+                SELECT * FROM agentplat.limits AS a WHERE a.tenant_id = w.tenant_id AND a.key = k.concurrency_key OFFSET 0
+            ) AS l
+        ), more AS MATERIALIZED (
+            SELECT EXISTS (SELECT 1 FROM near AS b WHERE b.free < m.most) AS is_needed
         ), head AS MATERIALIZED (
+            SELECT f.* FROM first AS f WHERE NOT (SELECT is_needed FROM more)
+            UNION ALL (
             SELECT q.task_id, q.priority, q.run_at, q.concurrency_key FROM agentplat.queue AS q
             WHERE q.queue = :queue AND q.tenant_id = w.tenant_id AND q.concurrency_key <> '' AND q.ready AND NOT q.suspect
               AND q.run_at <= t.now
             ORDER BY q.priority DESC, q.run_at, q.task_id
-            LIMIT CASE WHEN EXISTS (SELECT 1 FROM bounds AS b WHERE b.free < m.most) THEN greatest(500, m.most) ELSE m.most END
+            LIMIT CASE WHEN (SELECT is_needed FROM more) THEN greatest(500, m.most) ELSE 0 END)
         ), depth AS MATERIALIZED (
-            SELECT count(*) >= greatest(500, m.most) AND EXISTS (SELECT 1 FROM bounds AS b WHERE b.free < m.most) AS is_not_enough
-            FROM head
+            SELECT count(*) >= greatest(500, m.most) AND (SELECT is_needed FROM more) AS is_not_enough FROM head
         ), lanes AS (
             SELECT (
                 SELECT q.concurrency_key FROM agentplat.queue AS q
@@ -91,6 +106,23 @@ WITH RECURSIVE own AS MATERIALIZED (
                 ORDER BY q.queue, q.tenant_id, q.concurrency_key LIMIT 1
             )
             FROM lanes AS a WHERE a.key IS NOT NULL
+        ), bounds AS MATERIALIZED (
+            SELECT b.key, b.free FROM near AS b WHERE NOT (SELECT is_needed FROM more)
+            UNION ALL
+            SELECT l.key, t.may_count * greatest(least(
+                       l.at_once - (SELECT count(*) FROM agentplat.queue AS r
+                                    WHERE r.worker_id IS NOT NULL AND r.fence > 0 AND r.tenant_id = l.tenant_id AND r.concurrency_key = l.key),
+                       l.starts - (SELECT coalesce(sum(b.number), 0) FROM agentplat.starts AS b
+                                   WHERE b.tenant_id = l.tenant_id AND b.key = l.key AND b.at > t.now - make_interval(secs => l.seconds))
+                   ), 0) AS free
+            FROM (
+                SELECT h.concurrency_key AS key FROM head AS h WHERE NOT (SELECT is_not_enough FROM depth)
+                UNION SELECT a.key FROM lanes AS a
+            ) AS k
+            CROSS JOIN LATERAL (
+                SELECT * FROM agentplat.limits AS a WHERE a.tenant_id = w.tenant_id AND a.key = k.key OFFSET 0
+            ) AS l
+            WHERE (SELECT is_needed FROM more)
         )
         SELECT e.task_id, e.concurrency_key FROM (
             (
