@@ -24,8 +24,8 @@ HEAD = f"name: w\ninput: {{n: integer, s: string, l: {ROWS}}}\n"
 
 
 class Names(CatalogNames):
-    def workflows(self) -> list[str]:
-        return [*super().workflows(), "called"]
+    def workflows(self) -> tuple[str, ...]:
+        return (*super().workflows(), "called")
 
 
 class Schemas(InstalledSchemas):

@@ -50,7 +50,7 @@ def validate(
     """Say all faults of workflows, with file, line and column. Exit code 1 when there are any.
 
     With agentplat-analysis that includes what the schemas of agents and tools tell of a file: paths of expressions that
-    lead nowhere, inputs that do not fit, retries of what must not be repeated, clauses of `catch` that are never reached.
+    lead nowhere, inputs that do not fit, retries of what must not be repeated, clauses of `catch` never reached.
     """
     from agentplat_cli.output import Printer, plain
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from .tree import CORE, source_files, sources
 
-FILE, FUNCTION, FOLDER, WHOLE_CORE = 400, 60, 14, 25_000
+FILE, FUNCTION, FOLDER, WHOLE_CORE = 400, 60, 14, 26_000
 COUNTED = {".py", ".sql"}
 
 

@@ -7,7 +7,7 @@ WITH judged AS MATERIALIZED (
         SELECT t.id, t.retry_of, t.cancel_requested_at,
                t.status = 'open' AND q.task_id IS NULL AS without_queue,
                (t.definition IS NOT NULL AND d.hash IS NULL)                                           -- postgresql
-               coalesce(t.definition NOT IN (SELECT hash FROM agentplat.definitions), false)           -- sqlite
+               (t.definition IS NOT NULL AND t.definition NOT IN (SELECT hash FROM agentplat.definitions)) -- sqlite
                    OR (t.definition IS NULL AND t.type LIKE 'workflow:%') AS without_definition,
                t.status NOT IN ('open', 'done', 'error', 'cancelled')
                    OR (t.status = 'open') <> (t.finished_at IS NULL)
