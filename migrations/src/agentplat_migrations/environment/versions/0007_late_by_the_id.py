@@ -2,7 +2,7 @@
 
 That moment is their submitter's. Where its clock had been behind the database's, the history of a task that had just
 ended went with its month. On PostgreSQL, where there are months, writers of tasks wait while the index is made again:
-about a second for each million tasks.
+for as long as an index over all tasks takes to build.
 """
 
 from __future__ import annotations
