@@ -59,6 +59,9 @@ step_seconds = cache(STEP_SECONDS.labels)
 steps_settled = cache(STEPS_SETTLED.labels)
 """`STEPS_SETTLED` of a kind and an outcome."""
 
+tasks_closed = cache(TASKS_CLOSED.labels)
+"""`TASKS_CLOSED` of a closing."""
+
 tracer = trace.get_tracer("agentplat")
 
 # Spans and attributes, after OpenTelemetry's GenAI conventions, which are not stable yet.
@@ -72,9 +75,20 @@ ATTRIBUTE_TENANT = "agentplat.tenant"
 ATTRIBUTE_NAME = "gen_ai.agent.name"
 
 
-def about(**values: str) -> Any:
-    """The log, each line of which says these values too. Costs next to nothing until something is logged."""
-    return structlog.get_logger("agentplat", **values)
+def about(**values: object) -> Any:
+    """The log, each line of which says these values too, as text. Made when something is logged: few steps do."""
+    return _Log(values)
+
+
+class _Log:
+    __slots__ = ("_values",)
+
+    def __init__(self, values: dict[str, object]) -> None:
+        self._values = values
+
+    def __getattr__(self, method: str) -> Any:
+        said = {name: str(value) for name, value in self._values.items()}
+        return getattr(structlog.get_logger("agentplat", **said), method)
 
 
 def is_logged(level: str) -> bool:

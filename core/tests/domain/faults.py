@@ -247,7 +247,7 @@ FAULTS = (
     ),
     Fault(
         "what is through does not stop the rest",
-        "if isinstance(decision, Finish | Fail) and block.open:",
+        "if block.open and isinstance(decision, Finish | Fail):",
         "if False:",
     ),
     Fault(

@@ -6,10 +6,12 @@ from datetime import timedelta
 from typing import Any, cast
 from uuid import uuid4
 
+import pytest
+
 from agentplat import AgentContext, AgentSpec, Effect, Tool, ToolContext, ToolSpec
 from agentplat.contracts.store import Claim, Store, WorkerRow, Write, WriteResult
 from agentplat.domain.commands import ScheduleRetry
-from agentplat.domain.events import RetryScheduled
+from agentplat.domain.events import RetryScheduled, SignalReceived
 from agentplat.domain.ids import StepPath, TaskId, WorkerId
 from agentplat.domain.task import TaskState
 from agentplat.engine.client import steering
@@ -148,3 +150,35 @@ def test_what_failed_together_does_not_come_back_together() -> None:
     delays = {event.delay for event in events if isinstance(event, RetryScheduled)}
     assert len(delays) > 10
     assert all(1.0 <= delay <= 60.0 for delay in delays)
+
+
+async def test_children_that_are_told_while_their_parent_is_written_leave_it_an_owner(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A parent is kept while its children are being told to end; that they know it by the end of a commit is no end."""
+    may_tell, is_told = asyncio.Event(), asyncio.Event()
+    worker = engine.start_worker(poll_seconds=300.0)
+    recall, commit = worker._recall, engine.store.commit
+
+    async def hold(*arguments: Any) -> None:
+        await may_tell.wait()
+        await recall(*arguments)
+        is_told.set()
+
+    async def tell_meanwhile(writes: Sequence[Write]) -> Sequence[WriteResult]:
+        results = await commit(writes)
+        if any(isinstance(event, SignalReceived) for write in writes for event in write.events):
+            may_tell.set()
+            await is_told.wait()
+            await asyncio.sleep(0)
+        return results
+
+    monkeypatch.setattr(worker, "_recall", hold)
+    monkeypatch.setattr(engine.store, "commit", tell_meanwhile)
+    task_id = await engine.submit("workflow:asks", {"topic": "tea"})
+    await engine.until(task_id, lambda task: task.status is TaskState.WAITING)
+    await engine.client.cancel(task_id)
+    await until(lambda: any(owner._children.recalled for owner in worker._owners.values()))
+    await engine.client.signal(task_id, "hello", None, "1")
+    assert (await engine.ended(task_id)).status is TaskState.CANCELLED
+    assert is_told.is_set()

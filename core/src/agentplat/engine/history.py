@@ -91,12 +91,12 @@ def plan(state: State, rules: Rules) -> tuple[State, Sequence[Event], Sequence[S
 def realise(command: Command) -> Event:
     """The event that carrying out `command` leads to. Ids and jitter come in here, and nowhere else."""
     match command:
+        case StartStep() | StartWait() | EmitEvent() | SkipStep() | RefuseStep() | ScheduleRetry() | SettleStep():
+            return _realise_step(command)
         case CancelStep():
             return StepCancelRequested(path=command.path)
         case FinishTask():
             return TaskFinished(status=command.status, output=command.output, failure=command.failure)
-        case StartStep() | StartWait() | EmitEvent() | SkipStep() | RefuseStep() | ScheduleRetry() | SettleStep():
-            return _realise_step(command)
         case DispatchChild():
             return ChildDispatched(
                 path=command.path,

@@ -9,13 +9,12 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from agentplat import telemetry
 from agentplat.contracts.store import Committed, Keep, Lost, Rejected, Store, Write, WriteResult
 from agentplat.domain.errors import LeaseLost, StoreUnavailable
-from agentplat.domain.ids import TaskId
 
 MAX_WRITES = 128
 """Enough to make a commit cheap, and few enough that a busy worker's next commit goes on beside it."""
@@ -32,8 +31,9 @@ class WriteRejected(Exception):
 @dataclass(slots=True)
 class _Pending:
     write: Write
+    task: int  # whose it is. Not the id itself: hashing that is a call of Python, of which a write needs half a dozen
     size: int
-    done: asyncio.Future[Committed] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+    done: asyncio.Future[Committed]
 
 
 async def patiently(call: Callable[[], Awaitable[T]]) -> T:
@@ -55,7 +55,7 @@ class JournalWriter:
         self._store = store
         self._pending: deque[_Pending] = deque()
         self._arrived = asyncio.Event()
-        self._busy: set[TaskId] = set()  # a write of theirs is being committed
+        self._busy: set[int] = set()  # tasks of which a write is being committed
 
     async def write(self, write: Write) -> Committed:
         """When and how `write` was committed. Raises LeaseLost, or WriteRejected; waits while the database is away.
@@ -66,7 +66,7 @@ class JournalWriter:
             size = _size(write)
         except (TypeError, ValueError) as error:
             raise WriteRejected(str(error)) from error
-        pending = _Pending(write, size)
+        pending = _Pending(write, write.lease.task_id.int, size, asyncio.get_running_loop().create_future())
         self._pending.append(pending)
         self._arrived.set()
         return await pending.done
@@ -97,18 +97,17 @@ class JournalWriter:
         Of one task there is one write in a transaction, and one transaction at a time, since each builds on the last.
         Recorded calls build on nothing, so what is waiting behind them joins them.
         """
-        groups: dict[TaskId, list[_Pending]] = {}
+        groups: dict[int, list[_Pending]] = {}
         later: deque[_Pending] = deque()
         size = 0
         while self._pending and len(groups) < MAX_WRITES and (not groups or size < MAX_BYTES):
             pending = self._pending.popleft()
-            task_id = pending.write.lease.task_id
-            group = groups.get(task_id)
-            if task_id in self._busy or (group is not None and not _is_open(group[-1].write)):
+            group = groups.get(pending.task)
+            if pending.task in self._busy or (group is not None and not _is_open(group[-1].write)):
                 later.append(pending)
                 continue
             if group is None:
-                group = groups[task_id] = []
+                group = groups[pending.task] = []
             group.append(pending)
             size += pending.size
         later.extend(self._pending)
@@ -120,7 +119,7 @@ class JournalWriter:
         try:
             await self._commit_busy(batch)
         finally:
-            self._busy.difference_update([group[0].write.lease.task_id for group in batch])
+            self._busy.difference_update([group[0].task for group in batch])
 
     async def _commit_busy(self, batch: list[list[_Pending]]) -> None:
         writes = [_merged([pending.write for pending in group]) for group in batch]

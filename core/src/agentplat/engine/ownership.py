@@ -7,7 +7,7 @@ A body that was started and has no outcome when a new claim begins is started ag
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Literal, TypeAlias, cast
 from uuid import UUID
@@ -64,6 +64,11 @@ CANCEL_GRACE = 10.0
 """Seconds that a cancelled body has to end; then its outcome is `cancelled` whatever it does."""
 
 
+_Kept: TypeAlias = tuple[Committed, Closing]
+"""What became of a turn, and how it closes: decided with its commit, since what it rests on may change meanwhile."""
+_KEEP = Keep()
+_SETTING_TIMERS = (RetryScheduled, WaitStarted, BlockStarted, BlockEnding)
+
 Watch: TypeAlias = Callable[[Claim, State, Sequence[Event], Committed], None]
 """Called after each commit, for logs, metrics and observers. Must not raise."""
 
@@ -99,9 +104,10 @@ class TaskOwner:
         self._lacks = lacks
         self._leaving = leaving
         self._cleared = cleared
-        self._state = State(workflow=pinned.workflow)
-        self._mailbox = Mailbox[Outcome | None]()  # None: look into the inbox
+        self._state: State  # from `drive` on
+        self._mailbox: Mailbox[Outcome | None] = Mailbox()  # None: look into the inbox
         self._bodies: dict[StepPath, asyncio.Task[None]] = {}
+        self._loop = asyncio.get_running_loop()
         self._clock = claim.now  # the database's time at which the loop's time is nought; see `_resume`
         self._timers: dict[TimerKey, float] = {}  # -> the loop's time at which it is due
         self._deadline: float | None = None
@@ -126,8 +132,7 @@ class TaskOwner:
         """How the claim ended. Raises LeaseLost, and then nothing of the last turn was kept."""
         try:
             self._state = fold(self._workflow, self._claim.journal, self.task_id, self._claim.tenant)
-            reason = self._lacks(self._state)
-            if reason is not None:
+            if (reason := self._lacks(self._state)) is not None:
                 await self.hand_back(self._claim, self._writer, reason)
                 return "released"
             facts, taken = await self._resume()
@@ -149,7 +154,7 @@ class TaskOwner:
 
     async def _resume(self) -> tuple[list[Event], list[UUID]]:
         claim = self._claim
-        loop_now = asyncio.get_running_loop().time()
+        loop_now = self._loop.time()
         self._clock = claim.now - timedelta(seconds=loop_now)
         for timer, due in due_times(self._state):
             self._timers[key_of(timer)] = (due - self._clock).total_seconds()
@@ -166,21 +171,21 @@ class TaskOwner:
         if self._children.limits:
             await self._children.declare(self._store)
         try:
-            committed = await self._commit(state, events, taken)
+            committed, closing = await self._commit(state, events, taken)
         except WriteRejected as error:
-            state, events, starts, committed = await self._commit_without_outputs(facts, taken, str(error))
+            state, events, starts, (committed, closing) = await self._commit_without_outputs(facts, taken, str(error))
         self._state = state
         self._watch(self._claim, state, events, committed)
-        closing = self._closing(state)
         self._children.tell(self.nudge)
         if not isinstance(closing, Keep):
             return "ended" if isinstance(closing, End) else "parked" if isinstance(closing, Park) else "released"
-        self._set_timers(events)
         for start in starts:
             self._start(start)
         for event in events:
             if isinstance(event, StepCancelRequested):
                 self._cancel(event.path)
+            elif isinstance(event, _SETTING_TIMERS):
+                self._set_timer(event)
         if committed.wake:
             self.nudge()
         return None
@@ -215,38 +220,39 @@ class TaskOwner:
         self._children.note(state, news)
         return state, news, bodies
 
-    async def _commit(self, state: State, events: Sequence[Event], taken: Sequence[UUID]) -> Committed:
+    async def _commit(self, state: State, events: Sequence[Event], taken: Sequence[UUID]) -> _Kept:
         closing = self._closing(state)
-        if not events and not taken and isinstance(closing, Keep):
-            return Committed(at=self._claim.now)
         if not isinstance(closing, Keep):
             self._leaving()
-        usage = state.usage
+        elif not events and not taken:
+            return Committed(at=self._claim.now), closing
+        claim, children = self._claim, self._children
+        usage, is_under_way = state.usage, state.bodies > 0
         committed = await self._writer.write(
             Write(
-                lease=self._claim.lease,
+                lease=claim.lease,
                 first_seq=self._state.seq + 1,
                 events=events,
                 taken=taken,
                 usage=usage if usage is not self._state.usage else None,
-                under_way=None if state.is_under_way is self._under_way else state.is_under_way,
+                under_way=None if is_under_way is self._under_way else is_under_way,
                 closing=closing,
-                tenant=self._claim.tenant,
-                clears=None if self._claim.suspect else False,
-                children=self._children.tasks,
-                definitions=tuple(self._children.definitions.values()),
-                is_child=self._claim.parent is not None,
-                outcome=outcome(self._claim, state) if self._claim.parent is not None else None,
+                tenant=claim.tenant,
+                clears=None if claim.suspect else False,
+                children=children.tasks,
+                definitions=tuple(children.definitions.values()) if children.definitions else (),
+                is_child=claim.parent is not None,
+                outcome=outcome(claim, state) if claim.parent is not None else None,
             )
         )
-        self._under_way = state.is_under_way
-        if self._claim.suspect and any(isinstance(event, StepSucceeded) for event in events):
+        self._under_way = is_under_way
+        if claim.suspect and any(isinstance(event, StepSucceeded) for event in events):
             self._cleared()
-        return committed
+        return committed, closing
 
     async def _commit_without_outputs(
         self, facts: Sequence[Event], taken: Sequence[UUID], reason: str
-    ) -> tuple[State, Sequence[Event], Sequence[StartStep], Committed]:
+    ) -> tuple[State, Sequence[Event], Sequence[StartStep], _Kept]:
         """The database refused a value: the steps that gave outputs have failed, and so the task's end is kept."""
         telemetry.log.warning(telemetry.OUTPUT_REJECTED, task_id=str(self.task_id), reason=reason)
         failure = Failure(code=FailureCode.INVALID_OUTPUT, message=f"The database refused the output: {reason}")
@@ -269,15 +275,15 @@ class TaskOwner:
         if state.finished is not None:
             finished = state.finished
             return End(status=TaskState(finished.status), output=finished.output, failure=finished.failure)
-        if state.is_under_way or self._children.are_ending:
-            return Keep()
+        if state.bodies > 0 or self._children.are_ending:
+            return _KEEP
         if self._draining:
             return Release()
         return Park(wake_after=self._wake_after(state))
 
     def _wake_after(self, state: State) -> float | None:
         """Seconds to the next timer: those already known, and those that the state has just got."""
-        now = asyncio.get_running_loop().time()
+        now = self._loop.time()
         waits = [
             self._timers[key_of(timer)] - now if key_of(timer) in self._timers else self._after(timer)
             for timer in waiting(state)
@@ -293,21 +299,19 @@ class TaskOwner:
         assert isinstance(timer, Execution)
         assert timer.until is not None
         ends = (datetime.fromisoformat(timer.until) - self._clock).total_seconds()
-        return ends - asyncio.get_running_loop().time()
+        return ends - self._loop.time()
 
-    def _set_timers(self, events: Iterable[Event]) -> None:
-        now = asyncio.get_running_loop().time()
-        for event in events:
-            if not isinstance(event, RetryScheduled | WaitStarted | BlockStarted | BlockEnding):
-                continue
-            key = (event.path, isinstance(event, BlockEnding))
-            if event.delay is not None:
-                self._timers[key] = now + event.delay
-            elif isinstance(event, WaitStarted) and event.until is not None:
-                self._timers[key] = now + self._after(self._state.executions[event.path])
+    def _set_timer(self, event: RetryScheduled | WaitStarted | BlockStarted | BlockEnding) -> None:
+        key = (event.path, isinstance(event, BlockEnding))
+        if event.delay is not None:
+            self._timers[key] = self._loop.time() + event.delay
+        elif isinstance(event, WaitStarted) and event.until is not None:
+            self._timers[key] = self._loop.time() + self._after(self._state.executions[event.path])
 
     def _fired(self) -> list[Event]:
-        now = asyncio.get_running_loop().time()
+        if not self._timers and self._deadline is None:
+            return []
+        now = self._loop.time()
         fired: list[Event] = []
         for key in [key for key, at in self._timers.items() if at <= now]:
             del self._timers[key]
@@ -319,8 +323,10 @@ class TaskOwner:
         return fired
 
     async def _next_facts(self) -> tuple[list[Event], list[UUID]]:
-        points = [*self._timers.values(), *([self._deadline] if self._deadline is not None else [])]
-        mail = await self._mailbox.taken(until=min(points, default=None))
+        until = min(self._timers.values()) if self._timers else self._deadline
+        if self._deadline is not None and until is not None:
+            until = min(until, self._deadline)
+        mail = await self._mailbox.taken(until=until)
         if self._lost is not None:
             raise self._lost
         outcomes = [outcome for outcome in mail if outcome is not None and self._is_current(outcome)]
@@ -337,12 +343,13 @@ class TaskOwner:
         return [told(item) for item in items], [item.id for item in items]
 
     def _start(self, start: StartStep) -> None:
-        self._bodies[start.path] = asyncio.create_task(self._body(start))
+        self._bodies[start.path] = self._loop.create_task(self._body(start))
 
     async def _body(self, start: StartStep) -> None:
         path, attempt = start.path, start.attempt
         try:
-            end = await self._run_body(await self._body_start(start))
+            recorded = () if attempt == 1 else await patiently(lambda: self._store.calls(self.task_id, str(path)))
+            end = await self._run_body(BodyStart(start, self._claim, self._pinned, recorded, self._record))
         except asyncio.CancelledError:  # before the body began
             end = BodyEnd(cancelled=True)
         except Exception as error:  # noqa: BLE001  # a fault of ours must not leave the task waiting for ever
@@ -371,18 +378,12 @@ class TaskOwner:
             self.nudge()
             await asyncio.Event().wait()
 
-    async def _body_start(self, start: StartStep) -> BodyStart:
-        recorded: Sequence[CallRow] = ()
-        if start.attempt > 1:
-            recorded = await patiently(lambda: self._store.calls(self.task_id, str(start.path)))
-        return BodyStart(start, self._claim, self._pinned, recorded, self._record)
-
     def _cancel(self, path: StepPath) -> None:
         body = self._bodies.get(path)
         if body is None:
             return
         body.cancel()
-        asyncio.get_running_loop().call_later(CANCEL_GRACE, self._give_up, path)
+        self._loop.call_later(CANCEL_GRACE, self._give_up, path)
 
     def _give_up(self, path: StepPath) -> None:
         execution = self._state.executions.get(path)

@@ -36,12 +36,9 @@ class InstalledCapabilities:
         self._settings = settings
         self._pinned = pinned
         self._isolation = Isolation(settings.isolation)
+        self.project: str | None = str(settings.project)
         self._agents: dict[str, AgentEntry] = {}
         self._tools: dict[str, ToolEntry] = {}
-
-    @property
-    def project(self) -> str | None:
-        return str(self._settings.project)
 
     def agent(self, name: str) -> AgentEntry:
         known = self._agents.get(name)
@@ -93,9 +90,9 @@ class Bodies:
     async def run(self, body: BodyStart) -> BodyEnd:
         """The outcome of one attempt. See `agentplat.engine.ownership.RunBody`."""
         start, claim = body.start, body.claim
-        task_id, path = claim.lease.task_id, str(start.path)
+        task_id = claim.lease.task_id
         kind, target = ("agent", start.body.agent) if isinstance(start.body, AgentCall) else ("tool", start.body.tool)
-        log = telemetry.about(task_id=str(task_id), path=path, tenant=claim.tenant, trace_id=claim.trace_id)
+        log = telemetry.about(task_id=task_id, path=start.path, tenant=claim.tenant, trace_id=claim.trace_id)
 
         async def keep(call: RecordedCall) -> None:
             await body.record(call.to_row(start.path))
@@ -118,7 +115,7 @@ class Bodies:
             emit=lambda event, values: log.info(telemetry.PROGRESS, progress=event, **values),
         )
         begun = time.monotonic()
-        self._begin(task_id, path, start.timeout, begun)
+        watched = self._begin(task_id, start.timeout, begun)
         try:
             with telemetry.step_span(kind, target, claim.trace_id, claim.parent_span, task_id, start.path):
                 outcome = await run_body(start.body, start.input, attempt, self._surroundings(body.pinned))
@@ -126,7 +123,7 @@ class Bodies:
             return BodyEnd(cancelled=True, usage=ledger.usage)
         finally:
             if self._lifeline is not None:
-                self._lifeline.end(task_id, path)
+                self._lifeline.end(watched)
             telemetry.step_seconds(kind).observe(time.monotonic() - begun)
         telemetry.steps_settled(kind, outcome.failure.code.value if outcome.failure else "succeeded").inc()
         return BodyEnd(output=outcome.output, failure=outcome.failure, usage=outcome.usage)
@@ -143,10 +140,11 @@ class Bodies:
             self._around[id(pinned)] = known  # with `pinned` itself, so that nothing else gets its id
         return known[1]
 
-    def _begin(self, task_id: TaskId, path: str, timeout: timedelta, now: float) -> None:
-        if self._lifeline is not None:
-            limit = max(self._settings.worker.step_deadline_seconds, timeout.total_seconds() + _PATIENCE)
-            self._lifeline.begin(task_id, path, now + limit)
+    def _begin(self, task_id: TaskId, timeout: timedelta, now: float) -> int:
+        if self._lifeline is None:
+            return 0
+        limit = max(self._settings.worker.step_deadline_seconds, timeout.total_seconds() + _PATIENCE)
+        return self._lifeline.begin(task_id, now + limit)
 
     def _price(self, model: str, usage: Usage) -> int | None:
         """What the project's settings say that it costs; None when they say nothing."""

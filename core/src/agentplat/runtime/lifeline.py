@@ -35,28 +35,30 @@ class Lifeline:
                 fd = os.dup(file.fileno())
         self.fd = fd
         self._memory = mmap.mmap(fd, _SIZE)
-        self._deadlines: dict[tuple[UUID, str], float] = {}
-        self._order: list[tuple[float, UUID, str]] = []  # a heap, of those that have ended too
+        self._under_way: set[int] = set()  # the numbers of bodies
+        self._last = 0
+        self._order: list[tuple[float, int, UUID]] = []  # a heap of deadlines, of bodies that have ended too
 
     # --- the worker's side ---
 
     def registered(self) -> None:
         self._write(1, 0.0, _NOBODY)
 
-    def begin(self, task_id: UUID, path: str, deadline: float) -> None:
-        """A body starts; `deadline` is a time of the monotonic clock, which all processes share."""
-        self._deadlines[task_id, path] = deadline
-        first = self._order[0] if self._order else None
-        heapq.heappush(self._order, (deadline, task_id, path))
-        if self._order[0] != first:
+    def begin(self, task_id: UUID, deadline: float) -> int:
+        """The number of a body that starts. `deadline` is a time of the monotonic clock, which all processes share."""
+        self._last = number = self._last + 1
+        self._under_way.add(number)
+        heapq.heappush(self._order, (deadline, number, task_id))
+        if self._order[0][1] == number:
             self._write(1, deadline, task_id)
+        return number
 
-    def end(self, task_id: UUID, path: str) -> None:
-        self._deadlines.pop((task_id, path), None)
-        if self._order and self._order[0][1:] == (task_id, path):
-            while self._order and self._deadlines.get(self._order[0][1:]) != self._order[0][0]:
+    def end(self, number: int) -> None:
+        self._under_way.discard(number)
+        if self._order and self._order[0][1] == number:
+            while self._order and self._order[0][1] not in self._under_way:
                 heapq.heappop(self._order)  # it ended while an earlier one was under way
-            deadline, task_id, _ = self._order[0] if self._order else (0.0, _NOBODY, "")
+            deadline, _, task_id = self._order[0] if self._order else (0.0, 0, _NOBODY)
             self._write(1, deadline, task_id)
 
     def _write(self, registered: int, deadline: float, task_id: UUID) -> None:

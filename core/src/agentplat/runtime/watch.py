@@ -29,10 +29,9 @@ class Watcher:
         self._observers = observers
 
     def __call__(self, claim: Claim, state: State, events: Sequence[Event], committed: Committed) -> None:
-        changed = any(isinstance(event, TaskClaimed | TaskFinished) for event in events)
         if telemetry.is_logged("info"):
             _log(claim, events)
-        if self._observers.watches_tasks and changed:
+        if self._observers.watches_tasks and any(isinstance(event, TaskClaimed | TaskFinished) for event in events):
             self._observers.task_changed(TaskChange(task=_view(claim, state, committed), seq=state.seq))
         if self._observers.watches_steps:
             self._tell_steps(claim, state, events, committed)
@@ -45,7 +44,7 @@ class Watcher:
 
 
 def _log(claim: Claim, events: Sequence[Event]) -> None:
-    log = telemetry.about(task_id=str(claim.lease.task_id), tenant=claim.tenant, trace_id=claim.trace_id)
+    log = telemetry.about(task_id=claim.lease.task_id, tenant=claim.tenant, trace_id=claim.trace_id)
     for event in events:
         match event:
             case TaskClaimed():

@@ -79,6 +79,7 @@ class Worker:
         self._on_registered = on_registered
         self._state = WorkerState.STARTING
         self._owners: dict[TaskId, TaskOwner] = {}
+        telemetry.TASKS_OWNED.set_function(lambda: len(self._owners))
         self._tasks: set[asyncio.Task[None]] = set()
         self._writer = JournalWriter(store)
         self._expressions = ExpressionEngine()
@@ -294,8 +295,7 @@ class Worker:
             if self._adopted.get(task_id) is claim.lease:  # and was not claimed again meanwhile
                 del self._adopted[task_id]
                 self._owners.pop(task_id, None)
-            telemetry.TASKS_OWNED.set(len(self._owners))
-        telemetry.TASKS_CLOSED.labels(ending).inc()
+        telemetry.tasks_closed(ending).inc()
 
     async def _drive(self, claim: Claim) -> str:
         """How the claim ended. A task that cannot be worked on here is left to others."""
@@ -320,7 +320,6 @@ class Worker:
             cleared=partial(self._clears, claim.lease.task_id),
         )
         self._owners[claim.lease.task_id] = owner
-        telemetry.TASKS_OWNED.set(len(self._owners))
         if self._state is WorkerState.DRAINING:
             owner.drain()
         return await owner.drive()

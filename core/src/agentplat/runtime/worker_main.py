@@ -87,7 +87,7 @@ async def _main(worker_id: UUID, lifeline: Lifeline, needed: threading.Event) ->
         # What is loaded now stays. Looking through all of it again and again for garbage, of which a step leaves
         # little, took a tenth of a busy worker's time.
         gc.freeze()
-        gc.set_threshold(20_000, 50, 50)
+        gc.set_threshold(50_000, 50, 50)
         # A thread that comes back from SQLite's code, or a plain tool's, waits so long for a busy event loop to step
         # aside. The default is ten times as much, and a commit comes back a dozen times.
         sys.setswitchinterval(0.0005)

@@ -347,7 +347,7 @@ def _hints_of(writes: Sequence[Write], *, limits: bool) -> set[Hint]:
     for write in writes:
         match write.closing:
             case Keep():
-                if any(isinstance(event, TaskClaimed) for event in write.events):
+                if TaskClaimed in map(type, write.events):
                     hints.add(Hint.CHANGED)
             case Park(wake_after=None) | End():
                 hints.add(Hint.CHANGED)

@@ -28,7 +28,7 @@ def consult(state: State, block: BlockState, node: Block, rules: Rules) -> Itera
     """What the block's strategy wants."""
     decision = _ask_safely(state, block, node, rules)
     closing = block.phase is Phase.CANCELLING
-    if isinstance(decision, Finish | Fail) and block.open:
+    if block.open and isinstance(decision, Finish | Fail):
         # What is under way is cancelled first; then the strategy is asked again.
         yield StopBlock(path=block.path)
         return

@@ -161,19 +161,29 @@ class CallLedger:
     ) -> None:
         self._task_id, self._path, self._try = task_id, path, try_number
         self._sink, self._log = sink, log
-        known = list(recorded)
-        self._replay = {call.number: call for call in known if call.try_number == try_number}
-        self._effects = {call.key: call for call in known if call.try_number == EFFECT_TRY}
-        self._doubts = {key: call for key, call in self._effects.items() if _is_doubtful(call)}
-        self._last_effect = max([call.number for call in self._effects.values()], default=0)
-        self._last = 0
+        self._replay: dict[int, RecordedCall] = {}
+        self._effects: dict[str, RecordedCall] = {}
+        self._doubts: dict[str, RecordedCall] = {}
+        self._last = self._last_effect = 0
         self._occurrences: dict[tuple[str, str, str], set[int]] = {}
         self._writes: set[asyncio.Future[None]] = set()
         self._open = True
         self.broken: BaseException | None = None
         """Why a record could not be kept, if so. The step has no outcome then, whatever its body made of it."""
-        self.usage = Usage.total([call.usage for call in self._replay.values()])
+        self.usage = NO_USAGE
         """Of this try so far. What an interrupted attempt paid for counts here, since it had no outcome of its own."""
+        for call in recorded:
+            self._know(call)
+
+    def _know(self, call: RecordedCall) -> None:
+        if call.try_number == self._try:
+            self._replay[call.number] = call
+            self.usage += call.usage
+        elif call.try_number == EFFECT_TRY:
+            self._effects[call.key] = call
+            self._last_effect = max(self._last_effect, call.number)
+            if _is_doubtful(call):
+                self._doubts[call.key] = call
 
     def stop_if_in_doubt(self) -> None:
         """StepError `in_doubt` when an `at_most_once` call of this step was begun and its outcome is not known."""

@@ -184,7 +184,7 @@ def _validated(adapter: TypeAdapter[Any], raw_input: JsonValue, what: str) -> An
         raise misfit(FailureCode.INVALID_INPUT, f"The input of the {what}", [wrong])
     try:
         # Through text, so that what the capability gets is JSON by JSON's rules, and a copy that it may change.
-        return adapter.validate_json(json_text(given))
+        return adapter.validator.validate_json(json_text(given))
     except ValidationError as error:
         raise misfit(FailureCode.INVALID_INPUT, f"The input of the {what}", faults_of(error, given)) from None
 
@@ -221,8 +221,9 @@ _plain_text = writer(ensure_ascii=False)
 def _as_json(adapter: TypeAdapter[Any], result: Any, what: str) -> JsonValue:
     subject = f"The output of the {what}"
     try:
-        value = adapter.validate_python(result)
-        output: JsonValue = adapter.dump_python(value, mode="json", by_alias=True, warnings="error")
+        # Not by the methods of the adapter, which do the same with a dozen arguments more.
+        value = adapter.validator.validate_python(result)
+        output: JsonValue = adapter.serializer.to_python(value, mode="json", by_alias=True, warnings="error")
         text = _plain_text(output)
         # pydantic writes NaN as null where no type forbids it; a number that silently becomes nothing helps nobody.
         infinite = _infinite(adapter.dump_python(value, by_alias=True)) if "null" in text else None

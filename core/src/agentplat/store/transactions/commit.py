@@ -172,7 +172,9 @@ def _kept(accepted: Sequence[_Accepted], at: datetime | None) -> Iterable[Bound]
         events += submission.first_events(children)
         acts += submission.acts(children)
     yield from for_each("append_journal", _EVENT, events, at=at)
-    yield from for_each("record_calls", _CALL, [row for item in accepted for row in _call_rows(item)], at=at)
+    yield from for_each(
+        "record_calls", _CALL, [row for item in accepted if item.write.calls for row in _call_rows(item)], at=at
+    )
     yield from for_each("spend", _SPEND, [_spent_row(item) for item in accepted if item.write.usage is not None], at=at)
     if seen := [item.task_id for item in accepted if item.write.usage is None and _is_seen(item.write)]:
         yield bound("touch_tasks", task_ids=seen, at=at)
@@ -234,7 +236,7 @@ def _suspicion(item: _Judged) -> tuple[bool, int]:
 
 def _clears(write: Write) -> bool:
     """A step that succeeded clears the task of what its earlier steps are suspected of."""
-    return any(isinstance(event, StepSucceeded) for event in write.events)
+    return StepSucceeded in map(type, write.events)
 
 
 # --- everything else ---------------------------------------------------------------------------------------
@@ -248,8 +250,7 @@ _AUDIT = "tenant_id actor action task_id content"
 
 def _is_seen(write: Write) -> bool:
     """Whether watchers of the task should look again. An end touches the row anyway."""
-    claimed = any(isinstance(event, TaskClaimed) for event in write.events)
-    return claimed or isinstance(write.closing, Park | Release)
+    return TaskClaimed in map(type, write.events) or isinstance(write.closing, Park | Release)
 
 
 def _spent_row(item: _Accepted) -> tuple[Any, ...]:
