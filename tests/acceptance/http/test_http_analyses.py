@@ -77,7 +77,7 @@ def test_whoever_checks_or_puts_a_workflow_is_told_what_the_schemas_tell_too(idl
     checked = idle.post("/v1/workflows:validate", {"text": FAULTY}).json()
     assert checked["valid"] is False
     found = [(fault["line"], fault["code"]) for fault in checked["diagnostics"]]
-    assert found == [(5, "unknown_value"), (6, "invalid_input")]
+    assert found == [(5, "invalid_input"), (5, "unknown_value"), (6, "invalid_input")]
     refused = problem(idle.request("PUT", "/v1/workflows/faulty", json={"text": FAULTY}), 422, "faulty.yaml:5:")
     assert refused["error_code"] == "workflow_invalid"
     problem(idle.get("/v1/workflows/faulty"), 404)
