@@ -23,12 +23,13 @@ from agentplat.domain.events import KINDS
 from agentplat.store.address import Address
 from agentplat.store.tables import VERSION_TABLE, journal, queue, tasks
 
+from .drills_queue import given_up_after_two_owners
 from .hand import Hand, at, hand, id_of
 from .healthy import NOBODY, TASKS
 from .test_drills import broken
 
 
-def strike(url: str, *how: Callable[[Hand], None]) -> None:
+def strike(url: str, *how: Callable[[Hand], object]) -> None:
     with hand(url) as striking:
         for each in how:
             each(striking)
@@ -202,6 +203,16 @@ def test_a_task_with_two_gaps_is_one_task(healthy_url: str) -> None:
 
     strike(healthy_url, gaps)
     assert broken(examine(healthy_url)) == {"journal_gap": [str(id_of("done"))]}
+
+
+def test_a_parent_that_fails_by_a_poisoned_child_needs_no_evidence_of_its_own(healthy_url: str) -> None:
+    def inherit(hand: Hand) -> None:
+        hand.do(update(tasks).where(tasks.c.id == TASKS["poisoned"]).values(parent_id=TASKS["error"]))
+
+    strike(healthy_url, given_up_after_two_owners)
+    assert list(broken(examine(healthy_url))) == ["poisoned_without_evidence"]
+    strike(healthy_url, inherit)
+    assert "poisoned_without_evidence" not in broken(examine(healthy_url))
 
 
 def test_a_hand_strikes(healthy_url: str) -> None:

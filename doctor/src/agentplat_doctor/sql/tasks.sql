@@ -47,8 +47,9 @@ UNION ALL
 -- A running task ends within seconds of a cancel.
 SELECT 'cancel_overdue' AS code, id FROM judged WHERE to_be_cancelled AND cancel_requested_at < :minute_ago
 UNION ALL
--- Three crashes: a task is given up as poisoned only after three owners died with it.
+-- Three crashes: a task is given up as poisoned only after three owners died with it, or fails by a child of which that is so.
 SELECT 'poisoned_without_evidence' AS code, t.id FROM judged AS t
 WHERE t.poisoned
   AND (SELECT count(*) FROM agentplat.journal AS j WHERE j.task_id = t.id AND j.kind = 'task_claimed') < :poison_limit
   AND EXISTS (SELECT 1 FROM agentplat.journal AS j WHERE j.task_id = t.id)
+  AND NOT EXISTS (SELECT 1 FROM agentplat.tasks AS c WHERE c.parent_id = t.id AND c.failure ->> 'code' = 'poisoned')
