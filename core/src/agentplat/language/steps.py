@@ -260,13 +260,13 @@ def _refuse_undoing(node: Node, undone: bool) -> None:
 
 
 def _named(node: Node) -> NormalForm:
-    if "name" not in node:
+    if node["name"].value is None:
         node.refuse("missing_name", "a step that calls no agent, tool or workflow needs a `name`")
     return _common(node, None)
 
 
 def _common(node: Node, target: str | None) -> NormalForm:
-    name = node["name"].name() if "name" in node else target
+    name = node["name"].name() if node["name"].value is not None else target
     form: NormalForm = {"name": name or ""}
     description, when = node["description"].text(), condition(node["when"])
     if description:
