@@ -22,9 +22,21 @@ from .harness import Engine, Given, Script
 async def written_by_a_newer_version(store: Store, task_id: UUID, what: str) -> None:
     async def write(transaction: Transaction) -> None:
         execute = transaction.connection.execute
-        if what == "an event":
+        if "event" in what:
             row = (await execute(select(journal).where(journal.c.task_id == task_id))).one()._asdict()
-            await execute(insert(journal).values({**row, "seq": 2, "kind": "paused_by_people", "content": {}}))
+            last = 2 if what == "an event" else 150
+            claims = [
+                {
+                    **row,
+                    "seq": n,
+                    "fence": n - 1,
+                    "kind": "task_claimed",
+                    "content": {"fence": n - 1, "worker": "other"},
+                }
+                for n in range(2, last)
+            ]
+            event = {**row, "seq": last, "fence": last - 2, "kind": "paused_by_people", "content": {}}
+            await execute(insert(journal), [*claims, event])
         else:
             above = {"parent_id": task_id, "dispatch": {"of": "a newer version"}}
             await execute(update(tasks).where(tasks.c.id == task_id).values(**above))
@@ -46,7 +58,7 @@ async def standing(store: Store, task_id: UUID) -> Any:
     return await cast(SqlStore, store)._database.read(read)
 
 
-@pytest.mark.parametrize("what", ["an event", "a parent"])
+@pytest.mark.parametrize("what", ["an event", "a late event", "a parent"])
 @pytest.mark.parametrize("suspect", [False, True])
 async def test_it_is_left_to_a_worker_that_can_read_it_and_the_others_go_on(
     engine: Engine, script: Script, suspect: bool, what: str

@@ -4,7 +4,7 @@ from collections import Counter
 from agentplat.contracts.store import Park, Release, Store
 from agentplat.domain.task import TaskState
 
-from .making import EXPIRED, claimed, committed, new_task, new_worker, started, submitted, working
+from .making import EXPIRED, block, claimed, committed, new_task, new_worker, started, submitted, working
 
 
 async def test_a_claim_gives_what_a_worker_needs_to_begin(store: Store) -> None:
@@ -18,6 +18,20 @@ async def test_a_claim_gives_what_a_worker_needs_to_begin(store: Store) -> None:
     assert (claim.trace_id, claim.parent_span, claim.suspect) == (task.trace_id, "1" * 16, False)
     assert claim.submitted_at == row.created_at <= claim.now
     assert (row.status, row.worker_id, row.fence) == (TaskState.RUNNING, worker_id, 1)
+
+
+async def test_a_claim_brings_of_a_long_journal_only_its_beginning(store: Store) -> None:
+    short, long = await claimed(store), await claimed(store)
+    await committed(store, short.lease, 3, *[block() for _ in range(5)])
+    await committed(store, long.lease, 3, *[block() for _ in range(2_000)])
+    for claim, events in ((short, 7), (long, 2_002)):
+        await committed(store, claim.lease, 0, closing=Release())
+        [again] = await store.claim(await working(store), 1)
+        assert again.is_whole == (claim is short)
+        assert len(again.journal) == (events if again.is_whole else 100)
+        whole = await store.journal(claim.lease.task_id)
+        assert len(whole) == events
+        assert whole[: len(again.journal)] == again.journal
 
 
 async def test_a_claim_never_exceeds_its_limit(store: Store) -> None:

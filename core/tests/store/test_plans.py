@@ -99,7 +99,7 @@ async def test_a_claim_that_has_to_choose_counts_only_limits_of_keys_that_it_saw
         ),
         ("claim_suspect", [ONE, ONE, "'default'", "1"], "Index Scan using ix_queue_suspect"),
         ("claimed_tasks", [ONE, ONE], "ix_queue_worker"),
-        ("claimed_journals", [ONE, ONE], "ix_queue_worker"),
+        ("claimed_journals", [ONE, ONE, "100"], "ix_queue_worker"),
         ("count_starts", [ONE, ONE], "ix_queue_worker"),
         ("note_limits", [ONE, ONE], "ix_queue_worker"),
         ("lock_tasks", [SOME], "pk_queue"),

@@ -81,7 +81,8 @@ class Claim:
     parent_span: str | None
     submitted_at: datetime
     now: datetime  # the database's clock at the claim
-    journal: Sequence[Recorded]  # all of it
+    journal: Sequence[Recorded]
+    is_whole: bool = True  # False: `journal` is only the beginning of it
     user_hash: str | None = None
     queue: str = "default"
     priority: int = 0

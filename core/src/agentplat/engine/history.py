@@ -5,10 +5,12 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
+from functools import partial
 from typing import assert_never
 
 from uuid_utils.compat import uuid7
 
+from agentplat.contracts.store import Store
 from agentplat.domain.commands import (
     BeginEnding,
     CancelBlock,
@@ -60,6 +62,10 @@ from agentplat.domain.ids import ExecutionId, TaskId
 from agentplat.domain.interpreter import Rules, decide
 from agentplat.domain.state import State, evolve
 from agentplat.domain.workflow import Workflow
+from agentplat.engine.journal import patiently
+
+_PART = 1_000
+"""Events that are folded at a time: some 50 ms."""
 
 
 def fold(workflow: Workflow, journal: Iterable[Recorded], task_id: TaskId, tenant: str) -> State:
@@ -68,6 +74,19 @@ def fold(workflow: Workflow, journal: Iterable[Recorded], task_id: TaskId, tenan
     for recorded in journal:
         state = evolve(state, recorded.event, recorded.at)
     return state
+
+
+async def go_on(state: State, store: Store, task_id: TaskId) -> State:
+    """`state` with all that the journal has behind it, part by part: other tasks go on meanwhile.
+
+    Raises SchemaOutdated when a newer version wrote a part of it.
+    """
+    while True:
+        events = await patiently(partial(store.journal, task_id, state.seq, _PART))
+        for recorded in events:
+            state = evolve(state, recorded.event, recorded.at)
+        if len(events) < _PART:
+            return state
 
 
 def plan(state: State, rules: Rules) -> tuple[State, Sequence[Event], Sequence[StartStep | DispatchChild]]:

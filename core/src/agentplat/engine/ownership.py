@@ -50,7 +50,7 @@ from agentplat.domain.task import TaskState
 from agentplat.engine.body import BodyEnd, BodyStart, RunBody
 from agentplat.engine.children import Children, deadlines, outcome
 from agentplat.engine.definitions import Pinned
-from agentplat.engine.history import fold, plan
+from agentplat.engine.history import fold, go_on, plan
 from agentplat.engine.inbox import told
 from agentplat.engine.journal import JournalWriter, WriteRejected, patiently
 from agentplat.engine.mailbox import Mailbox
@@ -108,7 +108,8 @@ class TaskOwner:
         self._mailbox: Mailbox[Outcome | None] = Mailbox()  # None: look into the inbox
         self._bodies: dict[StepPath, asyncio.Task[None]] = {}
         self._loop = asyncio.get_running_loop()
-        self._clock = claim.now  # the database's time at which the loop's time is nought; see `_resume`
+        # The database's time at which the loop's time is nought. Now: to read a long journal takes a while.
+        self._clock = claim.now - timedelta(seconds=self._loop.time())
         self._timers: dict[TimerKey, float] = {}  # -> the loop's time at which it is due
         self._deadline: float | None = None
         self._draining = False
@@ -131,7 +132,8 @@ class TaskOwner:
     async def drive(self) -> Ending:
         """How the claim ended. Raises LeaseLost, and then nothing of the last turn was kept."""
         try:
-            self._state = fold(self._workflow, self._claim.journal, self.task_id, self._claim.tenant)
+            state = fold(self._workflow, self._claim.journal, self.task_id, self._claim.tenant)
+            self._state = state if self._claim.is_whole else await go_on(state, self._store, self.task_id)
             if (reason := self._lacks(self._state)) is not None:
                 await self.hand_back(self._claim, self._writer, reason)
                 return "released"
@@ -154,12 +156,10 @@ class TaskOwner:
 
     async def _resume(self) -> tuple[list[Event], list[UUID]]:
         claim = self._claim
-        loop_now = self._loop.time()
-        self._clock = claim.now - timedelta(seconds=loop_now)
         for timer, due in due_times(self._state):
             self._timers[key_of(timer)] = (due - self._clock).total_seconds()
         for seconds in deadlines(claim, self._workflow):
-            ends = loop_now + (claim.submitted_at - claim.now).total_seconds() + seconds
+            ends = (claim.submitted_at - self._clock).total_seconds() + seconds
             self._deadline = ends if self._deadline is None else min(self._deadline, ends)
         self._children.resume(self._state, self.nudge)
         claimed = TaskClaimed(fence=claim.lease.fence, worker=str(claim.lease.worker_id))

@@ -19,6 +19,7 @@ from agentplat.contracts.hints import Hint
 from agentplat.contracts.store import Claim, Store, WorkerRow
 from agentplat.domain.errors import (
     LeaseLost,
+    SchemaOutdated,
     StoreUnavailable,
     UnavailableError,
     UsageError,
@@ -337,7 +338,10 @@ class Worker:
         self._owners[claim.lease.task_id] = owner
         if self._state is WorkerState.DRAINING:
             owner.drain()
-        return await owner.drive()
+        try:
+            return await owner.drive()
+        except SchemaOutdated as error:
+            return await self._leave(claim, error.detail)
 
     async def _recall(self, child: TaskId, reason: str) -> None:
         catalog = self._catalog()

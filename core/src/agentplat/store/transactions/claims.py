@@ -53,6 +53,8 @@ async def renew(transaction: Transaction, worker_id: WorkerId, lease_seconds: fl
 
 
 _EVERY_TENANT = 2**31
+_MOST_EVENTS = 100
+"""Of each journal in a claim: most are shorter. All of many long ones would be the memory and the time of one round."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -224,7 +226,7 @@ def _unheard(again: bool, wanted: Wanted) -> Script[Found | None]:
 
 
 def _reading(wanted: Wanted) -> list[Bound]:
-    return [Bound("claimed_tasks", wanted.owned), Bound("claimed_journals", wanted.owned)]
+    return [Bound("claimed_tasks", wanted.owned), Bound("claimed_journals", {**wanted.owned, "most": _MOST_EVENTS})]
 
 
 def _counting(wanted: Wanted) -> list[Bound]:
@@ -266,6 +268,7 @@ def _claims(worker_id: WorkerId, tasks: Sequence[AnyRow], events: Sequence[AnyRo
             submitted_at=task.created_at,
             now=task.now,
             journal=journals[task.id],
+            is_whole=len(journals[task.id]) < _MOST_EVENTS,
             user_hash=task.user_hash,
             queue=task.queue,
             priority=task.priority,
