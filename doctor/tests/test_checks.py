@@ -2,13 +2,20 @@
 
 import hashlib
 import re
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Sequence
+from itertools import cycle
 from pathlib import Path
+from signal import SIGKILL
+from subprocess import PIPE, Popen
 from threading import Event, Thread
+from typing import Any
 
 import agentplat_doctor
 import pytest
 from agentplat_doctor import checks
+from agentplat_doctor.asking import Rows, Unit, answer
+from agentplat_doctor.beside import Beside, beside
 from agentplat_doctor.checks import examine
 from agentplat_doctor.questions import asked_on, counted, sieve
 from agentplat_doctor.snapshot import snapshot
@@ -70,33 +77,88 @@ def test_what_is_committed_meanwhile_is_not_seen(healthy_url: str) -> None:
         assert [status_of(connection) for connection in connections] == [["workflow:another"]] * len(connections)
 
 
-def test_connections_see_one_moment_of_a_file_that_is_being_written(sqlite_url: str) -> None:
+def test_a_large_file_of_sqlite_is_read_by_two_processes(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def everywhere(striking: Hand) -> None:
+        striking.do(update(tasks).values(input_tokens=tasks.c.input_tokens + 1))
+        striking.do(update(journal).where(at("done", 9)).values(task_id=NOBODY))
+
+    strike(sqlite_url, everywhere)
+    alone = examine(sqlite_url)
+    asked: list[Unit] = []
+
+    def heard(second: Beside, unit: Unit) -> Sequence[Rows]:
+        asked.append(unit)
+        found: Sequence[Rows] = second._call(unit)
+        return found
+
+    monkeypatch.setattr(Beside, "answer", heard)
+    monkeypatch.setattr(checks, "ENOUGH_FOR_ONE", 0)
+    monkeypatch.setattr(checks, "SLICE", 2)
+    assert examine(sqlite_url).findings == alone.findings
+    assert len(alone.errors) > 1
+    assert len(asked) > 2
+
+
+def test_two_processes_see_one_moment_of_a_file_that_is_being_written(sqlite_url: str) -> None:
     over, written = Event(), Event()
 
     def write() -> None:
         with hand(sqlite_url) as striking:
-            while not over.is_set():
-                striking.do(update(tasks).values(input_tokens=tasks.c.input_tokens + 1))
+            for more in cycle((1, -1)):
+                if over.is_set():
+                    return
+                striking.do(update(tasks).values(input_tokens=tasks.c.input_tokens + more))
                 written.set()
 
-    def seen(connection: Connection) -> object:
-        return connection.execute(text("SELECT min(input_tokens), max(input_tokens) FROM tasks")).one()
-
+    address = Address.parse(sqlite_url)
     writer = Thread(target=write)
     writer.start()
     try:
-        moments, several = [], 0
-        while several < 20:
+        moments: set[bool] = set()
+        met = 0
+        while met < 10 or len(moments) < 2:
             written.clear()
             assert written.wait(60)
-            with snapshot(Address.parse(sqlite_url)) as connections:
-                [moment] = {seen(connection) for connection in connections}
-            moments.append(moment)
-            several += len(connections) > 1
+            with snapshot(address) as [first], beside(address, first) as second:
+                if second is None:
+                    continue
+                _, [*_, unit] = checks._units(first, "sqlite")
+                seen = answer(first, unit)
+                written.clear()
+                assert written.wait(60)
+                assert second.answer(unit) == seen
+            moments.add(any(seen))
+            met += 1
     finally:
         over.set()
         writer.join()
-    assert len(set(moments)) > 1
+
+
+def test_a_second_process_that_is_killed_is_told_of_and_is_gone(
+    sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    began: list[Popen[bytes]] = []
+
+    class Killed(Popen[bytes]):
+        def __init__(self, *given: Any, **named: Any) -> None:
+            super().__init__(*given, **named)
+            began.append(self)
+            self.kill()
+
+    monkeypatch.setattr(checks, "ENOUGH_FOR_ONE", 0)
+    monkeypatch.setattr("agentplat_doctor.beside.Popen", Killed)
+    with pytest.raises(StoreUnavailable, match="has ended before it answered"):
+        examine(sqlite_url)
+    assert [process.returncode for process in began] == [-SIGKILL]
+
+
+def test_the_second_process_ends_with_the_one_that_asked(sqlite_url: str) -> None:
+    """Its orders end: also when the other one was killed, and could end nothing."""
+    command = [sys.executable, "-P", "-m", "agentplat_doctor.beside", sqlite_url]
+    with Popen(command, stdin=PIPE, stdout=PIPE) as process:
+        assert process.stdin is not None
+        process.stdin.close()
+        assert process.wait(60) == 0
 
 
 def test_nothing_can_be_written(healthy_url: str) -> None:

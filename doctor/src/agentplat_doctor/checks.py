@@ -6,8 +6,10 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from queue import SimpleQueue
 from typing import Any, TypeAlias
 from uuid import UUID
@@ -19,13 +21,18 @@ from agentplat.domain.errors import StoreUnavailable
 from agentplat.store.address import Address, Dialect
 from agentplat.store.columns import clock
 from agentplat.store.tables import POISON_LIMIT
+from agentplat_doctor.asking import Rows, Unit, answer
+from agentplat_doctor.beside import beside
 from agentplat_doctor.predicates import PREDICATES, UNREADABLE
-from agentplat_doctor.questions import EXAMPLES, Question, asked_on, codes, counted, sieve
+from agentplat_doctor.questions import EXAMPLES, asked_on, codes
 from agentplat_doctor.report import Finding, Report
-from agentplat_doctor.snapshot import is_unreadable, said_by, snapshot
+from agentplat_doctor.snapshot import said_by, snapshot
 
 SLICE = 20_000
 """Tasks whose journals are added up at a time: few enough for the processor's cache, many enough to pay for a plan."""
+
+ENOUGH_FOR_ONE = 128 * 2**20
+"""Bytes of a file of SQLite that one process has read before a second one would have begun."""
 
 MINUTE = timedelta(minutes=1)
 """So long everything that is done within seconds may take before it is worth a warning."""
@@ -33,8 +40,7 @@ MINUTE = timedelta(minutes=1)
 Progress: TypeAlias = Callable[[int, int], None]
 """Called with how many statements are through, and how many there are."""
 
-_Rows: TypeAlias = Sequence[tuple[str, str, int]]
-_NOBODY = "[]"
+_Reader: TypeAlias = Callable[[Unit], Sequence[Rows]]
 _LOWEST, _HIGHEST = UUID(int=0), UUID(int=2**128 - 1)
 _BOUNDS: Mapping[Dialect, str] = {
     "postgresql": """
@@ -55,15 +61,6 @@ SELECT id FROM bounds WHERE id IS NOT NULL ORDER BY id LIMIT -1 OFFSET 1
 }
 
 
-@dataclass(frozen=True, slots=True)
-class _Unit:
-    """What is asked at a time."""
-
-    questions: Sequence[Question]
-    values: Mapping[str, Any]
-    sieved: bool = False
-
-
 @dataclass(slots=True)
 class _Tally:
     """What the statements have found so far."""
@@ -71,7 +68,7 @@ class _Tally:
     counts: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     examples: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
 
-    def add(self, rows: _Rows) -> None:
+    def add(self, rows: Rows) -> None:
         for code, total in {code: total for code, _, total in rows}.items():
             self.counts[code] += total
         for code, example, _ in rows:
@@ -91,9 +88,9 @@ def examine(url: str, progress: Progress = lambda _done, _of: None) -> Report:
     address = Address.parse(url)
     tally = _Tally()
     try:
-        with snapshot(address) as connections:
+        with snapshot(address) as connections, _readers(address, connections) as readers:
             tasks, units = _units(connections[0], address.dialect)
-            for done, answers in enumerate(_answers(connections, units, address.dialect), 1):
+            for done, answers in enumerate(_answers(readers, units), 1):
                 for rows in answers:
                     tally.add(rows)
                 progress(done, len(units))
@@ -104,7 +101,7 @@ def examine(url: str, progress: Progress = lambda _done, _of: None) -> Report:
     return Report(dialect=address.dialect, tasks=tasks, seconds=time.monotonic() - began, findings=findings)
 
 
-def _units(connection: Connection, dialect: Dialect) -> tuple[int, Sequence[_Unit]]:
+def _units(connection: Connection, dialect: Dialect) -> tuple[int, Sequence[Unit]]:
     """How many tasks there are, and what has to be asked."""
     prefix = "" if dialect == "sqlite" else "agentplat."
     tasks: int = connection.execute(text(f"SELECT count(*) FROM {prefix}tasks")).scalar_one()  # noqa: S608 - our own name
@@ -119,8 +116,8 @@ def _units(connection: Connection, dialect: Dialect) -> tuple[int, Sequence[_Uni
     units = []
     for question in asked:
         if question not in sieved:
-            units += [_Unit([question], values) for values in (slices if question.sliced else [given])]
-    return tasks, [*units, *(_Unit(sieved, values, sieved=True) for values in slices if sieved)]
+            units += [Unit([question], values) for values in (slices if question.sliced else [given])]
+    return tasks, [*units, *(Unit(sieved, values, sieved=True) for values in slices if sieved)]
 
 
 def _given(now: datetime) -> Mapping[str, Any]:
@@ -132,66 +129,34 @@ def _given(now: datetime) -> Mapping[str, Any]:
     }
 
 
-def _answers(connections: Sequence[Connection], units: Sequence[_Unit], dialect: Dialect) -> Iterator[Sequence[_Rows]]:
+@contextmanager
+def _readers(address: Address, connections: Sequence[Connection]) -> Iterator[Sequence[_Reader]]:
+    """Those that answer at the same time, of the same moment."""
+    readers = [partial(answer, connection) for connection in connections]
+    if address.file is None or address.file.stat().st_size < ENOUGH_FOR_ONE:
+        yield readers
+        return
+    [first] = connections
+    with beside(address, first) as second:
+        yield readers if second is None else [*readers, second.answer]
+
+
+def _answers(readers: Sequence[_Reader], units: Sequence[Unit]) -> Iterator[Sequence[Rows]]:
     """What each unit has found, in the order in which they come."""
-    free: SimpleQueue[Connection] = SimpleQueue()
-    for connection in connections:
-        free.put(connection)
+    free: SimpleQueue[_Reader] = SimpleQueue()
+    for reader in readers:
+        free.put(reader)
 
-    def answer(unit: _Unit) -> Sequence[_Rows]:
-        connection = free.get()
+    def ask(unit: Unit) -> Sequence[Rows]:
+        reader = free.get()
         try:
-            if unit.sieved:
-                return _ask_about_some(connection, unit, dialect)
-            return [_ask(connection, question, unit.values, dialect) for question in unit.questions]
+            return reader(unit)
         finally:
-            free.put(connection)
+            free.put(reader)
 
-    with ThreadPoolExecutor(max_workers=len(connections)) as executor:
+    with ThreadPoolExecutor(max_workers=len(readers)) as executor:
         try:
-            for future in as_completed([executor.submit(answer, unit) for unit in units]):
+            for future in as_completed([executor.submit(ask, unit) for unit in units]):
                 yield future.result()
         finally:
             executor.shutdown(cancel_futures=True)
-
-
-def _ask_about_some(connection: Connection, unit: _Unit, dialect: Dialect) -> Sequence[_Rows]:
-    """Each question about those tasks only that the sieve has picked for it, or about all where it cannot tell."""
-    statement = sieve()
-    values = {name: unit.values[name] for name in statement.parameters}
-    try:
-        with connection.begin_nested():
-            picked: Mapping[str, Any] = connection.execute(statement.clause, values).one()._asdict()
-    except DBAPIError as error:
-        if not is_unreadable(error):
-            raise
-        picked = {}  # the questions are to say what cannot be read, and what is wrong elsewhere
-    if not picked.get("complete"):
-        return [_ask(connection, question, unit.values, dialect) for question in unit.questions]
-    return [
-        _ask(connection, question, {**unit.values, "picked": picked[question.name]}, dialect)
-        for question in unit.questions
-        if picked[question.name] != _NOBODY
-    ]
-
-
-def _ask(connection: Connection, question: Question, given: Mapping[str, Any], dialect: Dialect) -> _Rows:
-    statement = counted(question, dialect, picked="picked" in given)
-    values = {name: given[name] for name in statement.parameters}
-    try:
-        with connection.begin_nested():
-            return [
-                (code, _shown(example), total) for code, example, total in connection.execute(statement.clause, values)
-            ]
-    except DBAPIError as error:
-        if is_unreadable(error):
-            return [(UNREADABLE, f"{question.name}: {said_by(error)}", 1)]
-        raise
-
-
-def _shown(example: str) -> str:
-    """Ids in the form in which everything else shows them; SQLite keeps them without dashes."""
-    try:
-        return str(UUID(example))
-    except ValueError:
-        return example

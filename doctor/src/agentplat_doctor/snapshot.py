@@ -6,7 +6,7 @@ So a system that goes on working gives no false alarm: what one statement saw of
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, text
@@ -22,10 +22,7 @@ from agentplat.store.tables import REVISION, SCHEMA, VERSION_TABLE
 
 APPLICATION = "agentplat-doctor"
 _CONNECTIONS = 2
-"""Enough to use another core, few enough to leave the rest to those who work."""
-
-_TRIES = 20
-"""So often two connections to an SQLite file begin anew when somebody wrote between the one and the other."""
+"""To PostgreSQL: enough to use another core, few enough to leave the rest to those who work."""
 
 # Of our transactions only. No time limit of the server's or of ours ends a look at a large table; memory for adding up
 # a slice without a file; plans that know the slice; and what the store switches off for its own short statements.
@@ -46,18 +43,16 @@ _SINCE = {"transaction_timeout": (17,)}
 
 @contextmanager
 def snapshot(address: Address) -> Iterator[Sequence[Connection]]:
-    """Connections in transactions that share one snapshot, and are rolled back at the end."""
-    if address.file is not None and not address.file.exists():
-        raise StoreUnavailable(f"There is no database {address.file}. `agentplat db upgrade` makes one.")
+    """Connections in transactions that share one snapshot, and are rolled back at the end. One to a file of SQLite."""
+    if address.file is not None:
+        with reading(address) as only:
+            _check_schema(only)
+            yield [only]
+        return
     engine = _engine(address)
     try:
         with ExitStack() as stack:
             first = stack.enter_context(engine.connect())
-            if address.dialect == "sqlite":
-                _check_schema(first)
-                others = [stack.enter_context(engine.connect()) for _ in range(_CONNECTIONS - 1)]
-                yield _of_one_file(first, others, engine)
-                return
             _settle(first)
             _check_schema(first)
             shared = first.execute(text("SELECT pg_export_snapshot()")).scalar_one()
@@ -71,22 +66,24 @@ def snapshot(address: Address) -> Iterator[Sequence[Connection]]:
         engine.dispose()
 
 
-def _of_one_file(first: Connection, others: Sequence[Connection], engine: Engine) -> Sequence[Connection]:
-    """Those that see the file as it is at one moment: SQLite shares no snapshot, so nobody may write while they begin.
+@contextmanager
+def reading(address: Address) -> Iterator[Connection]:
+    """A connection to a file of SQLite, in a transaction that sees it as it is from its first statement on."""
+    assert address.file is not None
+    if not address.file.exists():
+        raise StoreUnavailable(f"There is no database {address.file}. `agentplat db upgrade` makes one.")
+    engine = _engine(address)
+    try:
+        with engine.connect() as connection:
+            yield connection
+    finally:
+        engine.dispose()
 
-    Only the first one where somebody always does.
-    """
-    # Not a connection of SQLAlchemy's: it would be in a transaction, and notice nothing.
-    with closing(engine.raw_connection()) as witness:
-        version = witness.cursor()
-        for _ in range(_TRIES):
-            before = version.execute("PRAGMA data_version").fetchone()
-            for connection in (first, *others):
-                connection.rollback()
-                connection.exec_driver_sql("SELECT 1 FROM sqlite_master LIMIT 1").all()
-            if version.execute("PRAGMA data_version").fetchone() == before:
-                return [first, *others]
-    return [first]
+
+def begin_anew(connection: Connection) -> None:
+    """See a file of SQLite as it is now."""
+    connection.rollback()
+    connection.exec_driver_sql("SELECT 1 FROM sqlite_master LIMIT 1").all()
 
 
 def is_unreadable(error: DBAPIError) -> bool:

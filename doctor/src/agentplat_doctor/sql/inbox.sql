@@ -15,8 +15,8 @@ WHERE q.worker_id IS NULL AND NOT q.ready AND q.crashes < :poison_limit
 UNION ALL
 -- What is in the journal has left the inbox, in the same commit: it is not told twice.
 SELECT 'told_twice' AS code, i.task_id FROM agentplat.inbox AS i
-JOIN agentplat.journal AS j ON j.task_id = i.task_id
-WHERE (i.kind = 'cancel' AND j.kind = 'cancel_requested')
+CROSS JOIN agentplat.journal AS j  -- in this order: SQLite would read the whole journal for an inbox that is empty
+WHERE j.task_id = i.task_id AND ((i.kind = 'cancel' AND j.kind = 'cancel_requested')
    OR (i.kind = 'signal' AND j.kind = 'signal_received' AND j.content ->> 'key' = i.key)
    OR (i.number < 0 AND j.kind IN ('step_succeeded', 'step_failed', 'step_cancelled')
-       AND i.name = '@child/' || (j.content ->> 'attempt') || '/' || (j.content ->> 'path'))
+       AND i.name = '@child/' || (j.content ->> 'attempt') || '/' || (j.content ->> 'path')))
