@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from agentplat.domain.errors import StepError, WorkflowInvalid
+from agentplat.contracts.store import Claim
+from agentplat.domain.errors import StepError, UsageError, WorkflowInvalid
 from agentplat.domain.failure import FailureCode
 from agentplat.domain.json import JsonObject, JsonValue
 from agentplat.domain.strategy import Strategy
 from agentplat.domain.workflow import Block
 from agentplat.engine.catalog import Catalog, missing
-from agentplat.engine.definitions import CatalogNames, Pinned
+from agentplat.engine.definitions import CatalogNames, Definitions, Pinned
 from agentplat.language.compiler import compile_steps
 from agentplat.language.expressions import ExpressionEngine
 
@@ -51,14 +52,26 @@ class CatalogRules:
 class CurrentRules:
     """The rules of the generation that is current. One per worker."""
 
-    def __init__(self, catalog: Callable[[], Catalog]) -> None:
+    def __init__(self, catalog: Callable[[], Catalog], definitions: Definitions) -> None:
         self._catalog = catalog
+        self._definitions = definitions
         self._expressions = ExpressionEngine()
         self._generation: Catalog | None = None  # of which the following is known
         self._rules: CatalogRules | None = None
         self._lacks: dict[tuple[str, str | None], str | None] = {}
 
-    def of(self, type: str, definition: str | None, pinned: Pinned) -> tuple[CatalogRules, str | None]:
+    async def means(self, claim: Claim) -> tuple[Pinned, CatalogRules] | str:
+        """What it takes to work on a task; or why that cannot be done here."""
+        if claim.unreadable is not None:
+            return claim.unreadable
+        try:
+            pinned = await self._definitions.pinned(claim.type, claim.definition)
+        except UsageError as error:
+            return f"this worker cannot read its workflow: {error.detail}"
+        rules, lack = self._of(claim.type, claim.definition, pinned)
+        return (pinned, rules) if lack is None else lack
+
+    def _of(self, type: str, definition: str | None, pinned: Pinned) -> tuple[CatalogRules, str | None]:
         """And what it lacks for this workflow, if anything."""
         catalog = self._catalog()
         if self._rules is None or catalog is not self._generation:

@@ -26,7 +26,8 @@ from agentplat.runtime.logs import configure_logs
 from agentplat.runtime.settings import load_settings
 from agentplat.runtime.sweeper import sweep_forever, upkeep_forever
 from agentplat.runtime.watch import Watcher
-from agentplat.runtime.worker import Worker, WorkerOptions
+from agentplat.runtime.worker import Worker
+from agentplat.runtime.worker_state import WorkerOptions
 
 
 async def work(platform: Platform, worker_id: WorkerId, lifeline: Lifeline) -> None:
