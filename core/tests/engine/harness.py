@@ -102,6 +102,9 @@ class Engine:
     ids: dict[Worker, WorkerId] = field(default_factory=dict)
 
     def start_worker(self, **options: Any) -> Worker:
+        return self.start_worker_that(**options)
+
+    def start_worker_that(self, decides: Callable[[str], None] = lambda _: None, **options: Any) -> Worker:
         bodies = Bodies(lambda: self.registries, self.settings)
         worker_id = WorkerId(uuid4())
         worker = Worker(
@@ -114,6 +117,7 @@ class Engine:
             options=WorkerOptions(**{"poll_seconds": 0.02, "lease_seconds": 600.0, **options}),
             plugins={},
             worker_id=worker_id,
+            decides=decides,
         )
         self.ids[worker] = worker_id
         self.workers.append((worker, asyncio.create_task(worker.serve())))

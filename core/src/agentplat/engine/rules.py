@@ -19,9 +19,13 @@ from agentplat.language.expressions import ExpressionEngine
 class CatalogRules:
     """The `Rules` of `domain.interpreter`, over one generation of the catalog."""
 
-    def __init__(self, catalog: Catalog, expressions: ExpressionEngine) -> None:
+    def __init__(
+        self, catalog: Catalog, expressions: ExpressionEngine, decides: Callable[[str], None] = lambda _: None
+    ) -> None:
+        """`decides` is told which task is decided on; see `engine.history.WatchedRules`."""
         self._catalog = catalog
         self._expressions = expressions
+        self.decides = decides
         self._strategies: dict[str, Strategy] = {}
 
     def evaluate(self, template: JsonValue, scope: Mapping[str, JsonValue]) -> JsonValue:
@@ -52,9 +56,12 @@ class CatalogRules:
 class CurrentRules:
     """The rules of the generation that is current. One per worker."""
 
-    def __init__(self, catalog: Callable[[], Catalog], definitions: Definitions) -> None:
+    def __init__(
+        self, catalog: Callable[[], Catalog], definitions: Definitions, decides: Callable[[str], None]
+    ) -> None:
         self._catalog = catalog
         self._definitions = definitions
+        self._decides = decides
         self._expressions = ExpressionEngine()
         self._generation: Catalog | None = None  # of which the following is known
         self._rules: CatalogRules | None = None
@@ -75,7 +82,7 @@ class CurrentRules:
         """And what it lacks for this workflow, if anything."""
         catalog = self._catalog()
         if self._rules is None or catalog is not self._generation:
-            self._generation, self._rules = catalog, CatalogRules(catalog, self._expressions)
+            self._generation, self._rules = catalog, CatalogRules(catalog, self._expressions, self._decides)
             self._lacks = {}
         key = (type, definition)
         if key not in self._lacks:

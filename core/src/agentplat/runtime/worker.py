@@ -61,8 +61,9 @@ class Worker:
         plugins: JsonObject,
         worker_id: WorkerId,
         on_registered: Callable[[], None] = lambda: None,
+        decides: Callable[[str], None] = lambda _: None,
     ) -> None:
-        """`worker_id` must be new; `on_registered` tells the keeper that there is a row to renew."""
+        """`worker_id` must be new. By `on_registered` the keeper hears of a row to renew, by `decides` what goes on."""
         self._store = store
         self._catalog = catalog
         self._definitions = definitions
@@ -77,7 +78,7 @@ class Worker:
         telemetry.TASKS_OWNED.set_function(lambda: len(self._owners))
         self._tasks: set[asyncio.Task[None]] = set()
         self._writer = JournalWriter(store)
-        self._rules = CurrentRules(catalog, definitions)
+        self._rules = CurrentRules(catalog, definitions, decides)
         self._stop = asyncio.Event()
         self._news = asyncio.Event()  # a hint, a free slot, or the end
         self._told = False  # an inbox may have something

@@ -50,6 +50,7 @@ async def work(platform: Platform, worker_id: WorkerId, lifeline: Lifeline) -> N
         plugins={record.name: record.version for record in platform.plugins.records},
         worker_id=worker_id,
         on_registered=lifeline.registered,
+        decides=lifeline.decides,
     )
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, worker.stop)
