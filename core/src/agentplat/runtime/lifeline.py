@@ -25,6 +25,7 @@ LONGEST_DECISION = 120.0
 _LAYOUT = struct.Struct("<Bd16s")
 _DECISION = struct.Struct("<d36s")
 _AT = 64  # bytes from the beginning, where it lies
+_NEVER = bytes(8)
 _SIZE = mmap.PAGESIZE
 _PR_SET_PDEATHSIG = 1
 _FEW = 100  # of what has ended may lie in order, however little is under way
@@ -72,9 +73,10 @@ class Lifeline:
 
     def decides(self, task_id: str) -> None:
         """The worker's loop is busy with what follows for this task; with none when that is empty."""
-        _DECISION.pack_into(
-            self._memory, _AT, time.monotonic() + LONGEST_DECISION if task_id else 0.0, task_id.encode()
-        )
+        if task_id:
+            _DECISION.pack_into(self._memory, _AT, time.monotonic() + LONGEST_DECISION, task_id.encode())
+        else:  # at every step, so it has to be quick
+            self._memory[_AT : _AT + 8] = _NEVER
 
     def _write(self, registered: int, deadline: float, task_id: UUID) -> None:
         _LAYOUT.pack_into(self._memory, 0, registered, deadline, task_id.bytes)
@@ -89,8 +91,8 @@ class Lifeline:
     @property
     def decided_on(self) -> UUID | None:
         """The task on which the worker decides, or decided when it died."""
-        _, task_id = _DECISION.unpack_from(self._memory, _AT)
-        return UUID(task_id.decode()) if any(task_id) else None
+        until, task_id = _DECISION.unpack_from(self._memory, _AT)
+        return UUID(task_id.decode()) if until else None
 
     def overdue(self, now: float) -> UUID | None:
         """The task whose step has run too long, or on which it decides without end; None while there is none."""
