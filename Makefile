@@ -27,7 +27,7 @@ endif
 BIN := .venv/bin
 bootstrap := $(filter .uv/%,$(UV))
 
-.PHONY: help setup demo test chaos faults bench bench-short recovery examination pooled model histories mutations test-pythons format format-check lint types layers architecture public-api docs docs-write \
+.PHONY: help setup demo test chaos faults bench bench-short recovery examination pooled promise model histories mutations test-pythons format format-check lint types layers architecture public-api docs docs-write \
 	wheels validate build constraints clean
 
 help: ## List these commands
@@ -70,9 +70,16 @@ recovery: setup ## Measure how long tasks stand still when workers die, drain or
 examination: setup ## Measure how long the doctor takes for a million tasks on each database: some minutes (TASKS=)
 	$(BIN)/python benchmarks/examination.py $(if $(TASKS),--tasks $(TASKS)) $(ARGS)
 
-pooled: setup ## Run the tests of store and engine behind a pooler of connections (POOLER=pgbouncer for the real one)
-	AGENTPLAT_TEST_POOLER=$(or $(POOLER),unkind) $(BIN)/pytest core/tests/store core/tests/engine -n $(WORKERS) \
-		--dist worksteal -k "not sqlite" $(ARGS)
+# Left out of it are the suites that have servers of their own, which they restart (test_restarts, test_everything_restarts), and the
+# one that cuts the wire (test_wire). `needs_own_sessions` skips single tests, such as those of LISTEN, and says why.
+pooled: setup ## Run what works on PostgreSQL, with killed workers and the API, behind a pooler of connections (POOLER=pgbouncer for the real one)
+	AGENTPLAT_TEST_POOLER=$(or $(POOLER),unkind) AGENTPLAT_CHAOS_PROCESSES=$(or $(PROCESSES),100) \
+		$(BIN)/pytest core/tests/store core/tests/engine doctor/tests tests/acceptance/http tests/chaos \
+		$(addprefix --ignore=tests/chaos/test_,restarts.py everything_restarts.py wire.py sqlite_faults.py) \
+		-n $(WORKERS) --dist worksteal -k "not sqlite" $(ARGS)
+
+promise: setup ## Run the tests that show one promise of the guarantees (OF=its heading as in a link; without it, which there are)
+	@tests=$$($(BIN)/python .ci/promised.py $(OF)) && $(BIN)/pytest $$tests $(ARGS)
 
 model: setup ## Play 1,000 histories of several workers against a model, on each database (HISTORIES=, SEED=, SHRINK=1)
 	AGENTPLAT_MODEL_HISTORIES=$(or $(HISTORIES),1000) AGENTPLAT_MODEL_SEED=$(or $(SEED),$(shell date +%s)) \

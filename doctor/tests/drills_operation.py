@@ -11,6 +11,9 @@ from agentplat.store.tables import queue, tasks, workers
 from .hand import Hand, drill, id_of
 from .healthy import WORKER
 
+_COUNTED = "SELECT pg_stat_force_next_flush();"
+"""In one breath with what is to be counted: sessions tell what they did when they like, and a pooler has several."""
+
 
 def _queued(hand: Hand, task: str, **values: object) -> None:
     hand.do(update(queue).where(queue.c.task_id == id_of(task)).values(**values))
@@ -51,19 +54,17 @@ def a_cancel_that_nobody_heeds(hand: Hand) -> None:
 def many_dead_rows_of_workers(hand: Hand) -> list[str]:
     hand.say(f"""
         INSERT INTO agentplat.workers SELECT gen_random_uuid(), tenant_id, host, pid, version, capacity, plugins,
-        started_at, lease_until FROM agentplat.workers, generate_series(1, 12000) WHERE id = '{WORKER}'""")
-    hand.say(f"DELETE FROM agentplat.workers WHERE id <> '{WORKER}'")
-    hand.say("SELECT pg_stat_force_next_flush()")
+        started_at, lease_until FROM agentplat.workers, generate_series(1, 12000) WHERE id = '{WORKER}';
+        DELETE FROM agentplat.workers WHERE id <> '{WORKER}'; {_COUNTED}""")
     return ["workers"]
 
 
 @drill("vacuum_behind", dialects=["postgresql"])
 def many_dead_rows_of_definitions(hand: Hand) -> list[str]:
-    hand.say("""
-        INSERT INTO agentplat.definitions SELECT 'x' || n, 'north', 'x', NULL, '{}', now()
-        FROM generate_series(1, 12000) AS n""")
-    hand.say("DELETE FROM agentplat.definitions WHERE name = 'x'")
-    hand.say("SELECT pg_stat_force_next_flush()")
+    hand.say(f"""
+        INSERT INTO agentplat.definitions SELECT 'x' || n, 'north', 'x', NULL, '{{}}', now()
+        FROM generate_series(1, 12000) AS n;
+        DELETE FROM agentplat.definitions WHERE name = 'x'; {_COUNTED}""")
     return ["definitions"]
 
 

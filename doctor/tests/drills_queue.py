@@ -9,6 +9,7 @@ from sqlalchemy import delete, insert, select, update
 
 from agentplat.store.tables import audit, definitions, inbox, limits, queue, submissions, tasks
 
+from .claiming import claim_past_limits
 from .hand import Hand, drill, id_of
 from .healthy import NOBODY, TASKS
 
@@ -115,15 +116,18 @@ def a_cancel_that_nobody_will_read(hand: Hand) -> None:
 
 
 @drill("limit_exceeded")
-def more_of_a_tenant_than_may_run(hand: Hand) -> list[str]:
-    hand.do(update(limits).where(limits.c.running > limits.c.at_once).values(running=1))
+def one_more_of_a_tenant_than_may_run(hand: Hand) -> list[str]:
+    """Where more ran already when the limit was set."""
+    claim_past_limits(hand.url)
     return ["north/"]
 
 
 @drill("limit_exceeded")
-def more_with_a_key_than_may_run(hand: Hand) -> list[str]:
+def one_more_with_a_key_than_may_run(hand: Hand) -> list[str]:
+    hand.do(update(limits).values(at_once=None))
     hand.do(insert(limits).values(tenant_id="north", key="printer", at_once=0, running=0))
-    hand.do(update(queue).where(of("running")).values(concurrency_key="printer"))
+    hand.do(update(queue).where(of("pending")).values(concurrency_key="printer"))
+    claim_past_limits(hand.url)
     return ["north/printer"]
 
 

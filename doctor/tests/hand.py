@@ -79,10 +79,11 @@ class Hand:
 @contextmanager
 def hand(url: str) -> Iterator[Hand]:
     """A hand in the database at `url`."""
-    plain = make_url(url)
+    plain = make_url(url).difference_update_query(["pooled"])
     plain = plain.set(drivername="sqlite" if plain.drivername.startswith("sqlite") else "postgresql+psycopg")
     schemas = {SCHEMA: None} if plain.drivername == "sqlite" else {}
-    engine = create_engine(plain, poolclass=NullPool, isolation_level="AUTOCOMMIT")
+    options = {} if schemas else {"prepare_threshold": None}  # there may be a pooler between
+    engine = create_engine(plain, poolclass=NullPool, isolation_level="AUTOCOMMIT", connect_args=options)
     with engine.connect().execution_options(schema_translate_map=schemas) as connection:
         yield Hand(connection, url)
     engine.dispose()

@@ -20,6 +20,7 @@ from agentplat_doctor.checks import examine
 from agentplat_doctor.questions import asked_on, counted, sieve
 from agentplat_doctor.snapshot import snapshot
 from agentplat_testkit.pooler import Pooler
+from agentplat_testkit.pytest_plugin import needs_own_sessions
 from sqlalchemy import Connection, create_engine, select, text, update
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
@@ -205,6 +206,7 @@ def test_no_question_to_sqlite_walks_through_a_table_for_each_row_of_another(sql
     assert walks == []
 
 
+@needs_own_sessions
 def test_time_limits_of_the_server_are_no_matter(postgres_url: str) -> None:
     limits = ("statement_timeout", "idle_in_transaction_session_timeout", "transaction_timeout")
     with hand(postgres_url) as striking:

@@ -8,6 +8,7 @@ from agentplat_doctor import checks
 from agentplat_doctor.checks import examine
 from agentplat_testkit.databases import PostgresDatabases
 from agentplat_testkit.postgres import PostgresServer
+from agentplat_testkit.pytest_plugin import needs_own_sessions
 from sqlalchemy import create_engine, text
 
 from .healthy import made
@@ -25,6 +26,7 @@ def durable_url() -> Iterator[str]:
         yield url
 
 
+@needs_own_sessions
 def test_an_open_transaction_is_named_by_its_process(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(checks, "MINUTE", timedelta(0))
     engine = create_engine(postgres_url, isolation_level="REPEATABLE READ")
@@ -36,6 +38,7 @@ def test_an_open_transaction_is_named_by_its_process(postgres_url: str, monkeypa
     engine.dispose()
 
 
+@needs_own_sessions
 def test_an_open_transaction_is_no_matter_for_a_minute(postgres_url: str) -> None:
     engine = create_engine(postgres_url, isolation_level="REPEATABLE READ")
     with engine.connect() as idle:

@@ -80,6 +80,15 @@ def test_postgres_databases_are_migrated_once_and_cloned(postgres_databases: Pos
     assert migrate.calls == 1
 
 
+def test_databases_may_be_reached_through_a_pooler_that_migrations_do_not_see(postgres_url: str) -> None:
+    migrate = Migration()
+    with PostgresDatabases(postgres_url, "unkind").fresh(migrate) as url:
+        address = make_url(url)
+        assert address.query["pooled"] == "true"
+        assert address.host == "127.0.0.1"
+        assert count(address.difference_update_query(["pooled"]).render_as_string(hide_password=False), "migrated") == 1
+
+
 def test_sqlite_files_are_migrated_once_and_copied(sqlite_databases: SqliteDatabases) -> None:
     migrate = Migration()
     first, second = sqlite_databases.fresh(migrate), sqlite_databases.fresh(migrate)

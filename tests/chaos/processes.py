@@ -21,6 +21,8 @@ from uuid import UUID
 
 import psycopg
 
+from agentplat.store.address import Address
+
 STEPS = [f"s{n}" for n in range(1, 11)]
 
 _AGENT = '''
@@ -236,7 +238,7 @@ def counting(database_url: str) -> Iterator[Callable[[UUID], int]]:
     """Says how many tasks a worker owns. For one thread at a time."""
     file = database_url.removeprefix("sqlite:///")
     if file == database_url:
-        with psycopg.connect(database_url, autocommit=True) as session:
+        with psycopg.connect(Address.parse(database_url).libpq, autocommit=True, prepare_threshold=None) as session:
             asked = "SELECT count(*) FROM agentplat.queue WHERE worker_id = %s"
             yield lambda worker_id: one(session.execute(asked, [worker_id]).fetchone())
         return

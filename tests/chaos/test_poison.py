@@ -13,6 +13,7 @@ from agentplat.contracts.interface import Submission
 from agentplat.domain.failure import FailureCode
 from agentplat.domain.task import TaskState
 from agentplat.engine.client.local import LocalClient
+from agentplat.store.address import Address
 
 from .processes import STEPS, Workers
 from .test_kills import check_journal, submit, succeeded, until
@@ -49,7 +50,7 @@ def crashes(url: str, tasks: Sequence[UUID]) -> list[int]:
             marks = ", ".join("?" * len(tasks))
             statement = f"SELECT crashes FROM queue WHERE task_id IN ({marks})"
             return [row[0] for row in connection.execute(statement, [task.hex for task in tasks])]
-    with psycopg.connect(url) as session:
+    with psycopg.connect(Address.parse(url).libpq) as session:
         rows = session.execute("SELECT crashes FROM agentplat.queue WHERE task_id = ANY (%s)", [list(tasks)])
         return [row[0] for row in rows]
 

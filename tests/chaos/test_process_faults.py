@@ -18,6 +18,7 @@ from uuid import UUID
 
 import pytest
 from agentplat_doctor.checks import examine
+from agentplat_testkit.pooler import pooled
 
 from agentplat.contracts.interface import Submission, TaskFilter
 from agentplat.contracts.store import Store
@@ -34,6 +35,7 @@ from .zygote import Point
 
 FAULTS = int(os.environ.get("AGENTPLAT_CHAOS_PROCESSES", "300"))  # on each database
 SEED = int(os.environ.get("AGENTPLAT_CHAOS_SEED", str(random.SystemRandom().randrange(10**6))))
+_FEW = 12
 _AT_ONCE = 12  # workers
 _TASKS = 36  # open at once
 _PATIENCE = 100  # looks at a worker that owns nothing yet
@@ -55,7 +57,7 @@ class Trouble:
     codes: Counter[int] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
-        self._kinds: Iterator[str] = iter(in_turn(KINDS, self.faults * 2, self.chance))
+        self._kinds: Iterator[str] = iter(in_turn(KINDS, self.faults * 2 + len(KINDS) * 10, self.chance))
 
     async def run(self) -> None:
         """One worker after the other, until enough has struck. Several run at once."""
@@ -177,10 +179,10 @@ async def check_all_ended(observer: Store, accepted: dict[str, UUID], marks: Pat
     return Found(len(rows), claims, poisoned)
 
 
-@pytest.mark.timeout(240 + FAULTS)
-async def test_no_death_of_a_process_loses_or_doubles_anything(
-    workers: Workers, client: LocalClient, capsys: pytest.CaptureFixture[str]
-) -> None:
+async def _survived(
+    faults: int, workers: Workers, client: LocalClient, capsys: pytest.CaptureFixture[str]
+) -> tuple[Counter[str], int]:
+    """What struck, and how many stale writes were refused. Nothing was lost or doubled by it."""
     began = time.monotonic()
     used = time.process_time()
     observer = open_store(workers.database_url)
@@ -193,7 +195,7 @@ async def test_no_death_of_a_process_loses_or_doubles_anything(
 
     traffic = Traffic(submit, observer, at_once=_TASKS)
     async with nursery(workers.folder, workers.database_url, workers.marks) as found:
-        trouble = Trouble(found, workers, random.Random(SEED), FAULTS)
+        trouble = Trouble(found, workers, random.Random(SEED), faults)
         async with asyncio.TaskGroup() as group:
             group.create_task(traffic.flow())
             await asyncio.gather(*[trouble.run() for _ in range(_AT_ONCE)])
@@ -215,8 +217,31 @@ async def test_no_death_of_a_process_loses_or_doubles_anything(
         f" owned nothing; {used / struck.total():.2f} CPU s each, and the database's; {totals.tasks} tasks,"
         f" {totals.claims} claims, {refused} stale writes refused, {totals.poisoned} poisoned",
     )
-    assert set(struck) == set(KINDS), f"seed {SEED}: {struck}"
-    assert struck.total() >= FAULTS
+    assert struck.total() >= faults
     assert totals.claims > totals.tasks, "no task changed hands"
-    assert refused > 0, f"seed {SEED}: no stale write was tried"
     assert [(finding.predicate.code, finding.examples) for finding in report.errors] == [], f"seed {SEED}"
+    return struck, refused
+
+
+@pytest.mark.timeout(240 + FAULTS)
+async def test_no_death_of_a_process_loses_or_doubles_anything(
+    workers: Workers, client: LocalClient, capsys: pytest.CaptureFixture[str]
+) -> None:
+    struck, refused = await _survived(FAULTS, workers, client, capsys)
+    assert set(struck) == set(KINDS), f"seed {SEED}: {struck}"
+    assert refused > 0, f"seed {SEED}: no stale write was tried"
+
+
+class TestBehindAPooler:
+    """By transaction, so that nobody has a session of its own. `make pooled` does it more often."""
+
+    @pytest.fixture
+    def database_url(self, postgres_url: str) -> Iterator[str]:
+        with pooled(postgres_url) as url:
+            yield url
+
+    @pytest.mark.timeout(600)
+    async def test_no_death_of_a_process_leaves_anything_in_a_session(
+        self, workers: Workers, client: LocalClient, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        await _survived(_FEW, workers, client, capsys)

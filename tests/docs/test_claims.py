@@ -1,6 +1,9 @@
 """What the pages claim about the repository is there: tests, modules, keys."""
 
+import ast
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -17,21 +20,27 @@ from .terminal import commands
 
 OURS = [page for page in pages() if page.is_relative_to(DOCS) or page.parent == ROOT]
 CODE = re.compile(r"`([^`\n]+)`")
-TEST = re.compile(r"^- `([\w/.-]+\.py)::(\w+)`$", re.MULTILINE)
+TEST = re.compile(r"^- `([\w/.-]+\.py)::(\w+(?:::\w+)?)`$", re.MULTILINE)
 
 
 def code_in(page: Path) -> set[str]:
     return set(CODE.findall(page.read_text(encoding="utf-8")))
 
 
+def tests_in(file: Path) -> set[str]:
+    """As pytest names them within their file."""
+    found = set()
+    for node in ast.parse(file.read_text(encoding="utf-8")).body if file.is_file() else ():
+        within = [node] if not isinstance(node, ast.ClassDef) else node.body
+        of = f"{node.name}::" if isinstance(node, ast.ClassDef) else ""
+        found |= {of + each.name for each in within if isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef)}
+    return found
+
+
 def missing_tests(page: Path, root: Path) -> list[str]:
     """The tests that a page names and that are not there."""
-    found = []
-    for file, name in TEST.findall(page.read_text(encoding="utf-8")):
-        text = (root / file).read_text(encoding="utf-8") if (root / file).is_file() else ""
-        if f"def {name}(" not in text:
-            found.append(f"{file}::{name}")
-    return found
+    named = TEST.findall(page.read_text(encoding="utf-8"))
+    return [f"{file}::{name}" for file, name in named if name not in tests_in(root / file)]
 
 
 def typed_in(page: Path) -> list[str]:
@@ -51,17 +60,30 @@ def test_every_command_that_a_page_names_is_there(page: Path) -> None:
     assert set(re.findall(r"(?:^|[(|;] *|until |=\S+ )agentplat ([a-z]+)\b", text, re.MULTILINE)) - known == set()
 
 
+GUARANTEES = DOCS / "explanation" / "guarantees.md"
+PROMISES = GUARANTEES.read_text(encoding="utf-8").split("\n## ")[1:-2]
+
+
 def test_every_guarantee_names_tests_that_exist() -> None:
-    page = DOCS / "explanation" / "guarantees.md"
-    assert missing_tests(page, ROOT) == []
-    promises = page.read_text(encoding="utf-8").split("\n## ")[1:-2]
-    assert [text.splitlines()[0] for text in promises if not TEST.search(text)] == []
+    assert missing_tests(GUARANTEES, ROOT) == []
+    assert [text.splitlines()[0] for text in PROMISES if not TEST.search(text)] == []
+
+
+@pytest.mark.parametrize("promise", PROMISES, ids=lambda text: text.splitlines()[0])
+def test_the_command_of_a_guarantee_runs_its_tests_and_no_others(promise: str) -> None:
+    [link] = re.findall(r"^`make promise OF=([\w-]+)`\n\n- `", promise, re.MULTILINE)
+    command = [sys.executable, ".ci/promised.py", link]
+    said = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    assert said.split() == [f"{file}::{name}" for file, name in TEST.findall(promise)]
+    assert "$(BIN)/python .ci/promised.py $(OF)" in (ROOT / "Makefile").read_text(encoding="utf-8")
 
 
 def test_a_test_that_was_renamed_is_seen(tmp_path: Path) -> None:
-    (tmp_path / "a.md").write_text("- `t.py::test_old`\n- `t.py::test_new`\n- `gone.py::test_x`\n", encoding="utf-8")
-    (tmp_path / "t.py").write_text("def test_new() -> None: ...\n", encoding="utf-8")
-    assert missing_tests(tmp_path / "a.md", tmp_path) == ["t.py::test_old", "gone.py::test_x"]
+    named = ["t.py::test_old", "t.py::test_new", "t.py::TestAll::test_one", "t.py::test_one", "gone.py::test_x"]
+    (tmp_path / "a.md").write_text("".join(f"- `{name}`\n" for name in named), encoding="utf-8")
+    code = "async def test_new() -> None: ...\nclass TestAll:\n    def test_one(self) -> None: ...\n"
+    (tmp_path / "t.py").write_text(code, encoding="utf-8")
+    assert missing_tests(tmp_path / "a.md", tmp_path) == ["t.py::test_old", "t.py::test_one", "gone.py::test_x"]
 
 
 def test_the_reading_order_leads_through_every_file_of_the_core() -> None:

@@ -5,14 +5,22 @@ AGENTPLAT_BUGS=all tries every one; otherwise five a day, others every day. AGEN
 
 import os
 import random
+import re
+import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
+import psycopg
 import pytest
 from agentplat_testkit.postgres import PostgresServer
+
+from agentplat.store.address import Address
+from agentplat.store.statements import said_to
 
 from .bugs import BUGS
 from .patching import SOURCE, Bug, copy_core, run_tests, source_of
@@ -20,6 +28,7 @@ from .patching import SOURCE, Bug, copy_core, run_tests, source_of
 SAMPLE = 5
 SEED = os.environ.get("AGENTPLAT_BUGS_SEED", datetime.now(UTC).date().isoformat())
 IS_LONG = os.environ.get("AGENTPLAT_BUGS") == "all"
+NAME = re.compile(r"(?<!:):([a-z_]+)")
 MODEL = ("core/tests/store/test_model.py",)
 
 
@@ -85,6 +94,66 @@ def test_a_bug_finds_its_text(bug: Bug) -> None:
     assert changed != source
     if bug.file.endswith(".py"):
         compile(changed, bug.file, "exec")
+
+
+def numbered(text: str) -> str:
+    """With `$1` for the first name, as PREPARE has it."""
+    for number, name in enumerate(dict.fromkeys(NAME.findall(text)), start=1):
+        text = re.sub(rf"(?<!:):{name}\b", f"${number}", text)
+    return text
+
+
+def refusals(bugs: Iterable[Bug], session: psycopg.Connection[Any], connection: sqlite3.Connection) -> list[str]:
+    """What the databases say to statements with a bug that are none: such a bug is caught by whatever runs them."""
+    said = []
+    for bug in bugs:
+        written = bug.applied(source_of(bug))
+        try:
+            if "Only on SQLite" not in written:
+                session.execute(f"PREPARE p AS {numbered(said_to('postgresql', written))}; DEALLOCATE p".encode())
+            if "Only on PostgreSQL" not in written:
+                text = said_to("sqlite", written)
+                connection.execute(f"EXPLAIN {text}", dict.fromkeys(NAME.findall(text)))
+        except (psycopg.Error, sqlite3.Error) as error:
+            said.append(f"{bug}: {error}")
+    return said
+
+
+def test_every_statement_with_a_bug_is_one_that_the_databases_take(postgres_url: str, sqlite_url: str) -> None:
+    broken = Bug("it is none", "store/sql/claim.sql", (("LIMIT :limit\n", "LIMIT LIMIT :limit\n"),), ())
+    unknown = Bug("it is not there", "store/sql/claim.sql", (("AND q.run_at <= (", "AND q.runs_at <= ("),), ())
+    on_sqlite = Bug(
+        "it is not there", "store/sql/choose_fairly.sql", (("SELECT a.*, row", "SELECT a.runs_at, row"),), ()
+    )
+    with (
+        psycopg.connect(Address.parse(postgres_url).libpq, autocommit=True) as session,
+        closing(sqlite3.connect(str(Address.parse(sqlite_url).file))) as connection,
+    ):
+        assert refusals([bug for bug in BUGS if bug.file.endswith(".sql")], session, connection) == []
+        assert len(refusals([broken, unknown, on_sqlite], session, connection)) == 3
+
+
+CANNOT_WORK = [
+    ("store/sql/claim.sql", "LIMIT :limit\n", "LIMIT LIMIT :limit\n", "[postgresql]"),
+    (
+        "store/transactions/claims.py",
+        "    name = ",
+        "    from agentplat.nowhere import name\n\n    name = ",
+        "[sqlite]",
+    ),
+]
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize(("file", "before", "after", "backend"), CANNOT_WORK)
+def test_what_cannot_work_at_all_is_not_caught(
+    file: str, before: str, after: str, backend: str, tmp_path: Path, server_url: str
+) -> None:
+    """Every test fails on it, also one that is good for nothing."""
+    test = f"core/tests/store/test_claims.py::test_a_claim_never_exceeds_its_limit{backend}"
+    folder = copy_core(tmp_path, Bug("it does not work", file, ((before, after),), (test,)))
+    outcome = run_tests(folder, (test,), server_url)
+    assert (outcome.passed, outcome.failed, outcome.broken) == (0, 0, 1), outcome.output
 
 
 def test_a_bug_whose_text_is_gone_says_so() -> None:

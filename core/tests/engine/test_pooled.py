@@ -14,8 +14,7 @@ from .harness import Engine
 
 @pytest.fixture
 def database_url(postgres_url: str) -> Iterator[str]:
-    direct = postgres_url.partition("?pooled")[0].partition("&pooled")[0]
-    with Pooler(direct) as pooler:
+    with Pooler(postgres_url) as pooler:
         yield f"{pooler.url}{'&' if '?' in pooler.url else '?'}pooled=true"
     assert pooler.transactions > 0
     assert pooler.left_behind == []

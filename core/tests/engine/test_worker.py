@@ -1,4 +1,5 @@
 import asyncio
+from contextlib import suppress
 
 import pytest
 
@@ -9,6 +10,7 @@ from agentplat.domain.events import StepSucceeded
 from agentplat.domain.failure import FailureCode
 from agentplat.domain.ids import StepPath, TaskId
 from agentplat.domain.task import Lease, TaskState
+from agentplat.engine import ownership
 from agentplat.engine.definitions import Definitions, Pinned
 
 from .harness import Engine, Given, Script, leases_lost, until
@@ -260,6 +262,32 @@ async def test_cancelling_ends_what_runs_and_starts_nothing_more(engine: Engine,
     assert task.status is TaskState.CANCELLED
     assert ended.is_set()
     assert [name for name, _ in script.asked] == ["one"]
+
+
+async def test_a_body_that_ignores_a_cancel_is_given_up(
+    engine: Engine, script: Script, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ownership, "CANCEL_GRACE", 0.05)
+    begun, may_end = asyncio.Event(), asyncio.Event()
+
+    async def stubborn(given: Given, ctx: AgentContext) -> Given:
+        begun.set()
+        while not may_end.is_set():
+            with suppress(asyncio.CancelledError):
+                await may_end.wait()
+        return {"too": "late"}
+
+    script.bodies["one"] = stubborn
+    engine.start_worker()
+    task_id = await engine.submit("workflow:pair")
+    await begun.wait()
+    await engine.client.cancel(task_id)
+    try:
+        assert (await engine.ended(task_id)).status is TaskState.CANCELLED
+    finally:
+        may_end.set()
+    assert [name for name, _ in script.asked] == ["one"]
+    assert "step_succeeded" not in await engine.kinds(task_id)
 
 
 async def test_a_finished_task_cannot_be_cancelled(engine: Engine) -> None:

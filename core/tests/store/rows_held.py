@@ -1,22 +1,15 @@
 """Holding rows of PostgreSQL from outside, so that two transactions meet in the order that a test wants."""
 
 import asyncio
-import os
 from collections.abc import AsyncIterator, Awaitable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any, LiteralString, TypeVar
 
 import psycopg
-import pytest
-from agentplat_testkit.pytest_plugin import POOLER_VARIABLE
 
 from agentplat.store.address import Address
 
 T = TypeVar("T")
-
-needs_own_sessions = pytest.mark.skipif(
-    POOLER_VARIABLE in os.environ, reason="it looks at sessions and at their end, and a pooler keeps them"
-)
 
 
 @asynccontextmanager

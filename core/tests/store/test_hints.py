@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from agentplat_migrations.schema import upgrade
+from agentplat_testkit.pytest_plugin import needs_own_sessions
 
 from agentplat.contracts.hints import Hint
 from agentplat.contracts.store import End, Park, Store
@@ -17,7 +18,6 @@ from agentplat.store.connect import open_store
 from agentplat.store.renewal import Renewal
 
 from .making import claimed, committed, ending, new_task, signal, working
-from .rows_held import needs_own_sessions
 
 
 @needs_own_sessions

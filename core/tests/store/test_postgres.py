@@ -7,6 +7,7 @@ import psycopg
 import pytest
 from agentplat_migrations.schema import upgrade
 from agentplat_testkit.postgres import PostgresServer
+from agentplat_testkit.pytest_plugin import needs_own_sessions
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 
 from agentplat.contracts.interface import TaskFilter
@@ -21,7 +22,7 @@ from agentplat.store.sql_store import SqlStore
 
 from .making import block, claimed, committed, new_task, signal, submitted, working, writing
 from .outside import execute
-from .rows_held import deadlocks, holding, needs_own_sessions
+from .rows_held import deadlocks, holding
 
 
 @pytest.fixture

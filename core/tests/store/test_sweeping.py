@@ -1,6 +1,7 @@
 import asyncio
 
 import pytest
+from agentplat_testkit.pytest_plugin import needs_own_sessions
 
 from agentplat.contracts.hints import Hint
 from agentplat.contracts.store import Claim, Committed, Lost, Park, Store
@@ -24,7 +25,7 @@ from .making import (
     writing,
 )
 from .outside import execute
-from .rows_held import both, deadlocks, holding, needs_own_sessions
+from .rows_held import both, deadlocks, holding
 
 HOLD_QUEUE_ROW = "select 1 from agentplat.queue where task_id = %s for update"
 

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import psycopg
 import pytest
 from agentplat_migrations.connection import changing
+from agentplat_testkit.pytest_plugin import needs_own_sessions
 from sqlalchemy import make_url, text
 
 from agentplat.contracts.store import Store
@@ -21,7 +22,7 @@ from agentplat.store.transactions.retention import _KEY, ROWS
 from .ageing import ago, counted, date, ended, id_of, months_since, open_since, partition_names
 from .making import claimed, ending, kinds, new_task
 from .outside import execute
-from .rows_held import holding, needs_own_sessions
+from .rows_held import holding
 
 IN_DEFAULT = "select count(*) from agentplat.journal_default"
 

@@ -326,7 +326,7 @@ _AROUND = (  # the task: its children, the limits that it waits for, the schedul
     ),
     _error(
         "limit_exceeded",
-        "More tasks run at one time than a limit says.",
+        "More tasks run at one time than a limit says, and than ran when it was set.",
         "What it protects gets more than was promised. A claim that was under way while it was set may do so once.",
         f"`agentplat limits list` shows by how much. If it does not end with the tasks that run now: {_REPORT}",
     ),

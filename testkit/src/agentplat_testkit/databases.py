@@ -4,13 +4,15 @@ import itertools
 import shutil
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import LiteralString
 
 import psycopg
 from psycopg import sql
 from sqlalchemy.engine import URL, make_url
+
+from agentplat_testkit.pooler import pooled
 
 __all__ = ["Migrate", "PostgresDatabases", "SqliteDatabases"]
 
@@ -21,8 +23,12 @@ Migrate = Callable[[str], object]
 class PostgresDatabases:
     """Makes databases on one PostgreSQL server, and removes them."""
 
-    def __init__(self, server_url: str) -> None:
-        """Make them on the server at this SQLAlchemy address, whose user may create databases."""
+    def __init__(self, server_url: str, pooler: str | None = None) -> None:
+        """Make them on the server at this SQLAlchemy address, whose user may create databases.
+
+        `pooler`: each is reached through one of that kind, see `pooled`; it is made and removed past it.
+        """
+        self._pooler = pooler
         self._server = make_url(server_url).set(drivername="postgresql+psycopg")
         # Several test processes may share a server, so names are unique beyond this process.
         self._names = (f"agentplat_test_{uuid.uuid4().hex[:12]}_{n}" for n in itertools.count(1))
@@ -33,7 +39,8 @@ class PostgresDatabases:
         """The address of a new database: a clone of what `migrate` makes, else empty."""
         name = self._created(self._template(migrate) if migrate else "template0")
         try:
-            yield self._url(name)
+            with nullcontext(self._url(name)) if self._pooler is None else pooled(self._url(name), self._pooler) as url:
+                yield url
         finally:
             self._dropped(name)
 

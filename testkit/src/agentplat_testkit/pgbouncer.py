@@ -42,7 +42,7 @@ def is_installed() -> bool:
 @contextmanager
 def pgbouncer(upstream: str) -> Iterator[str]:
     """The address of the database at `upstream`, behind a PgBouncer that is there as long as this lasts."""
-    direct = make_url(upstream)
+    direct = make_url(upstream).difference_update_query(["pooled"])
     with socket.create_server(("127.0.0.1", 0)) as free:
         listening = int(free.getsockname()[1])
     behind = direct.difference_update_query(["host", "port"]).set(host="127.0.0.1", port=listening)

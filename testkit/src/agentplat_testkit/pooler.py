@@ -10,17 +10,19 @@ import asyncio
 import os
 import socket
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
 from psycopg import AsyncConnection, OperationalError
+from sqlalchemy.engine import make_url
 
 from agentplat_testkit.between import Between
+from agentplat_testkit.pgbouncer import pgbouncer
 from agentplat_testkit.wire import Message, Messages
 
-__all__ = ["Pooler"]
+__all__ = ["Pooler", "pooled"]
 
 _PIECE = 65536
 _SESSIONS = 4
@@ -42,6 +44,22 @@ _LEFT_BEHIND = """
     UNION ALL SELECT 'the cursor ' || name FROM pg_cursors WHERE is_holdable
     UNION ALL SELECT 'the temporary table ' || relname FROM pg_class WHERE relnamespace = pg_my_temp_schema()
 """
+
+
+@contextmanager
+def pooled(url: str, which: str = "unkind") -> Iterator[str]:
+    """The address of the database at `url` behind a pooler, as we are told it: ours ("unkind"), or "pgbouncer"."""
+    if which == "pgbouncer":
+        with pgbouncer(url) as behind:
+            yield _told_so(behind)
+        return
+    with Pooler(url) as pooler:
+        yield _told_so(pooler.url)
+    assert pooler.left_behind == []
+
+
+def _told_so(behind: str) -> str:
+    return make_url(behind).update_query_dict({"pooled": "true"}).render_as_string(hide_password=False)
 
 
 @dataclass(slots=True)
@@ -124,7 +142,8 @@ class Pooler(Between):
                     await session.close()
 
     async def _opened(self) -> _Session:
-        address = self.upstream.set(drivername="postgresql").render_as_string(hide_password=False)
+        direct = self.upstream.difference_update_query(["pooled"])  # which is for us, not for libpq
+        address = direct.set(drivername="postgresql").render_as_string(hide_password=False)
         libpq = await AsyncConnection.connect(address, autocommit=True, sslmode="disable", gssencmode="disable")
         passing = socket.socket(fileno=os.dup(libpq.fileno()))
         try:

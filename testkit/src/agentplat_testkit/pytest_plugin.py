@@ -9,7 +9,6 @@ A suite whose databases should hold tables overrides the fixture `migrate` in it
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,10 +16,14 @@ import pytest
 if TYPE_CHECKING:  # every pytest run of an environment imports this module, most of them need no database
     from agentplat_testkit.databases import Migrate, PostgresDatabases, SqliteDatabases
 
-__all__ = ["database_url", "migrate", "postgres_url", "sqlite_url"]
+__all__ = ["database_url", "migrate", "needs_own_sessions", "postgres_url", "sqlite_url"]
 
 SERVER_VARIABLE = "AGENTPLAT_TEST_POSTGRES_URL"
 POOLER_VARIABLE = "AGENTPLAT_TEST_POOLER"
+
+needs_own_sessions = pytest.mark.skipif(
+    POOLER_VARIABLE in os.environ, reason="it is about sessions of the server, and a pooler has them instead"
+)
 
 
 @pytest.fixture(scope="session")
@@ -33,18 +36,20 @@ def migrate() -> "Migrate | None":
 def postgres_databases() -> "Iterator[PostgresDatabases]":
     """Databases on the server that AGENTPLAT_TEST_POSTGRES_URL names, else on one that this session owns.
 
+    AGENTPLAT_TEST_POOLER puts a pooler by transaction before each: ours ("unkind"), or the real one ("pgbouncer").
     A session that can have neither fails: a suite that skipped a backend would look as if it had passed.
     """
     from agentplat_testkit.databases import PostgresDatabases
     from agentplat_testkit.postgres import PostgresServer
 
+    pooler = os.environ.get(POOLER_VARIABLE)
     if given := os.environ.get(SERVER_VARIABLE):
-        databases = PostgresDatabases(given)
+        databases = PostgresDatabases(given, pooler)
         yield databases
         databases.close()
         return
     with PostgresServer() as server:
-        yield PostgresDatabases(server.url())
+        yield PostgresDatabases(server.url(), pooler)
 
 
 @pytest.fixture(scope="session")
@@ -57,12 +62,9 @@ def sqlite_databases(tmp_path_factory: pytest.TempPathFactory) -> "SqliteDatabas
 
 @pytest.fixture
 def postgres_url(postgres_databases: "PostgresDatabases", migrate: "Migrate | None") -> Iterator[str]:
-    """The SQLAlchemy address of a PostgreSQL database that only this test sees.
-
-    AGENTPLAT_TEST_POOLER puts a pooler by transaction before it: ours ("unkind"), or the real one ("pgbouncer").
-    """
-    with postgres_databases.fresh(migrate) as url, _pooled(url) as pooled_url:
-        yield pooled_url
+    """The SQLAlchemy address of a PostgreSQL database that only this test sees."""
+    with postgres_databases.fresh(migrate) as url:
+        yield url
 
 
 @pytest.fixture
@@ -77,26 +79,3 @@ def database_url(request: pytest.FixtureRequest) -> str:
     name = "sqlite_url" if request.param == "sqlite" else "postgres_url"
     url: str = request.getfixturevalue(name)
     return url
-
-
-@contextmanager
-def _pooled(url: str) -> Iterator[str]:
-    which = os.environ.get(POOLER_VARIABLE)
-    if which is None:
-        yield url
-        return
-    from sqlalchemy.engine import make_url
-
-    from agentplat_testkit.pgbouncer import pgbouncer
-    from agentplat_testkit.pooler import Pooler
-
-    def marked(behind: str) -> str:
-        return make_url(behind).update_query_dict({"pooled": "true"}).render_as_string(hide_password=False)
-
-    if which == "pgbouncer":
-        with pgbouncer(url) as behind:
-            yield marked(behind)
-        return
-    with Pooler(url) as pooler:
-        yield marked(pooler.url)
-    assert pooler.left_behind == []

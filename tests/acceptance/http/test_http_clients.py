@@ -15,6 +15,8 @@ import pytest
 import requests
 from psycopg import sql
 
+from agentplat.store.address import Address
+
 from .conftest import NewDatabase
 from .processes import IDENTITY_KEY, Server, served
 
@@ -228,7 +230,7 @@ def everything(database_url: str) -> str:
             written = "\n".join(connection.iterdump())
         raw = b"".join(part.read_bytes() for part in file.parent.glob(f"{file.name}*"))
         return written + raw.decode("latin-1")
-    with psycopg.connect(database_url) as connection:
+    with psycopg.connect(Address.parse(database_url).libpq) as connection:
         tables = connection.execute("SELECT table_name FROM information_schema.tables WHERE table_schema = 'agentplat'")
         rows = [
             str(row)

@@ -9,6 +9,8 @@ from typing import Any
 import psycopg
 import pytest
 
+from agentplat.store.address import Address
+
 from .processes import Server
 
 STEPS = [f"s{n}" for n in range(1, 11)]
@@ -36,7 +38,7 @@ def kept(server: Server, id_: str) -> list[tuple[Any, ...]]:
     """The task's rows in the database: of its journal, and its own."""
     file = server.database_url.removeprefix("sqlite:///")
     if file == server.database_url:
-        with psycopg.connect(server.database_url) as session:
+        with psycopg.connect(Address.parse(server.database_url).libpq) as session:
             journal = session.execute("SELECT j::text FROM agentplat.journal j WHERE task_id = %s ORDER BY seq", [id_])
             return [*journal.fetchall(), *session.execute("SELECT t::text FROM agentplat.tasks t WHERE id = %s", [id_])]
     with closing(sqlite3.connect(file)) as session:

@@ -25,8 +25,13 @@ _FOLDER = Path(__file__).parent / "sql"
 @cache
 def statement(name: str, dialect: Dialect) -> str:
     """The statement of `sql/<name>.sql`, with `:name` for each parameter."""
+    return said_to(dialect, (_FOLDER / f"{name}.sql").read_text(encoding="utf-8"))
+
+
+def said_to(dialect: Dialect, written: str) -> str:
+    """What a database of this kind is told of a statement that is written for both."""
     other = "-- postgresql" if dialect == "sqlite" else "-- sqlite"
-    lines = (_FOLDER / f"{name}.sql").read_text(encoding="utf-8").splitlines()
+    lines = written.splitlines()
     kept = [line.partition("--")[0].rstrip() for line in lines if not line.rstrip().endswith(other)]
     text = "\n".join(line for line in kept if line)
     if dialect == "sqlite":

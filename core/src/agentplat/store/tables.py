@@ -194,7 +194,7 @@ limits = Table(  # what people set; how much of it is used, every claim counts a
     Column("seconds", Float),  # ... within any time of this length
     Column("weight", Integer),  # of the tenant's share; NULL is 1
     # What the last claim under it found, for people and for who wakes them; no claim relies on it.
-    Column("running", Integer, nullable=False),
+    Column("running", Integer, nullable=False),  # until then what ran when it was set, however many
     Column("full_since", Instant),
     Column("opens_at", Instant),  # when there is room for another start
     Column("declared_at", Instant),  # when a workflow said so last; NULL: people did

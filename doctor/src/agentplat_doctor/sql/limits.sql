@@ -1,7 +1,8 @@
 -- Asks        Does each limit hold?
 -- Parameters  none
--- No more tasks are owned under a limit than it says. Whoever sets a limit below what runs then takes nothing away: so many
--- it has written down, and no claim makes more of them.
+-- No more tasks are owned under a limit than it says. Whoever sets a limit below what runs takes nothing away: what ran then
+-- is written down (`running`) and let be, until a claim is made under the limit: that needed room, so from then on nothing
+-- more than the limit says is let be (note_limits.sql).
 SELECT 'limit_exceeded' AS code, l.tenant_id || '/' || l.key AS id FROM agentplat.limits AS l
 WHERE l.at_once IS NOT NULL AND (
     SELECT count(*) FROM agentplat.queue AS q

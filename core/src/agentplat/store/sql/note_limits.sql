@@ -3,10 +3,12 @@
 -- Returns     nothing
 -- Invariant   Behind the claim, in its transaction and under the lock of take_turn.sql. Only limits under which it took
 --             something: a full one stays full until a task ends, and then a claim takes the next. No claim relies on it.
+--             So whatever ran when the limit was set, now there was room: no more is written down than it allows, and whoever
+--             finds more has found a claim that did not look (doctor's `limit_exceeded`).
 -- Index       ix_queue_worker, ix_queue_live, primary keys of limits and starts
 UPDATE agentplat.limits AS l
 SET (running, full_since, opens_at) = (
-    SELECT u.running,
+    SELECT CASE WHEN u.running > l.at_once THEN l.at_once ELSE u.running END,
            CASE WHEN u.running >= l.at_once OR u.started >= l.starts THEN coalesce(l.full_since, clock_timestamp()) END,
            CASE WHEN u.started >= l.starts THEN u.oldest + make_interval(secs => l.seconds) END -- postgresql
            CASE WHEN u.started >= l.starts THEN u.oldest + CAST(l.seconds * 1000000 AS INTEGER) END -- sqlite

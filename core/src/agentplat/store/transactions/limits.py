@@ -48,8 +48,7 @@ async def set_limit(transaction: Transaction, limit: Limit, actor: str) -> None:
     """What was set before for its tenant and key does not count any more."""
     await _hold(transaction)
     said = {"at_once": limit.at_once, "starts": limit.starts, "seconds": limit.seconds, "weight": limit.weight}
-    counted = select(_running(literal(limit.tenant), literal(limit.key)))
-    running = (await transaction.connection.execute(counted)).scalar_one()
+    running = await _running_now(transaction, limit)
     values = {**said, "running": running, "full_since": None, "opens_at": None, "declared_at": None}
     statement = _insert(transaction)(limits).values(tenant_id=limit.tenant, key=limit.key, **values)
     upsert = statement.on_conflict_do_update(index_elements=["tenant_id", "key"], set_=values)
@@ -68,8 +67,8 @@ async def declare_limit(transaction: Transaction, limit: Limit) -> bool:
         if row.declared_at is None or (await transaction.connection.execute(again)).rowcount:
             return False
     await _hold(transaction)
-    said = {"at_once": limit.at_once, "declared_at": clock()}
-    statement = _insert(transaction)(limits).values(tenant_id=limit.tenant, key=limit.key, running=0, **said)
+    said = {"at_once": limit.at_once, "running": await _running_now(transaction, limit), "declared_at": clock()}
+    statement = _insert(transaction)(limits).values(tenant_id=limit.tenant, key=limit.key, **said)
     kept = limits.c.declared_at.is_not(None)
     upsert = statement.on_conflict_do_update(index_elements=["tenant_id", "key"], set_=said, where=kept)
     await transaction.connection.execute(upsert)
@@ -130,6 +129,12 @@ def _standing(dialect: Dialect) -> Select[Any]:
     )
     running = _running(_each.c.tenant_id, _each.c.key)
     return select(_each, running.label("now_running"), recent.scalar_subquery().label("started"))
+
+
+async def _running_now(transaction: Transaction, limit: Limit) -> int:
+    counted = select(_running(literal(limit.tenant), literal(limit.key)))
+    running: int = (await transaction.connection.execute(counted)).scalar_one()
+    return running
 
 
 def _running(tenant: ColumnElement[str], key: ColumnElement[str]) -> ScalarSelect[int]:
