@@ -277,7 +277,8 @@ class Worker:
         """Or until the one that runs alone need not any more."""
         while self._tasks and self._alone == alone and not self._stop.is_set():
             self._news.clear()
-            await self._deliver()
+            if self._told:
+                await self._deliver()
             await self._pause(self._poll_seconds)
 
     def _adopt(self, claim: Claim) -> None:
