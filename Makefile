@@ -54,7 +54,7 @@ chaos: setup ## Break workers, wires and databases, often (RUNS=20 FAULTS=300 RE
 faults: setup ## Kill, stop and continue worker processes ten thousand times, at random and at every point (PROCESSES=5000 on each database, SEED=)
 	@export AGENTPLAT_CHAOS_PROCESSES=$(or $(PROCESSES),5000) $(if $(SEED),AGENTPLAT_CHAOS_SEED=$(SEED)); \
 	run() { $(BIN)/pytest tests/chaos/test_process_faults.py --timeout 7200 -k "$$1" $(ARGS); }; \
-	run sqlite & run postgresql; ended=$$?; wait $$! && exit $$ended  # at once: each waits half of its time
+	run sqlite & run postgresql; ended=$$?; wait $$! && exit $$ended  # at once: while one waits, the other works
 
 bench: setup ## Measure everything beside its peers, and renew the page of results: hours (REPS=, WORKLOADS=, PEERS=)
 	$(BIN)/python benchmarks/run.py --reps $(or $(REPS),5) --workloads "$(WORKLOADS)" --peers "$(PEERS)" \

@@ -9,6 +9,13 @@ from agentplat.runtime.app import open_platform
 from agentplat.runtime.settings import Settings
 
 from .processes import Workers, write_project
+from .traffic import SEED
+
+
+@pytest.fixture(autouse=True)
+def seed() -> None:
+    """Say it before anything happens: pytest shows it of a test that fails, wherever it fails."""
+    print(f"all chance is of the seed {SEED}; AGENTPLAT_CHAOS_SEED={SEED} gives it again")  # noqa: T201
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ from agentplat.domain.task import TaskState
 from agentplat.engine.client.local import LocalClient
 
 from .processes import Keeper, Workers, send, wait_for
-from .test_kills import SEED, ended, is_dead, until
-from .traffic import told
+from .test_kills import ended, is_dead, until
+from .traffic import SEED, told
 
 ITEMS = 1_000
 AT_ONCE = 50

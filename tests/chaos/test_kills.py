@@ -20,9 +20,9 @@ from agentplat.engine.client.local import LocalClient
 from agentplat.store.tables import queue
 
 from .processes import STEPS, Keeper, Workers, children, send, stop, wait_for
+from .traffic import SEED
 
 RUNS = int(os.environ.get("AGENTPLAT_CHAOS_RUNS", "5"))
-SEED = int(os.environ.get("AGENTPLAT_CHAOS_SEED", str(random.SystemRandom().randrange(10**6))))
 
 
 async def submit(client: LocalClient, pause: float) -> UUID:

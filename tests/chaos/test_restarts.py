@@ -23,10 +23,9 @@ from agentplat.store.connect import open_store
 
 from .processes import Workers, wait_for, write_project
 from .serving import served
-from .traffic import Traffic, check_all_done, counted, drained, flowing, in_turn, told
+from .traffic import SEED, Traffic, check_all_done, counted, drained, flowing, in_turn, told
 
 RESTARTS = int(os.environ.get("AGENTPLAT_CHAOS_RESTARTS", "3"))
-SEED = int(os.environ.get("AGENTPLAT_CHAOS_SEED", str(random.SystemRandom().randrange(10**6))))
 OURS = "SELECT pid FROM pg_stat_activity WHERE application_name LIKE 'agentplat%' AND datname = current_database()"
 
 
@@ -109,7 +108,7 @@ async def test_no_restart_of_the_database_loses_or_doubles_anything(
                     struck[how] += 1
                     await asyncio.sleep(chance.uniform(0.1, 1.0))
         await drained(keepers)
-        totals = await check_all_done(observer, traffic.accepted, workers.marks)
+        totals = await check_all_done(observer, traffic.accepted, workers.marks, server.url())
     finally:
         workers.end()
         await observer.close()

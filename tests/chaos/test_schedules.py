@@ -24,9 +24,9 @@ from agentplat.language.cron import next_times
 from agentplat.store.connect import open_store
 
 from .processes import Workers
+from .traffic import SEED
 
 ROUNDS = 2 * int(os.environ.get("AGENTPLAT_CHAOS_RUNS", "5"))
-SEED = int(os.environ.get("AGENTPLAT_CHAOS_SEED", str(random.SystemRandom().randrange(10**6))))
 _SCHEDULES = 120  # in each round
 _HOURS = 3  # each of them was due so often while nothing ran
 _AT_ONCE = 2  # processes

@@ -26,10 +26,20 @@ from agentplat.store.connect import open_store
 
 from .processes import Keeper, Workers, children, is_writable, send, wait_for, write_project
 from .serving import Api, served
-from .traffic import Traffic, begun, check_all_done, check_history, drained, flowing, told, until_done
+from .traffic import (
+    SEED,
+    Traffic,
+    begun,
+    check_all_done,
+    check_health,
+    check_history,
+    drained,
+    flowing,
+    told,
+    until_done,
+)
 
 KILLS = 10 * int(os.environ.get("AGENTPLAT_CHAOS_RUNS", "5"))
-SEED = int(os.environ.get("AGENTPLAT_CHAOS_SEED", str(random.SystemRandom().randrange(10**6))))
 
 WRITER = """
 import asyncio, os, sys
@@ -142,7 +152,7 @@ async def test_a_full_disk_is_said_to_be_one_and_nothing_is_lost(
         await traffic.repeat()
     await drained([keeper])
     check_integrity(workers)
-    await check_all_done(observer, traffic.accepted, workers.marks)
+    await check_all_done(observer, traffic.accepted, workers.marks, workers.database_url)
 
 
 async def test_a_writer_that_is_stopped_in_a_transaction_is_ended_by_its_keeper_and_others_go_on(
@@ -155,7 +165,7 @@ async def test_a_writer_that_is_stopped_in_a_transaction_is_ended_by_its_keeper_
     await drained([keeper])
     assert keeper.events("worker_died")
     check_integrity(workers)
-    await check_all_done(observer, traffic.accepted, workers.marks)
+    await check_all_done(observer, traffic.accepted, workers.marks, workers.database_url)
 
 
 async def test_while_a_stopped_writer_holds_the_database_writes_are_refused_and_reads_go_on(
@@ -172,11 +182,12 @@ async def test_while_a_stopped_writer_holds_the_database_writes_are_refused_and_
         await traffic.repeat()
     await drained([keeper])
     check_integrity(workers)
-    await check_all_done(observer, traffic.accepted, workers.marks)
+    await check_all_done(observer, traffic.accepted, workers.marks, workers.database_url)
 
 
 def stop_in_a_transaction(keeper: Keeper, workers: Workers) -> int:
     """Stop the worker while it holds the database, and return its process."""
+    chance = random.Random(SEED)
     deadline = time.monotonic() + 60
     with closing(sqlite3.connect(file_of(workers), timeout=0, isolation_level=None)) as probe:
         while True:
@@ -187,7 +198,7 @@ def stop_in_a_transaction(keeper: Keeper, workers: Workers) -> int:
                 return worker
             send(worker, signal.SIGCONT)
             assert time.monotonic() < deadline, "it was never found in a transaction"
-            time.sleep(random.uniform(0.001, 0.01))
+            time.sleep(chance.uniform(0.001, 0.01))
 
 
 def is_held(probe: sqlite3.Connection) -> bool:
@@ -272,6 +283,7 @@ async def test_a_kill_of_a_writer_at_a_random_moment_loses_nothing_that_was_acce
     for task_id, journal in (await observer.journals([row.id for row in rows])).items():
         begun_so_often = Counter({"stepper": executions[task_id].total()})
         check_history(f"task {task_id}, seed {SEED}", journal, ["stepper"], begun_so_often)
+    await check_health(workers.database_url)
     told(
         capsys,
         f"kills on SQLite, seed {SEED}: {KILLS} kills, {len(rows)} tasks, {len(writers.accepted)} known as accepted",

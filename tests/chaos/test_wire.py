@@ -20,10 +20,9 @@ from agentplat.runtime.settings import Settings
 from agentplat.store.connect import open_store
 
 from .processes import Workers, write_project
-from .traffic import Traffic, check_all_done, counted, drained, flowing, in_turn, told
+from .traffic import SEED, Traffic, check_all_done, counted, drained, flowing, in_turn, told
 
 FAULTS = int(os.environ.get("AGENTPLAT_CHAOS_FAULTS", "16"))
-SEED = int(os.environ.get("AGENTPLAT_CHAOS_SEED", str(random.SystemRandom().randrange(10**6))))
 LEASE = 6.0
 LONG = 5.0
 """Longer than a keeper waits for a renewal to be confirmed before it ends its worker."""
@@ -98,7 +97,7 @@ async def test_no_fault_of_the_wire_loses_or_doubles_anything(
                         await strike(relay, fault, chance)
                         await asyncio.sleep(chance.uniform(0, 0.2))
             await drained(keepers)
-            totals = await check_all_done(observer, traffic.accepted, workers.marks)
+            totals = await check_all_done(observer, traffic.accepted, workers.marks, postgres_url)
         finally:
             workers.end()
             await observer.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import os
 import random
 import time
 from collections import Counter
@@ -15,16 +16,29 @@ from typing import TypeVar
 from uuid import UUID
 
 import pytest
+from agentplat_doctor.checks import examine
 
 from agentplat.contracts.interface import TaskFilter
 from agentplat.contracts.store import Store
 from agentplat.domain.errors import StoreUnavailable
-from agentplat.domain.events import Recorded, StepStarted, StepSucceeded, TaskClaimed, TaskFinished, TaskSubmitted
+from agentplat.domain.events import (
+    Recorded,
+    StepCancelled,
+    StepFailed,
+    StepStarted,
+    StepSucceeded,
+    TaskClaimed,
+    TaskFinished,
+    TaskSubmitted,
+)
 from agentplat.domain.task import TaskState
 
 from .processes import STEPS, Keeper, Workers, wait_for
 
 T = TypeVar("T")
+SEED = int(os.environ.get("AGENTPLAT_CHAOS_SEED", str(random.SystemRandom().randrange(10**6))))
+"""Of all chance in these tests. A fixture says it before each of them, so that a red one says it too."""
+
 _EVERYTHING = 1_000_000
 _OPEN = (TaskState.PENDING, TaskState.RUNNING, TaskState.WAITING)
 
@@ -36,6 +50,7 @@ class Traffic:
     submit: Callable[[str], Awaitable[UUID | None]]  # by key; None when the database does not answer
     observer: Store  # sees the database past all that is broken on purpose
     at_once: int
+    pause: float = 0.05  # seconds between two looks at how many are open
     accepted: dict[str, UUID] = field(default_factory=dict)
     turned_away: int = 0
     _numbers: Iterator[int] = field(default_factory=itertools.count)
@@ -50,7 +65,7 @@ class Traffic:
         while not self._stopped:
             for _ in range(self.at_once - await _opened(self.observer, self.at_once)):
                 await self._submit(f"key {next(self._numbers)}")
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(self.pause)
 
     async def offer(self) -> bool:
         """Whether one more task, however many are open, is accepted at the first try. If not, `repeat` it later."""
@@ -124,8 +139,11 @@ class Totals:
         return f"{self.tasks} tasks, {self.claims} claims, {self.repeated} steps begun again"
 
 
-async def check_all_done(observer: Store, accepted: Mapping[str, UUID], marks: Path) -> Totals:
-    """Every accepted task is there once, done, free of any lease, its history without fault; and no other is."""
+async def check_all_done(observer: Store, accepted: Mapping[str, UUID], marks: Path, database_url: str) -> Totals:
+    """Every accepted task is there once, done, free of any lease, its history without fault; and no other is.
+
+    `database_url`: where the doctor is to look, past all that is broken on purpose.
+    """
     rows = await observer.tasks(TaskFilter(limit=_EVERYTHING))
     assert len(set(accepted.values())) == len(accepted), "two keys got one task"
     assert set(accepted.values()) == {row.id for row in rows}
@@ -137,6 +155,7 @@ async def check_all_done(observer: Store, accepted: Mapping[str, UUID], marks: P
     for row in rows:
         assert row.output is not None
         check_history(f"task {row.id}", journals[row.id], STEPS, executions.get(row.id, Counter()))
+    await check_health(database_url)
     return Totals(
         tasks=len(rows),
         claims=sum(isinstance(each.event, TaskClaimed) for journal in journals.values() for each in journal),
@@ -153,31 +172,62 @@ def begun(marks: Path) -> dict[UUID, Counter[str]]:
     return found
 
 
-def check_history(where: str, journal: Sequence[Recorded], steps: Sequence[str], executions: Counter[str]) -> None:
-    """No gap, one end, one outcome for each of `steps`, no more executions than are recorded."""
+async def check_health(database_url: str) -> None:
+    """The doctor finds no promise broken."""
+    report = await asyncio.to_thread(examine, database_url)
+    assert report.tasks > 0, "there was nothing to examine"
+    assert [(finding.predicate.code, finding.examples) for finding in report.errors] == [], f"seed {SEED}"
+
+
+def check_history(
+    where: str, journal: Sequence[Recorded], steps: Sequence[str], executions: Counter[str], waits: Sequence[str] = ()
+) -> None:
+    """One outcome for each of `steps`, which ran, and of `waits`; no more executions than are recorded."""
+    check_order(where, journal)
+    succeeded = {str(each.event.path) for each in journal if isinstance(each.event, StepSucceeded)}
+    assert succeeded == {*steps, *waits}, where
+    assert set(executions) == set(steps), f"{where}: {executions}"
+    check_executions(where, journal, executions)
+
+
+def check_executions(where: str, journal: Sequence[Recorded], executions: Counter[str]) -> None:
+    """What a step did, it did after its start was kept."""
+    started = Counter(str(each.event.path) for each in journal if isinstance(each.event, StepStarted))
+    assert executions <= started, f"{where}: begun {executions}, but recorded {started}"
+
+
+def check_frame(where: str, journal: Sequence[Recorded]) -> None:
+    """No gap, one end, and claims in order."""
     events = [each.event for each in journal]
     assert [each.seq for each in journal] == list(range(1, len(journal) + 1)), f"{where} has a gap"
     assert isinstance(events[0], TaskSubmitted), where
     assert [isinstance(event, TaskFinished) for event in events] == [False] * (len(events) - 1) + [True], where
     fences = [event.fence for event in events if isinstance(event, TaskClaimed)]
     assert fences == sorted(set(fences)), f"{where} was claimed under {fences}"
-    done: set[str] = set()
-    started: Counter[str] = Counter()
-    for event in events:
+
+
+def check_order(where: str, journal: Sequence[Recorded]) -> None:
+    """As `check_frame`; and no step has two outcomes, or is begun again without need: one follows the other."""
+    check_frame(where, journal)
+    ended: set[str] = set()
+    under_way: str | None = None
+    for event in (each.event for each in journal):
         match event:
+            case TaskClaimed():
+                under_way = None  # what was under way may begin once more
             case StepStarted(path=path):
-                assert str(path) not in done, f"{where}: {path} was started after its outcome"
-                started[str(path)] += 1
-            case StepSucceeded(path=path):
-                assert str(path) not in done, f"{where}: {path} has two outcomes"
-                done.add(str(path))
+                assert under_way is None, f"{where}: {path} was started while {under_way} was under way"
+                assert str(path) not in ended, f"{where}: {path} was started after its outcome"
+                under_way = str(path)
+            case StepSucceeded(path=path) | StepCancelled(path=path):
+                assert str(path) not in ended, f"{where}: {path} has two outcomes"
+                ended.add(str(path))
+                under_way = None
+            case StepFailed(path=path):
+                assert under_way == str(path), f"{where}: {path} failed, and {under_way} was under way"
+                under_way = None
             case _:
                 pass
-    assert done == set(steps), where
-    # Each claim may begin one step again: the one that was under way.
-    assert started.total() <= len(steps) + len(fences) - 1, f"{where}: {started}"
-    assert set(executions) == set(steps), f"{where}: {executions}"
-    assert executions <= started, f"{where}: begun {executions}, but recorded {started}"
 
 
 def in_turn(kinds: Iterable[T], count: int, chance: random.Random) -> Sequence[T]:

@@ -13,12 +13,13 @@ import os
 import select
 import signal
 import sys
+import traceback
 from collections.abc import Sequence
 from enum import StrEnum
 from typing import Any
 from uuid import UUID, uuid4
 
-from agentplat.contracts.store import Claim, End, Store, Write, WriteResult
+from agentplat.contracts.store import Claim, End, Release, Store, Write, WriteResult
 from agentplat.domain.ids import WorkerId
 from agentplat.plugins.host import load_plugins
 from agentplat.runtime.app import Platform, open_platform
@@ -37,15 +38,18 @@ class Point(StrEnum):
     IN_COMMIT = "in_commit"  # sent, and perhaps kept: it never hears of it
     AFTER_COMMIT = "after_commit"  # kept, and nothing was made of it
     BEFORE_WAKE = "before_wake"  # children have ended, and their parents are not woken
-    IN_DRAIN = "in_drain"  # its tasks are handed back, its row is still there
-    AFTER_DRAIN = "after_drain"
+    IN_DRAIN = "in_drain"  # it hands tasks back, and never hears whether they are
+    AFTER_DRAIN = "after_drain"  # it has handed everything back, and its row is gone
 
 
 class Doomed:
-    """A store that ends its process when `point` is reached for the `at`-th time, and says so in the file of deaths."""
+    """A store that ends its process when `point` is reached for the `at`-th time, and says so in the file of deaths.
 
-    def __init__(self, store: Store, point: str, at: int, deaths: str) -> None:
-        self._store, self._point, self._left = store, point, at
+    In the middle of a commit: so many seconds `after` it was sent.
+    """
+
+    def __init__(self, store: Store, point: str, at: int, after: float, deaths: str) -> None:
+        self._store, self._point, self._left, self._after = store, point, at, after
         self._deaths = deaths
         self._wakes = store._wake_parents  # type: ignore[attr-defined]
         store._wake_parents = self._wake  # type: ignore[attr-defined]
@@ -61,10 +65,13 @@ class Doomed:
 
     async def commit(self, writes: Sequence[Write]) -> Sequence[WriteResult]:
         self._reach(Point.BEFORE_COMMIT)
-        if self._is_due(Point.IN_COMMIT):
-            # Somewhere on the way to the database and back, for which a few milliseconds are enough.
-            asyncio.get_running_loop().call_later(self._left % 7 / 2000, self._die)
-            self._left = 0
+        if self._is_last(Point.IN_COMMIT) or (
+            any(isinstance(write.closing, Release) for write in writes) and self._is_last(Point.IN_DRAIN)
+        ):
+            # Somewhere on the way to the database and back, or when the answer is there and nobody has heard it.
+            asyncio.get_running_loop().call_later(self._after, self._die)
+            await self._store.commit(writes)
+            self._die()
         results = await self._store.commit(writes)
         self._reach(Point.AFTER_COMMIT)
         return results
@@ -75,18 +82,18 @@ class Doomed:
         await self._wakes(writes, results)
 
     async def deregister_worker(self, worker_id: WorkerId) -> None:
-        self._reach(Point.IN_DRAIN)
         await self._store.deregister_worker(worker_id)
         self._reach(Point.AFTER_DRAIN)
 
-    def _is_due(self, point: Point) -> bool:
-        return point == self._point and self._left > 0
+    def _is_last(self, point: Point) -> bool:
+        """Whether the point is reached now for the time that was named."""
+        if point != self._point:
+            return False
+        self._left -= 1
+        return self._left == 0
 
     def _reach(self, point: Point) -> None:
-        if not self._is_due(point):
-            return
-        self._left -= 1
-        if not self._left:
+        if self._is_last(point):
             self._die()
 
     def _die(self) -> None:
@@ -105,7 +112,7 @@ async def _rehearse(settings: Settings) -> None:
 async def _live(platform: Platform, order: dict[str, Any], lifeline: Lifeline) -> None:
     """What `open_platform` does of which no other process may have a part, and then what every worker does."""
     await platform.store.open()
-    platform.store = Doomed(platform.store, order["point"], order["at"], order["deaths"])
+    platform.store = Doomed(platform.store, order["point"], order["at"], order["after"], order["deaths"])
     await work(platform, WorkerId(UUID(order["worker"])), lifeline)
     await platform.store.close()
 
@@ -125,6 +132,9 @@ def _fork(platform: Platform, order: dict[str, Any]) -> int:
         configure_logs(platform.settings.log)
         asyncio.run(_live(platform, order, Lifeline()))
         code = 0
+    except BaseException:
+        traceback.print_exc()
+        raise
     finally:
         # Past everything that would be ended for the parent too: what is registered to be done at exit, open files.
         os._exit(code)
@@ -142,6 +152,8 @@ def main() -> None:
     platform = Platform(settings, load_plugins(settings.selection), open_store(settings.database_url))
     assert platform.plugins.records  # read from many files; workers say it when they register
     gc.freeze()
+    gc.set_threshold(50_000, 50, 50)  # these two as in the main function of every worker
+    sys.setswitchinterval(0.0005)
     pending = b""
     while True:
         if select.select([0], [], [], 0.01)[0]:

@@ -1,15 +1,18 @@
 """A task that has to run alone is found, also when the database was away at the first look for it."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, cast
+
+import pytest
 
 from agentplat import AgentContext
 from agentplat.contracts.firing import ScheduleStore
 from agentplat.contracts.hints import Hint
 from agentplat.contracts.store import Claim
 from agentplat.domain.errors import StoreUnavailable
-from agentplat.domain.ids import TaskId
+from agentplat.domain.ids import TaskId, WorkerId
 from agentplat.domain.task import TaskState
 from agentplat.runtime.sweeper import sweep_once
 from agentplat.store.sql_store import SqlStore
@@ -219,3 +222,41 @@ async def test_a_worker_that_cannot_run_a_suspect_does_not_stop_for_it(engine: E
     await engine.submit("agent:one", {"name": "second"})
     await until(lambda: begun == ["first", "second"])
     go_on.set()
+
+
+async def test_who_runs_a_suspect_looks_for_what_it_was_told_only_when_somebody_was_told(
+    engine: Engine, script: Script, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = 0
+
+    async def hang(given: Given, ctx: AgentContext) -> Given:
+        nonlocal begun
+        begun += 1
+        await asyncio.Event().wait()
+        return {}
+
+    script.bodies["one"] = hang
+    first = engine.start_worker()
+    suspect = TaskId(await engine.submit("agent:one"))
+    await until(lambda: begun == 1)
+    await engine.crash(first)
+    await sweep_once(engine.store)
+    engine.start_worker(poll_seconds=600.0)
+    await until(lambda: begun == 2)
+
+    looks, woken = 0, engine.store.woken
+
+    async def look(worker_id: WorkerId) -> Sequence[TaskId]:
+        nonlocal looks
+        looks += 1
+        return await woken(worker_id)
+
+    monkeypatch.setattr(engine.store, "woken", look)
+    hints = cast(SqlStore, engine.store)._database.hints
+    for _ in range(20):
+        hints.heard([Hint.WORK])  # on SQLite whoever commits anything is heard
+        await asyncio.sleep(0.01)
+    assert looks <= 1
+    await engine.client.cancel(suspect)
+    assert (await engine.ended(suspect)).status is TaskState.CANCELLED
+    assert looks > 0

@@ -277,7 +277,8 @@ class Worker:
         until = time.monotonic() + _PATIENCE if alone is None else math.inf
         while self._tasks and self._alone == alone and not self._stop.is_set():
             self._news.clear()
-            await self._deliver()
+            if self._told:
+                await self._deliver()
             if time.monotonic() >= until:
                 until = math.inf
                 for owner in self._owners.values():
