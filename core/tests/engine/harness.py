@@ -95,6 +95,7 @@ class Engine:
     settings: Settings
     workers: list[tuple[Worker, asyncio.Task[None]]] = field(default_factory=list)
     ids: dict[Worker, WorkerId] = field(default_factory=dict)
+    registered: list[float] = field(default_factory=list)  # since when, as a keeper is told
 
     def start_worker(self, **options: Any) -> Worker:
         bodies = Bodies(lambda: self.registries, self.settings)
@@ -109,6 +110,7 @@ class Engine:
             options=WorkerOptions(**{"poll_seconds": 0.02, "lease_seconds": 600.0, **options}),
             plugins={},
             worker_id=worker_id,
+            on_registered=self.registered.append,
         )
         self.ids[worker] = worker_id
         self.workers.append((worker, asyncio.create_task(worker.serve())))

@@ -25,7 +25,7 @@ mark("started")
 if not os.read(alive, 1):
     sys.exit(1)
 mark("began")
-Lifeline(memory).registered()
+Lifeline(memory).registered(time.monotonic())
 how = lives[len(marked("began")) - 1]
 if how == "until_there_is_a_spare":
     while marked("started")[-1] in marked("began"):

@@ -10,7 +10,7 @@ LATE = 1e9
 
 def test_steps_that_end_behind_a_long_one_leave_nothing_behind() -> None:
     line, long = Lifeline(), uuid4()
-    line.registered()
+    line.registered(0.0)
     body = line.begin(long, 900.0)
     for number in range(10_000):
         line.end(line.begin(uuid4(), 901.0 + number))
@@ -23,7 +23,7 @@ def test_steps_that_end_behind_a_long_one_leave_nothing_behind() -> None:
 
 def test_the_step_that_has_to_end_first_is_always_the_one_that_is_seen() -> None:
     chance, line = random.Random(17), Lifeline()
-    line.registered()
+    line.registered(0.0)
     under_way: dict[int, tuple[float, UUID]] = {}
     for _ in range(5_000):
         if under_way and chance.random() < 0.5:

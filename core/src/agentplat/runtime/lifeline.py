@@ -20,6 +20,7 @@ from collections.abc import Callable
 from uuid import UUID
 
 _LAYOUT = struct.Struct("<Bd16s")
+_REGISTERED_AT = struct.Struct("<d")  # behind it, and written before it says that there is something
 _SIZE = mmap.PAGESIZE
 _PR_SET_PDEATHSIG = 1
 _FEW = 100  # of what has ended may lie in order, however little is under way
@@ -42,7 +43,9 @@ class Lifeline:
 
     # --- the worker's side ---
 
-    def registered(self) -> None:
+    def registered(self, at: float) -> None:
+        """`at` is a time of the monotonic clock; the database counts the lease from then, or from later on."""
+        _REGISTERED_AT.pack_into(self._memory, _LAYOUT.size, at)
         self._write(1, 0.0, _NOBODY)
 
     def begin(self, task_id: UUID, deadline: float) -> int:
@@ -74,6 +77,11 @@ class Lifeline:
     def is_registered(self) -> bool:
         registered: int = _LAYOUT.unpack_from(self._memory, 0)[0]
         return bool(registered)
+
+    @property
+    def registered_at(self) -> float:
+        at: float = _REGISTERED_AT.unpack_from(self._memory, _LAYOUT.size)[0]
+        return at
 
     def overdue(self, now: float) -> UUID | None:
         """The task whose step has run too long; None while there is none."""

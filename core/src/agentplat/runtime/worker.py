@@ -67,9 +67,9 @@ class Worker:
         options: WorkerOptions,
         plugins: JsonObject,
         worker_id: WorkerId,
-        on_registered: Callable[[], None] = lambda: None,
+        on_registered: Callable[[float], None] = lambda began: None,
     ) -> None:
-        """`worker_id` must be new; `on_registered` tells the keeper that there is a row to renew."""
+        """`worker_id` must be new; `on_registered` tells the keeper that there is a row to renew, and since when."""
         self._store = store
         self._catalog = catalog
         self._definitions = definitions
@@ -142,13 +142,14 @@ class Worker:
             queues=self._options.queues,
         )
         while not self._stop.is_set():
+            began = time.monotonic()
             try:
                 await self._store.register_worker(row, self._options.lease_seconds)
             except StoreUnavailable as error:
                 telemetry.log.warning(telemetry.STORE_AWAY, detail=error.detail)
                 await self._pause(1.0)
                 continue
-            self._on_registered()
+            self._on_registered(began)
             self._move(WorkerEvent.REGISTERED)
             return
         self._move(WorkerEvent.TOLD_TO_STOP)
