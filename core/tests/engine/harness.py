@@ -100,6 +100,7 @@ class Engine:
     settings: Settings
     workers: list[tuple[Worker, asyncio.Task[None]]] = field(default_factory=list)
     ids: dict[Worker, WorkerId] = field(default_factory=dict)
+    registered: list[float] = field(default_factory=list)  # since when, as a keeper is told
 
     def start_worker(self, **options: Any) -> Worker:
         return self.start_worker_that(**options)
@@ -118,6 +119,7 @@ class Engine:
             plugins={},
             worker_id=worker_id,
             decides=decides,
+            on_registered=self.registered.append,
         )
         self.ids[worker] = worker_id
         self.workers.append((worker, asyncio.create_task(worker.serve())))

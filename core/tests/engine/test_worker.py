@@ -1,10 +1,11 @@
 import asyncio
+import time
 from contextlib import suppress
 
 import pytest
 
 from agentplat import AgentContext, StepError
-from agentplat.contracts.store import Lost, Write
+from agentplat.contracts.store import Lost, WorkerRow, Write
 from agentplat.domain.errors import IllegalTransition
 from agentplat.domain.events import StepSucceeded
 from agentplat.domain.failure import FailureCode
@@ -477,3 +478,19 @@ async def test_a_fault_of_ours_hands_the_task_back_and_says_so(engine: Engine) -
     assert task.status is TaskState.PENDING
     assert "SystemError" in (task.reason or "")
     assert worker.state == "running"
+
+
+async def test_a_keeper_is_told_of_a_moment_before_the_lease_began(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    register, called = engine.store.register_worker, []
+
+    async def noted(worker: WorkerRow, lease_seconds: float) -> None:
+        called.append(time.monotonic())
+        await register(worker, lease_seconds)
+
+    monkeypatch.setattr(engine.store, "register_worker", noted)
+    engine.start_worker()
+    await until(lambda: bool(engine.registered))
+
+    assert engine.registered[0] <= called[0]

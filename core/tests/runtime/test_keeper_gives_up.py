@@ -3,44 +3,46 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from uuid import UUID
 
 import pytest
 
+from agentplat.domain.errors import StoreUnavailable
 from agentplat.runtime.keeper import Keeper, KeeperOptions
 
 # What the keeper appends: the worker's id, the shared memory, the pipe.
 NEVER_WORKS = """
-import pathlib, sys
+import pathlib, sys, time
 marks = pathlib.Path(sys.argv[2])
 marks.write_text(marks.read_text() + "x")
 sys.exit(int(sys.argv[1]))
 """
 WORKS_EVERY_SECOND_TIME = """
-import pathlib, sys
+import pathlib, sys, time
 from agentplat.runtime.lifeline import Lifeline
 marks = pathlib.Path(sys.argv[2])
 marks.write_text(marks.read_text() + "x")
 if len(marks.read_text()) == 5:
     sys.exit(0)
 if len(marks.read_text()) % 2 == 0:
-    Lifeline(int(sys.argv[4])).registered()
+    Lifeline(int(sys.argv[4])).registered(time.monotonic())
 sys.exit(int(sys.argv[1]))
 """
 
 DIES_AT_WORK = """
-import pathlib, sys
+import pathlib, sys, time
 from agentplat.runtime.lifeline import Lifeline
 marks = pathlib.Path(sys.argv[2])
 marks.write_text(marks.read_text() + "x")
-Lifeline(int(sys.argv[4])).registered()
+Lifeline(int(sys.argv[4])).registered(time.monotonic())
 sys.exit(int(sys.argv[1]) if len(marks.read_text()) < 5 else 0)
 """
 
 TELLS_ITS_ID = """
-import pathlib, sys
+import pathlib, sys, time
 marks = pathlib.Path(sys.argv[2])
 marks.write_text(marks.read_text() + sys.argv[3] + " ")
 sys.exit(int(sys.argv[1]))
@@ -128,7 +130,7 @@ ENDS_WHEN_ITS_ROW_IS_GONE = """
 import pathlib, sys, time
 from agentplat.runtime.lifeline import Lifeline
 marks = pathlib.Path(sys.argv[2])
-Lifeline(int(sys.argv[4])).registered()
+Lifeline(int(sys.argv[4])).registered(time.monotonic())
 while not marks.read_text():
     time.sleep(0.01)
 time.sleep(float(sys.argv[1]))
@@ -164,3 +166,39 @@ def test_a_worker_that_ends_by_itself_may_take_its_row_away(
     assert keeper.serve() == 0
 
     assert [record.msg for record in caplog.records] == logged
+
+
+LIVES = """
+import pathlib, sys, time
+from agentplat.runtime.lifeline import Lifeline
+Lifeline(int(sys.argv[4])).registered(time.monotonic() - float(sys.argv[1]))
+time.sleep(600)
+"""
+
+
+class Away(NoDatabase):
+    """It registered the worker, and confirms nothing since."""
+
+    def __init__(self) -> None:
+        self.expired: Callable[[], None] = lambda: None
+
+    def renew(self, worker_id: UUID, lease_seconds: float) -> bool:
+        raise StoreUnavailable("It is away.")
+
+    def expire(self, worker_id: UUID, blame: UUID | None = None, doing: UUID | None = None) -> None:
+        self.expired()
+
+
+def test_a_lease_counts_from_before_it_was_registered(marks: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """What confirms a registration may be long on its way."""
+    database, ago, lease = Away(), 10.0, 12.0
+    keeper = Keeper(
+        [sys.executable, "-c", LIVES, str(ago), str(marks)], lambda: database, KeeperOptions(lease_seconds=lease)
+    )
+    database.expired = keeper.stop
+    began = time.monotonic()
+
+    assert keeper.serve() == 0
+
+    assert "lease_not_confirmed_in_time" in [record.msg for record in caplog.records]
+    assert ago + time.monotonic() - began < lease

@@ -26,7 +26,7 @@ mark("started")
 if not os.read(alive, 1):
     sys.exit(1)
 mark("began")
-Lifeline(memory).registered()
+Lifeline(memory).registered(time.monotonic())
 how = lives[len(marked("began")) - 1]
 if how.startswith("decides"):
     line = Lifeline(memory)

@@ -11,7 +11,7 @@ LATE = 1e9
 
 def test_steps_that_end_behind_a_long_one_leave_nothing_behind() -> None:
     line, long = Lifeline(), uuid4()
-    line.registered()
+    line.registered(0.0)
     body = line.begin(long, 900.0)
     for number in range(10_000):
         line.end(line.begin(uuid4(), 901.0 + number))
@@ -24,7 +24,7 @@ def test_steps_that_end_behind_a_long_one_leave_nothing_behind() -> None:
 
 def test_the_step_that_has_to_end_first_is_always_the_one_that_is_seen() -> None:
     chance, line = random.Random(17), Lifeline()
-    line.registered()
+    line.registered(0.0)
     under_way: dict[int, tuple[float, UUID]] = {}
     for _ in range(5_000):
         if under_way and chance.random() < 0.5:
@@ -40,7 +40,7 @@ def test_the_step_that_has_to_end_first_is_always_the_one_that_is_seen() -> None
 def test_what_a_worker_decides_on_is_seen_until_it_is_over() -> None:
     line, task_id = Lifeline(), uuid4()
     seen = Lifeline(line.fd)
-    line.registered()
+    line.registered(1.0)
     assert seen.decided_on is None
     line.decides(str(task_id))
     assert seen.decided_on == task_id

@@ -1,8 +1,9 @@
 """The keeper: a small parent that renews its worker's lease, and ends a worker that must not go on.
 
 It loads no plugin, so nothing that an agent does can starve it. Renewal stops when the worker is dead or stopped; when
-it cannot be confirmed in time, the worker's process group is killed before the lease runs out. Beside a worker that
-has worked for a while stands a spare: a process that has started, and waits to be needed.
+it cannot be confirmed in time, the worker's process group is killed before the lease runs out: so the database is asked
+in a thread of its own, and nobody who watches a worker waits for an answer. Beside a worker that has worked for a while
+stands a spare: a process that has started, and waits to be needed.
 """
 
 from __future__ import annotations
@@ -14,9 +15,11 @@ import select
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Protocol, Self
@@ -60,6 +63,16 @@ class KeeperOptions:
         return min(max(2.0, self.lease_seconds / 4), self.lease_seconds / 2)
 
 
+@dataclass(slots=True, kw_only=True)
+class _Lease:
+    """Of one worker, as far as the database has answered."""
+
+    worker_id: UUID
+    confirmed: float  # the database counts from here, or from later on
+    next_renewal: float = 0.0
+    is_gone: bool = False  # its row
+
+
 class Keeper:
     """Keeps one worker process alive.
 
@@ -83,6 +96,8 @@ class Keeper:
         self._renewal: Renewal | None = None
         # A worker whose tasks are not handed back yet, the one to blame, and the one on which it decided.
         self._dead: tuple[UUID, UUID | None, UUID | None] | None = None
+        self._asking: threading.Thread | None = None  # the one that asked the database last
+        self._next_try = 0.0  # to hand them back
         self._came_to_work = False
 
     def stop(self, signum: int = signal.SIGTERM, frame: FrameType | None = None) -> None:
@@ -133,6 +148,8 @@ class Keeper:
             code = child.end()
             self._came_to_work = child.came_to_work
         if self._came_to_work and code != 0:
+            if self._asking is not None:
+                self._asking.join()  # nobody is there now who would have to be killed meanwhile
             self._dead = child.id, blame, child.decided_on
             self._hand_back()
         return code
@@ -161,10 +178,9 @@ class Keeper:
 
     def _watch(self, child: _Child) -> UUID | None:
         """Return when the worker has ended or must end; with the task whose step ran too long, if that is why."""
-        came: float | None = None
-        confirmed = next_renewal = next_try = next_spare = 0.0
+        lease: _Lease | None = None
         stop_by: float | None = None
-        is_gone = False  # its row
+        next_spare = 0.0
         with _Exit(child.pid) as ended:
             while child.is_alive():
                 ended.wait(_LOOK)
@@ -178,38 +194,57 @@ class Keeper:
                 if overdue is not None:
                     logger.error("step_outlived_its_deadline", extra={"task_id": str(overdue)})
                     return overdue
-                if self._dead is not None and now >= next_try:
-                    self._hand_back()
-                    next_try = time.monotonic() + _RETRY
-                if not child.lifeline.is_registered or is_gone:
-                    continue
-                if came is None:
-                    came = confirmed = now
-                if now >= next_renewal and not _is_stopped(child.pid):
-                    renewed = self._renew(child.id)
-                    if renewed is False and not self._stopping:
-                        _let_end(child, ended)
-                        return None
-                    is_gone = renewed is False  # a worker that drains takes its row away itself
-                    confirmed = confirmed if renewed is None else now
-                    next_renewal = now + (self._options.renew_seconds if renewed else _RETRY)
-                if time.monotonic() > confirmed + self._options.lease_seconds - self._options.margin:
+                if self._dead is not None and now >= self._next_try:
+                    self._ask(self._hand_back)
+                if lease is None:
+                    if not child.lifeline.is_registered:
+                        continue
+                    lease = _Lease(worker_id=child.id, confirmed=child.lifeline.registered_at)
+                    next_spare = now + self._options.steady_seconds
+                if lease.is_gone:
+                    if stop_by is not None:  # a worker that drains takes its row away itself
+                        continue
+                    _let_end(child, ended)
+                    return None
+                if not self._is_held(lease, child.pid, now):
                     logger.error("lease_not_confirmed_in_time")
                     return None
-                if stop_by is None and now > max(came + self._options.steady_seconds, next_spare):
+                if stop_by is None and now > next_spare:
                     next_spare = self._with_spare(now)
         return None
 
-    def _renew(self, worker_id: UUID) -> bool | None:
-        """Whether the row is there; None when the database does not answer."""
+    def _is_held(self, lease: _Lease, pid: int, now: float) -> bool:
+        """Whether the lease has long enough to go, as far as is known. Asks for its renewal when it is time to."""
+        if now >= lease.next_renewal and not _is_stopped(pid):
+            self._ask(partial(self._renew, lease))
+        return now <= lease.confirmed + self._options.lease_seconds - self._options.margin
+
+    def _ask(self, question: Callable[[], None]) -> None:
+        """Ask the database in a thread of its own. While it owes an answer, it is asked nothing else."""
+        if self._asking is not None and self._asking.is_alive():
+            return
+        asking = threading.Thread(target=question, name="asking", daemon=True)
+        with contextlib.suppress(RuntimeError):  # the machine refuses it: the next look tries again
+            asking.start()
+            self._asking = asking
+
+    def _renew(self, lease: _Lease) -> None:
+        """Note in `lease` whether the row is there, if the database answers."""
+        asked = time.monotonic()
         try:
             if self._renewal is None:
                 self._renewal = self._connect()
-            return self._renewal.renew(worker_id, self._options.lease_seconds)
+            is_there = self._renewal.renew(lease.worker_id, self._options.lease_seconds)
         except Exception as error:  # noqa: BLE001  # whatever the driver raises, the lease is not confirmed
             logger.warning("lease_not_renewed", extra={"reason": type(error).__name__})
             self._renewal = None
-            return None
+            lease.next_renewal = asked + _RETRY
+            return
+        lease.next_renewal = asked + self._options.renew_seconds
+        if is_there:
+            lease.confirmed = asked
+        else:
+            lease.is_gone = True
 
     def _hand_back(self) -> None:
         """Return at once what a worker owned that is known to be dead. If that fails, it is tried again."""
@@ -222,6 +257,7 @@ class Keeper:
         except Exception as error:  # noqa: BLE001  # as above
             logger.warning("worker_not_expired", extra={"reason": type(error).__name__})
             self._renewal = None
+            self._next_try = time.monotonic() + _RETRY
 
 
 class _Child:

@@ -26,6 +26,7 @@ _LAYOUT = struct.Struct("<Bd16s")
 _DECISION = struct.Struct("<d36s")
 _AT = 64  # bytes from the beginning, where it lies
 _NEVER = bytes(8)
+_REGISTERED_AT = struct.Struct("<d")  # behind it, and written before it says that there is something
 _SIZE = mmap.PAGESIZE
 _PR_SET_PDEATHSIG = 1
 _FEW = 100  # of what has ended may lie in order, however little is under way
@@ -48,7 +49,9 @@ class Lifeline:
 
     # --- the worker's side ---
 
-    def registered(self) -> None:
+    def registered(self, at: float) -> None:
+        """`at` is a time of the monotonic clock; the database counts the lease from then, or from later on."""
+        _REGISTERED_AT.pack_into(self._memory, _LAYOUT.size, at)
         self._write(1, 0.0, _NOBODY)
 
     def begin(self, task_id: UUID, deadline: float) -> int:
@@ -93,6 +96,11 @@ class Lifeline:
         """The task on which the worker decides, or decided when it died."""
         until, task_id = _DECISION.unpack_from(self._memory, _AT)
         return UUID(task_id.decode()) if until else None
+
+    @property
+    def registered_at(self) -> float:
+        at: float = _REGISTERED_AT.unpack_from(self._memory, _LAYOUT.size)[0]
+        return at
 
     def overdue(self, now: float) -> UUID | None:
         """The task whose step has run too long, or on which it decides without end; None while there is none."""

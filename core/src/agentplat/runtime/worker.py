@@ -60,10 +60,10 @@ class Worker:
         options: WorkerOptions,
         plugins: JsonObject,
         worker_id: WorkerId,
-        on_registered: Callable[[], None] = lambda: None,
+        on_registered: Callable[[float], None] = lambda began: None,
         decides: Callable[[str], None] = lambda _: None,
     ) -> None:
-        """`worker_id` must be new. By `on_registered` the keeper hears of a row to renew, by `decides` what goes on."""
+        """`worker_id` must be new. `on_registered` tells the keeper since when there is a row; `decides`, on what."""
         self._store = store
         self._catalog = catalog
         self._definitions = definitions
@@ -136,13 +136,14 @@ class Worker:
             queues=self._options.queues,
         )
         while not self._stop.is_set():
+            began = time.monotonic()
             try:
                 await self._store.register_worker(row, self._options.lease_seconds)
             except StoreUnavailable as error:
                 telemetry.log.warning(telemetry.STORE_AWAY, detail=error.detail)
                 await self._pause(1.0)
                 continue
-            self._on_registered()
+            self._on_registered(began)
             self._move(WorkerEvent.REGISTERED)
             return
         self._move(WorkerEvent.TOLD_TO_STOP)
