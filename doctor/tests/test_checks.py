@@ -170,6 +170,7 @@ def test_nothing_can_be_written(healthy_url: str) -> None:
                 connection.execute(text(f"DELETE FROM {prefix}tasks"))
 
 
+@needs_own_sessions  # those of the pooler belong to one role
 def test_who_may_only_read_may_examine(postgres_url: str) -> None:
     name = f"reader_{make_url(postgres_url).database}"
 
