@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import TypeAlias
 
@@ -18,14 +18,12 @@ from agentplat.domain.usage import Usage
 from agentplat.domain.workflow import AgentCall, ToolCall
 from agentplat.engine.steps.calls import EFFECTS, CallLedger, idempotency_key
 from agentplat.engine.steps.capabilities import AgentEntry, Capabilities, ModelEntry, Pricing
-from agentplat.engine.steps.invocation import described, invoke, storable_text
+from agentplat.engine.steps.invocation import described, invoke, keepable
 from agentplat.engine.steps.llm import RecordedLlm
 from agentplat.engine.steps.toolbox import Toolbox, resolved_tool
 
 Emit: TypeAlias = Callable[[str, Mapping[str, JsonValue]], None]
 """Takes what a body emits. Called on the event loop; must not block."""
-
-_MAX_MESSAGE = 2000
 
 
 @dataclass(slots=True, kw_only=True)
@@ -188,7 +186,7 @@ async def run_body(body: AgentCall | ToolCall, raw_input: JsonValue, attempt: At
     if task.cancelling():  # a body that swallowed its cancel does not turn it into an outcome
         raise asyncio.CancelledError
     if failure is not None:
-        return Outcome(failure=_keepable(failure), usage=ledger.usage)
+        return Outcome(failure=keepable(failure), usage=ledger.usage)
     return Outcome(output=output, usage=ledger.usage)
 
 
@@ -214,9 +212,3 @@ async def _run(body: AgentCall | ToolCall, raw_input: JsonValue, attempt: Attemp
     name = tool.spec.name
     own = toolbox.context(tool, lambda: idempotency_key(attempt.task_id, attempt.path, "step", name))
     return await invoke(tool.tool, raw_input, own, name=name)
-
-
-def _keepable(failure: Failure) -> Failure:
-    """The failure as it can be stored, whatever foreign code put into it."""
-    details = {} if unstorable(failure.details) else failure.details
-    return replace(failure, message=storable_text(failure.message, _MAX_MESSAGE), details=details)

@@ -6,7 +6,7 @@ import asyncio
 import inspect
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, Protocol, TypeAlias, TypeVar, get_args, get_origin
 
@@ -16,11 +16,12 @@ from pydantic_core import ErrorDetails
 from agentplat.contracts.agent import Agent
 from agentplat.contracts.tool import Tool
 from agentplat.domain.errors import StepError
-from agentplat.domain.failure import FailureCode
+from agentplat.domain.failure import Failure, FailureCode
 from agentplat.domain.json import JsonObject, JsonValue, unstorable, writer
 
 MAX_OUTPUT_BYTES = 1024 * 1024
 _MAX_TEXT = 500
+_MAX_MESSAGE = 2000
 _MAX_FAULTS = 20
 
 Capability: TypeAlias = Agent[Any, Any] | Tool[Any, Any]
@@ -177,6 +178,16 @@ def storable_text(text: str, limit: int = _MAX_TEXT) -> str:
     return "".join("\ufffd" if char == "\x00" or "\ud800" <= char <= "\udfff" else char for char in kept)
 
 
+def keepable(failure: Failure) -> Failure:
+    """The failure as it can be stored, whatever foreign code put into it."""
+    details = failure.details
+    if not isinstance(details, Mapping) or unstorable(details):
+        details = {}
+    elif (size := _size(_plain_text(details))) > MAX_OUTPUT_BYTES:
+        details = {"left_out": f"{size:,} bytes as JSON; {MAX_OUTPUT_BYTES:,} are allowed"}
+    return replace(failure, message=storable_text(failure.message, _MAX_MESSAGE), details=details)
+
+
 def _validated(adapter: TypeAdapter[Any], raw_input: JsonValue, what: str) -> Any:
     given = public(raw_input)
     wrong = unstorable(given)
@@ -268,9 +279,13 @@ def _check_keepable(value: JsonValue, text: str, subject: str) -> None:
     _check_size(text, subject)
 
 
+def _size(text: str) -> int:
+    """In bytes, exactly where it matters: a character has four at most, so that hardly any text has to be encoded."""
+    return len(text) if len(text) * 4 <= MAX_OUTPUT_BYTES else len(text.encode())
+
+
 def _check_size(text: str, subject: str) -> None:
-    # A character has four bytes at most, so that hardly any text has to be encoded to be measured.
-    size = len(text) if len(text) * 4 <= MAX_OUTPUT_BYTES else len(text.encode())
+    size = _size(text)
     if size > MAX_OUTPUT_BYTES:
         raise StepError(
             FailureCode.INVALID_OUTPUT,
