@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from typing import Any
 
 import pytest
@@ -221,6 +222,20 @@ async def test_a_provider_that_breaks_its_contract_is_unavailable_and_its_words_
     assert error.failure.code is FailureCode.UNAVAILABLE
     assert "KeyError" in error.failure.message
     assert "sk-secret" not in error.failure.message
+
+
+async def test_a_provider_that_leaves_is_unavailable() -> None:
+    class Leaving(ScriptedModel):
+        async def complete(self, request: ModelRequest) -> ModelReply:
+            sys.exit()
+
+    world = StepHarness(model=Leaving())
+    with pytest.raises(ExceptionGroup) as caught:
+        async with asyncio.TaskGroup() as group:  # in a task of its own it would end the whole loop
+            group.create_task(world.agent_context().llm.complete("x"))
+    (error,) = caught.value.exceptions
+    assert isinstance(error, StepError)
+    assert error.failure.code is FailureCode.UNAVAILABLE
 
 
 async def test_a_typed_failure_of_a_provider_passes() -> None:

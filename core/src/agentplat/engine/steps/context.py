@@ -129,7 +129,7 @@ def _resolved_agent(capabilities: Capabilities, name: str) -> AgentEntry:
     except AgentplatError as error:
         raise StepError(FailureCode.INVALID_INPUT, error.detail) from None
     # Making an agent imports and calls a plugin.
-    except Exception as error:  # noqa: BLE001
+    except (Exception, SystemExit) as error:  # noqa: BLE001
         raise StepError(FailureCode.AGENT_FAILED, f"The agent {name!r} cannot be made: {described(error)}") from None
 
 
@@ -141,7 +141,7 @@ def _resolved_model(capabilities: Capabilities, entry: AgentEntry, named: str | 
     except AgentplatError as error:
         raise StepError(FailureCode.INVALID_INPUT, error.detail) from None
     # Making a provider imports and calls a plugin. The text is left out: it may hold a key.
-    except Exception as error:  # noqa: BLE001
+    except (Exception, SystemExit) as error:  # noqa: BLE001
         message = f"The model {wanted or '(default)'} cannot be reached: {type(error).__name__}."
         raise StepError(FailureCode.AGENT_FAILED, message) from None
 

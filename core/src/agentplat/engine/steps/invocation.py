@@ -167,7 +167,7 @@ def described(error: BaseException) -> str:
         return f"ValidationError: {listed(faults_of(error))}"
     try:
         text = str(error)
-    except Exception:  # noqa: BLE001 - the text of a foreign exception is foreign code
+    except (Exception, SystemExit):  # noqa: BLE001 - the text of a foreign exception is foreign code
         text = ""
     return f"{type(error).__name__}: {storable_text(text)}" if text else type(error).__name__
 
@@ -207,7 +207,7 @@ def input_faults(capability: Capability, raw_input: JsonValue) -> list[tuple[str
         signature_of(capability).input.validate_json(json_text(given))
     except ValidationError as error:
         return faults_of(error, given)
-    except Exception:  # noqa: BLE001 - types and validators are foreign code; the worker says what is wrong with them
+    except (Exception, SystemExit):  # noqa: BLE001 - types and validators are foreign code; the worker says what is wrong with them
         return []
     return []
 
@@ -240,7 +240,7 @@ def _as_json(adapter: TypeAdapter[Any], result: Any, what: str) -> JsonValue:
         infinite = _infinite(adapter.dump_python(value, by_alias=True)) if "null" in text else None
     except ValidationError as error:
         raise misfit(FailureCode.INVALID_OUTPUT, subject, faults_of(error, result)) from None
-    except Exception as error:  # noqa: BLE001 - serialisers of a model are foreign code
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - serialisers of a model are foreign code
         raise StepError(
             FailureCode.INVALID_OUTPUT, f"{subject} cannot be written as JSON: {described(error)}"
         ) from None

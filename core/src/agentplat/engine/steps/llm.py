@@ -188,7 +188,7 @@ class RecordedLlm:
         except TimeoutError:
             raise StepError(FailureCode.TIMEOUT, f"{self.model} did not answer within {timeout:.0f} s.") from None
         # A provider is foreign code. The text of what it raised is left out: it may hold the prompt, or a key.
-        except Exception as error:  # noqa: BLE001
+        except (Exception, SystemExit) as error:  # noqa: BLE001
             raise StepError(FailureCode.UNAVAILABLE, f"{self.model} failed with {type(error).__name__}.") from None
         if len(reply.tool_requests) > MAX_REQUESTS_A_ROUND:
             raise StepError(

@@ -115,5 +115,5 @@ def resolved_tool(capabilities: Capabilities, name: str) -> ToolEntry:
     except AgentplatError as error:
         raise StepError(FailureCode.INVALID_INPUT, error.detail) from None
     # Making a tool imports and calls a plugin.
-    except Exception as error:  # noqa: BLE001
+    except (Exception, SystemExit) as error:  # noqa: BLE001
         raise StepError(FailureCode.TOOL_FAILED, f"The tool {name!r} cannot be made: {described(error)}") from None
