@@ -17,6 +17,7 @@ from agentplat.engine.definitions import Definitions
 from agentplat.plugins.observers import Observers
 from agentplat.plugins.registry import Registries
 from agentplat.runtime.bodies import Bodies
+from agentplat.runtime.lifeline import Lifeline
 from agentplat.runtime.settings import Settings
 from agentplat.runtime.sweeper import sweep_once
 from agentplat.runtime.watch import Watcher
@@ -37,6 +38,7 @@ class Script:
 
     bodies: dict[str, Execute] = field(default_factory=dict)
     asked: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    plain: Callable[[Given, AgentContext], Given] = lambda given, ctx: given
 
 
 SCRIPT = Script()
@@ -58,6 +60,15 @@ class One(Scripted):
 
 class Two(Scripted):
     name = "two"
+
+
+class Plain(Agent[Anything, dict[str, Any]]):
+    """Does what the test says in a thread."""
+
+    name = "plain"
+
+    def execute(self, input: Anything, ctx: AgentContext) -> dict[str, Any]:  # type: ignore[override] # by contract
+        return SCRIPT.plain(input.model_dump(), ctx)
 
 
 class Free(Agent[Anything, Any]):
@@ -96,8 +107,8 @@ class Engine:
     workers: list[tuple[Worker, asyncio.Task[None]]] = field(default_factory=list)
     ids: dict[Worker, WorkerId] = field(default_factory=dict)
 
-    def start_worker(self, **options: Any) -> Worker:
-        bodies = Bodies(lambda: self.registries, self.settings)
+    def start_worker(self, lifeline: Lifeline | None = None, **options: Any) -> Worker:
+        bodies = Bodies(lambda: self.registries, self.settings, lifeline)
         worker_id = WorkerId(uuid4())
         worker = Worker(
             self.store,

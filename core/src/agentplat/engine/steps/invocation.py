@@ -18,6 +18,7 @@ from agentplat.contracts.tool import Tool
 from agentplat.domain.errors import StepError
 from agentplat.domain.failure import Failure, FailureCode
 from agentplat.domain.json import JsonObject, JsonValue, unstorable, writer
+from agentplat.engine.steps.threads import InThread
 
 MAX_OUTPUT_BYTES = 1024 * 1024
 _MAX_TEXT = 500
@@ -103,7 +104,14 @@ def output_schema(capability: Capability) -> dict[str, Any]:
     return signature_of(capability).output.json_schema(mode="serialization")
 
 
-async def invoke(capability: Capability, raw_input: JsonValue, ctx: object, *, name: str | None = None) -> JsonValue:
+async def invoke(
+    capability: Capability,
+    raw_input: JsonValue,
+    ctx: object,
+    *,
+    name: str | None = None,
+    in_thread: InThread = asyncio.to_thread,
+) -> JsonValue:
     """The capability's output as JSON. Every failure is a StepError; a cancel goes through.
 
     Keys of the input that begin with `_` are the platform's own and are left out. `name` is the registered name, which
@@ -115,7 +123,7 @@ async def invoke(capability: Capability, raw_input: JsonValue, ctx: object, *, n
     try:
         signature = signature_of(capability)
         value = _validated(signature.input, raw_input, what)
-        result = await _execute(capability, value, ctx)
+        result = await _execute(capability, value, ctx, in_thread)
     except StepError:
         raise
     except asyncio.CancelledError:
@@ -129,16 +137,17 @@ async def invoke(capability: Capability, raw_input: JsonValue, ctx: object, *, n
     return _as_json(signature.output, result, what)
 
 
-async def _execute(capability: Capability, value: Any, ctx: Any) -> Any:
+async def _execute(capability: Capability, value: Any, ctx: Any, in_thread: InThread) -> Any:
     cls: Any = type(capability)
-    if _is_async(cls):
+    if is_async(cls):
         return await capability.execute(value, ctx)
-    result: Any = await asyncio.to_thread(capability.execute, value, ctx)
+    result: Any = await in_thread(capability.execute, value, ctx)
     return await result if inspect.isawaitable(result) else result
 
 
 @lru_cache(maxsize=1024)
-def _is_async(cls: Any) -> bool:
+def is_async(cls: Any) -> bool:
+    """Whether the `execute` of that class needs no thread."""
     return inspect.iscoroutinefunction(cls.execute)
 
 
@@ -180,10 +189,9 @@ def storable_text(text: str, limit: int = _MAX_TEXT) -> str:
 
 def keepable(failure: Failure) -> Failure:
     """The failure as it can be stored, whatever foreign code put into it."""
-    details = failure.details
-    if not isinstance(details, Mapping) or unstorable(details):
-        details = {}
-    elif (size := _size(_plain_text(details))) > MAX_OUTPUT_BYTES:
+    given: object = failure.details
+    details: JsonObject = given if isinstance(given, Mapping) and unstorable(given) is None else {}
+    if (size := _size(_plain_text(details))) > MAX_OUTPUT_BYTES:
         details = {"left_out": f"{size:,} bytes as JSON; {MAX_OUTPUT_BYTES:,} are allowed"}
     return replace(failure, message=storable_text(failure.message, _MAX_MESSAGE), details=details)
 
