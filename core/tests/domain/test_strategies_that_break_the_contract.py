@@ -1,6 +1,7 @@
 """A strategy is foreign code. Whatever it does, its block fails with words that say so, and nothing else breaks."""
 
 import math
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -9,10 +10,12 @@ import pytest
 from agentplat.domain.errors import StepError
 from agentplat.domain.failure import Failure, FailureCode
 from agentplat.domain.interpreter import MAX_EXECUTIONS
+from agentplat.domain.interpreter.rules import sees_failures
 from agentplat.domain.json import unstorable
 from agentplat.domain.strategy import BlockView, Decision, Fail, Finish, Start, Strategy, Wait
 
-from .scenes import Scene, block, step
+from .rules import FakeRules
+from .scenes import WRONG, Scene, block, step
 
 
 class Mute(Exception):
@@ -76,9 +79,10 @@ def failure_of(rule: Callable[[BlockView], Any], *, eager: bool = False) -> Fail
         (RecursionError("too deep"), "failed: RecursionError: too deep"),
         (ValueError("x" * 10**6), "failed: ValueError: xxx"),
         (NotImplementedError("not yet"), "failed: NotImplementedError: not yet"),
+        (SystemExit(0), "failed: SystemExit: 0"),
     ],
 )
-def test_one_that_raises_fails_its_block(error: Exception, words: str) -> None:
+def test_one_that_raises_fails_its_block(error: BaseException, words: str) -> None:
     failure = failure_of(raising(error))
 
     assert failure.code is FailureCode.AGENT_FAILED
@@ -128,6 +132,30 @@ def test_one_that_talks_nonsense_fails_its_block(decision: Any, words: str, eage
     assert failure.code is FailureCode.AGENT_FAILED
     assert words in failure.message
     assert "strange" in failure.message
+
+
+class Leaving:
+    """What a class says of itself, by way of leaving."""
+
+    def __get__(self, *_: object) -> Any:
+        sys.exit()
+
+
+@pytest.mark.parametrize("asked", ["revision", "consult_always"])
+def test_one_that_leaves_when_it_is_asked_about_itself_ends_nothing(asked: str) -> None:
+    leaving: Any = type("Gone", (Strange,), {asked: Leaving()})
+    scene = Scene(block("strange", step("a"), step("b")), leaving(lambda view: Start("a", "b")))
+
+    scene.succeed("a")
+    scene.fail("b", WRONG)
+
+    assert scene.outcome == ("error", None, WRONG)
+
+
+def test_one_that_leaves_when_it_is_asked_whether_it_sees_failures_sees_none() -> None:
+    leaving: Any = type("Gone", (Strange,), {"sees_failures": Leaving()})
+
+    assert not sees_failures(block("strange", step("a")), FakeRules(leaving(Wait)))
 
 
 def test_one_that_talks_nonsense_while_steps_run_ends_them_first() -> None:

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from hypothesis import strategies as st
 
-from agentplat.domain.failure import Failure, FailureCode
+from agentplat.domain.failure import LONGEST_RETRY_AFTER, Failure, FailureCode
 from agentplat.domain.ids import ExecutionId, StepPath
 from agentplat.domain.json import JsonObject, JsonValue
 from agentplat.domain.usage import Usage
@@ -56,7 +56,7 @@ def failures() -> st.SearchStrategy[Failure]:
         code=st.sampled_from(FailureCode),
         message=texts(),
         retryable=st.booleans(),
-        retry_after=st.none() | st.floats(allow_nan=False, allow_infinity=False),
+        retry_after=st.none() | st.floats(0, LONGEST_RETRY_AFTER),
         details=json_objects(),
     )
 

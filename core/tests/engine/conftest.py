@@ -13,7 +13,7 @@ from agentplat.engine.definitions import Definitions
 from agentplat.plugins.registry import RegistryBuilder
 from agentplat.runtime.settings import Settings
 
-from .harness import SCRIPT, Engine, Free, One, Script, Two
+from .harness import SCRIPT, Engine, Free, One, Plain, Script, Two
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def script() -> Script:
 async def engine(store: ScheduleStore, tmp_path: Path, script: Script) -> AsyncIterator[Engine]:
     builder = RegistryBuilder()
     here = One.__module__
-    for agent in (One, Two, Free):
+    for agent in (One, Two, Free, Plain):
         builder.register(AgentSpec(name=agent.name, description="", factory=f"{here}:{agent.__name__}"))
     builder.register(StrategySpec(name="in_order", description="", factory=f"{here}:InOrder"))
     builder.register(StrategySpec(name="sequential", description="", factory=f"{here}:Sequential"))

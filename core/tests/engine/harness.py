@@ -18,6 +18,7 @@ from agentplat.engine.definitions import Definitions
 from agentplat.plugins.observers import Observers
 from agentplat.plugins.registry import Registries
 from agentplat.runtime.bodies import Bodies
+from agentplat.runtime.lifeline import Lifeline
 from agentplat.runtime.settings import Settings
 from agentplat.runtime.sweeper import sweep_once
 from agentplat.runtime.watch import Watcher
@@ -42,6 +43,7 @@ class Script:
 
     bodies: dict[str, Execute] = field(default_factory=dict)
     asked: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    plain: Callable[[Given, AgentContext], Given] = lambda given, ctx: given
 
 
 SCRIPT = Script()
@@ -63,6 +65,15 @@ class One(Scripted):
 
 class Two(Scripted):
     name = "two"
+
+
+class Plain(Agent[Anything, dict[str, Any]]):
+    """Does what the test says in a thread."""
+
+    name = "plain"
+
+    def execute(self, input: Anything, ctx: AgentContext) -> dict[str, Any]:  # type: ignore[override] # by contract
+        return SCRIPT.plain(input.model_dump(), ctx)
 
 
 class Free(Agent[Anything, Any]):
@@ -102,11 +113,13 @@ class Engine:
     ids: dict[Worker, WorkerId] = field(default_factory=dict)
     registered: list[float] = field(default_factory=list)  # since when, as a keeper is told
 
-    def start_worker(self, **options: Any) -> Worker:
-        return self.start_worker_that(**options)
+    def start_worker(self, lifeline: Lifeline | None = None, **options: Any) -> Worker:
+        return self.start_worker_that(lifeline=lifeline, **options)
 
-    def start_worker_that(self, decides: Callable[[str], None] = lambda _: None, **options: Any) -> Worker:
-        bodies = Bodies(lambda: self.registries, self.settings)
+    def start_worker_that(
+        self, decides: Callable[[str], None] = lambda _: None, lifeline: Lifeline | None = None, **options: Any
+    ) -> Worker:
+        bodies = Bodies(lambda: self.registries, self.settings, lifeline)
         worker_id = WorkerId(uuid4())
         worker = Worker(
             self.store,

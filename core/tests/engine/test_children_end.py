@@ -35,14 +35,16 @@ steps:
       - {name: later, wait: {signal: unspeakable}}
 """
 ON_SQLITE = """
-CREATE TRIGGER unspeakable BEFORE INSERT ON journal WHEN NEW.kind = 'wait_started' AND NEW.content LIKE '%unspeakable%'
+CREATE TRIGGER unspeakable BEFORE INSERT ON journal
+WHEN NEW.kind IN ('wait_started', 'step_succeeded') AND NEW.content LIKE '%unspeakable%'
 BEGIN SELECT RAISE(ABORT, 'unspeakable'); END
 """
 ON_POSTGRESQL = (
     """CREATE FUNCTION agentplat.refuse() RETURNS trigger LANGUAGE plpgsql AS
     $$ BEGIN RAISE EXCEPTION 'unspeakable' USING ERRCODE = '22000'; END $$""",
     """CREATE TRIGGER unspeakable BEFORE INSERT ON agentplat.journal FOR EACH ROW
-    WHEN (NEW.kind = 'wait_started' AND NEW.content::text LIKE '%unspeakable%') EXECUTE FUNCTION agentplat.refuse()""",
+    WHEN (NEW.kind IN ('wait_started', 'step_succeeded') AND NEW.content::text LIKE '%unspeakable%')
+    EXECUTE FUNCTION agentplat.refuse()""",
 )
 
 
@@ -57,12 +59,14 @@ async def written(engine: Engine, change: Any) -> None:
     await cast(SqlStore, engine.store)._database.write(change)
 
 
-async def test_they_end_with_a_parent_whose_write_the_database_refuses(engine: Engine, tmp_path: Path) -> None:
-    async def refuse(transaction: Transaction) -> None:
-        dialect = transaction.connection.dialect.name
-        for statement in (ON_SQLITE,) if dialect == "sqlite" else ON_POSTGRESQL:
-            await transaction.connection.execute(text(statement))
+async def refuse(transaction: Transaction) -> None:
+    """Let the database refuse what says something unspeakable."""
+    dialect = transaction.connection.dialect.name
+    for statement in (ON_SQLITE,) if dialect == "sqlite" else ON_POSTGRESQL:
+        await transaction.connection.execute(text(statement))
 
+
+async def test_they_end_with_a_parent_whose_write_the_database_refuses(engine: Engine, tmp_path: Path) -> None:
     await written(engine, refuse)
     builder = RegistryBuilder()
     for specs in (engine.registries.agents, engine.registries.strategies):
@@ -78,6 +82,20 @@ async def test_they_end_with_a_parent_whose_write_the_database_refuses(engine: E
     assert "The database refused the output" in parent.failure.message
     [child] = await engine.client.tasks(TaskFilter(parent=parent.id))
     assert (await engine.ended(child.id)).status is TaskState.CANCELLED
+
+
+async def test_those_that_come_of_a_refused_output_keep_to_their_limit(engine: Engine, script: Script) -> None:
+    async def give(given: Given, ctx: Any) -> Given:
+        return {"said": "unspeakable"}
+
+    script.bodies["one"] = give
+    await written(engine, refuse)
+    engine.start_worker()
+    task = await engine.ended(await engine.submit("workflow:mends"))
+
+    assert task.status is TaskState.DONE
+    assert len(await engine.client.tasks(TaskFilter(parent=task.id))) == 1
+    assert [(row.limit.key, row.limit.at_once) for row in await engine.client.limits()] == [("mending", 1)]
 
 
 async def test_a_child_that_cannot_be_read_here_is_told_all_the_same(engine: Engine, script: Script) -> None:

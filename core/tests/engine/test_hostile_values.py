@@ -3,15 +3,20 @@
 import asyncio
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 import pytest
+from sqlalchemy import update
 
 from agentplat import AgentContext, StepError
+from agentplat.contracts.interface import TaskFilter
 from agentplat.domain.errors import InputRejected
 from agentplat.domain.failure import FailureCode
 from agentplat.domain.task import TaskState
 from agentplat.runtime.sweeper import sweep_once
+from agentplat.store.database import Transaction
+from agentplat.store.sql_store import SqlStore
+from agentplat.store.tables import tasks
 
 from .harness import Engine, Given, Script
 
@@ -83,6 +88,86 @@ async def test_an_error_with_a_text_that_cannot_be_kept_is_kept_as_far_as_it_can
     assert typed.failure is not None
     assert (foreign.failure.code, typed.failure.code) == (FailureCode.AGENT_FAILED, FailureCode.REFUSED)
     assert max(len(foreign.failure.message), len(typed.failure.message)) < 10_000
+
+
+WAITS: dict[str, Callable[[], Any]] = {
+    "400 digits": lambda: 10**400,
+    "infinity": lambda: float("inf"),
+    "NaN": lambda: float("nan"),
+    "a text": lambda: "30",
+    "less than nothing": lambda: -1,
+}
+
+
+@pytest.mark.parametrize("name", WAITS)
+async def test_a_wait_that_is_none_ends_no_worker_and_keeps_nobody_from_reading(
+    engine: Engine, script: Script, name: str
+) -> None:
+    async def fail(given: Given, ctx: AgentContext) -> Given:
+        raise StepError(FailureCode.RATE_LIMITED, "Busy.", retry_after=WAITS[name]())
+
+    script.bodies["one"] = fail
+    worker = engine.start_worker(lease_seconds=300.0)
+    task_id = await engine.submit("workflow:once")
+    task = await engine.ended(task_id)
+
+    assert task.failure is not None
+    assert (task.failure.code, task.failure.message) == (FailureCode.RATE_LIMITED, "Busy.")
+    assert task.failure.retry_after in (None, 86_400.0)
+    assert [shown.id for shown in await engine.client.tasks(TaskFilter())] == [task_id]
+    assert "step_failed" in await engine.kinds(task_id)
+    assert worker.state == "running"
+
+
+@pytest.mark.parametrize("name", ["NaN", "a text", "less than nothing"])
+async def test_a_wait_that_is_none_is_no_reason_not_to_try_again(engine: Engine, script: Script, name: str) -> None:
+    async def fail_once(given: Given, ctx: AgentContext) -> Given:
+        if len(script.asked) == 1:
+            raise StepError(FailureCode.RATE_LIMITED, "Busy.", retry_after=WAITS[name]())
+        return given
+
+    script.bodies["one"] = fail_once
+    engine.start_worker(lease_seconds=300.0)
+    task_id = await engine.submit("agent:one", {"a": 1})
+    task = await engine.ended(task_id)
+
+    assert (task.status, task.output) == (TaskState.DONE, {"a": 1})
+    assert (await engine.kinds(task_id)).count("retry_scheduled") == 1
+    assert len(script.asked) == 2
+
+
+async def test_a_wait_that_an_older_version_kept_can_still_be_read(engine: Engine, script: Script) -> None:
+    async def fail(given: Given, ctx: AgentContext) -> Given:
+        raise StepError(FailureCode.RATE_LIMITED, "Busy.")
+
+    script.bodies["one"] = fail
+    worker = engine.start_worker(lease_seconds=300.0)
+    task_id = await engine.submit("workflow:once")
+    await engine.ended(task_id)
+    kept = {"code": "rate_limited", "message": "Busy.", "retryable": True, "retry_after": 10**400, "details": {}}
+
+    async def write(transaction: Transaction) -> None:
+        await transaction.connection.execute(update(tasks).where(tasks.c.id == task_id).values(failure=kept))
+
+    await cast(SqlStore, engine.store)._database.write(write)
+    task = await engine.client.task(task_id)
+
+    assert task.failure is not None
+    assert task.failure.retry_after == 86_400.0
+    assert worker.state == "running"
+
+
+async def test_details_without_a_bound_are_cut_with_a_word_about_it(engine: Engine, script: Script) -> None:
+    async def fail(given: Given, ctx: AgentContext) -> Given:
+        raise StepError(FailureCode.REFUSED, "No.", details={"page": "é" * 600_000})
+
+    script.bodies["one"] = fail
+    engine.start_worker(lease_seconds=300.0)
+    task = await engine.ended(await engine.submit("workflow:once"))
+
+    assert task.failure is not None
+    assert (task.failure.code, task.failure.message) == (FailureCode.REFUSED, "No.")
+    assert task.failure.details == {"left_out": "1,200,011 bytes as JSON; 1,048,576 are allowed"}
 
 
 @hostile

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any, Generic, TypeVar
 
 import pytest
-from pydantic import BaseModel, Field, field_validator, model_validator
+from pydantic import BaseModel, Field, field_serializer, field_validator, model_validator
 
 from agentplat import Agent, AgentContext, FailureCode, StepError, Tool, ToolContext
 from agentplat.domain.json import unstorable
 from agentplat.engine.steps.invocation import (
     MAX_OUTPUT_BYTES,
+    input_faults,
     input_schema,
     invoke,
     output_schema,
@@ -296,3 +298,52 @@ async def test_a_validator_that_breaks_is_the_agents_failure() -> None:
 
     error = await failure_of(invoke(Odd(), {"text": "x"}, None))
     assert error.failure.code is FailureCode.AGENT_FAILED
+
+
+class Leaving(BaseModel):
+    """Ends the process that checks it, writes it, or asks for its text."""
+
+    at: str
+
+    @model_validator(mode="after")
+    def check(self) -> Leaving:
+        if self.at == "the check":
+            sys.exit()
+        return self
+
+    @field_serializer("at")
+    def write(self, at: str) -> str:
+        sys.exit()
+
+
+class LeavingError(Exception):
+    def __str__(self) -> str:
+        raise SystemExit
+
+
+class Left(Agent[Leaving, Leaving]):
+    name = "left"
+
+    async def execute(self, input: Leaving, ctx: AgentContext) -> Leaving:
+        if input.at == "its text":
+            raise LeavingError
+        return input
+
+
+@pytest.mark.parametrize(
+    ("at", "code"),
+    [
+        ("the check", FailureCode.AGENT_FAILED),
+        ("its text", FailureCode.AGENT_FAILED),
+        ("writing", FailureCode.INVALID_OUTPUT),
+    ],
+)
+async def test_types_and_errors_that_leave_end_nothing_but_their_step(at: str, code: FailureCode) -> None:
+    with pytest.raises(StepError) as caught:
+        await invoke(Left(), {"at": at}, None)
+
+    assert caught.value.failure.code is code
+
+
+def test_a_type_that_leaves_when_it_is_asked_at_the_door_ends_nothing() -> None:
+    assert input_faults(Left(), {"at": "the check"}) == []

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import sys
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,6 +14,8 @@ from prometheus_client import REGISTRY
 from pydantic import BaseModel
 
 from agentplat import (
+    Agent,
+    AgentContext,
     Effect,
     FailureCode,
     Message,
@@ -24,6 +28,7 @@ from agentplat import (
     ToolRequest,
     Usage,
 )
+from agentplat.domain.workflow import AgentCall
 from agentplat.engine.steps.llm import MAX_REQUESTS_A_ROUND, MAX_ROUNDS
 
 NOTHING = Usage()
@@ -116,6 +121,71 @@ async def test_a_price_that_the_provider_does_not_know_is_looked_up_and_may_stay
 async def test_a_price_that_was_agreed_stands_in_place_of_what_the_provider_says() -> None:
     world = StepHarness(model=ScriptedModel(["x"], usage=Usage(input_tokens=7, cost=3)), pricing=lambda *_: 42)
     assert (await world.agent_context().llm.complete("x")).usage.cost == 42
+
+
+TOO_MUCH = {
+    "too large": ModelReply(text="x" * 1_100_000, usage=DEFAULT_USAGE),
+    "too many tools": replace(
+        asks_for("add"), tool_requests=asks_for("add").tool_requests * (MAX_REQUESTS_A_ROUND + 1)
+    ),
+    "what no database keeps": ModelReply(text="\x00", usage=DEFAULT_USAGE),
+}
+
+
+@pytest.mark.parametrize("name", TOO_MUCH)
+async def test_a_reply_that_is_refused_was_paid_for_all_the_same(name: str) -> None:
+    def measured() -> float:
+        label = {"model": "scripted:script", "direction": "input"}
+        return REGISTRY.get_sample_value("agentplat_model_tokens_total", label) or 0.0
+
+    class Asks(Agent[dict[str, Any], str]):
+        name = "asks"
+        tools = ("add",)
+
+        async def execute(self, input: dict[str, Any], ctx: AgentContext) -> str:
+            return (await ctx.llm.complete("x", tools=["add"])).text
+
+    before = measured()
+    world = StepHarness(model=ScriptedModel([TOO_MUCH[name]]), agents=[Asks()], tools=[Add()])
+    outcome = await world.outcome(AgentCall("asks"), {})
+
+    assert outcome.failure is not None
+    assert outcome.failure.code is FailureCode.INVALID_OUTPUT
+    assert outcome.usage == replace(DEFAULT_USAGE, model="scripted:script")
+    assert measured() - before == DEFAULT_USAGE.input_tokens
+
+
+nonsense: Any = Usage
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        nonsense(input_tokens=-1),
+        nonsense(output_tokens=-5, cost=3),
+        nonsense(input_tokens=2**63),
+        nonsense(output_tokens=10**400),
+        nonsense(input_tokens="7"),
+        nonsense(input_tokens=1.5),
+        None,
+    ],
+)
+async def test_a_usage_that_cannot_be_is_unknown_and_fails_nothing(said: Any) -> None:
+    world = StepHarness(model=ScriptedModel(["a", "b"], usage=said), pricing=lambda *_: 42)
+    llm = world.agent_context().llm
+    replies = [await llm.complete("x"), await llm.complete("y")]
+
+    assert [reply.usage for reply in replies] == [Usage(model="scripted:script", cost=None)] * 2
+    assert [entry[:2] for entry in world.log.entries] == [("warning", "usage_unknown")], "it is said once"
+
+
+@pytest.mark.parametrize("cost", [-1, 2**63, 1.5])
+async def test_a_cost_that_cannot_be_is_unknown(cost: Any) -> None:
+    world = StepHarness(model=ScriptedModel(["a"], usage=Usage(input_tokens=7, cost=cost)))
+
+    assert (await world.agent_context().llm.complete("x")).usage == Usage(
+        model="scripted:script", input_tokens=7, cost=None
+    )
 
 
 async def test_a_model_may_use_tools_before_it_answers() -> None:
@@ -221,6 +291,20 @@ async def test_a_provider_that_breaks_its_contract_is_unavailable_and_its_words_
     assert error.failure.code is FailureCode.UNAVAILABLE
     assert "KeyError" in error.failure.message
     assert "sk-secret" not in error.failure.message
+
+
+async def test_a_provider_that_leaves_is_unavailable() -> None:
+    class Leaving(ScriptedModel):
+        async def complete(self, request: ModelRequest) -> ModelReply:
+            sys.exit()
+
+    world = StepHarness(model=Leaving())
+    with pytest.raises(ExceptionGroup) as caught:
+        async with asyncio.TaskGroup() as group:  # in a task of its own it would end the whole loop
+            group.create_task(world.agent_context().llm.complete("x"))
+    (error,) = caught.value.exceptions
+    assert isinstance(error, StepError)
+    assert error.failure.code is FailureCode.UNAVAILABLE
 
 
 async def test_a_typed_failure_of_a_provider_passes() -> None:

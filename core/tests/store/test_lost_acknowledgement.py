@@ -1,14 +1,17 @@
 """A connection that breaks at a COMMIT: whether it was kept is unknown, and must be found out, not guessed."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Protocol
 
 import pytest
 from agentplat_testkit.relay import Relay
+from psycopg import AsyncConnection
 
 from agentplat.contracts.interface import TaskFilter
 from agentplat.contracts.store import Closing, Committed, Definition, Keep, Park, Release, Store
 from agentplat.domain.task import Lease, TaskState
+from agentplat.store.address import Address
 from agentplat.store.connect import open_store
 
 from .making import (
@@ -102,6 +105,27 @@ async def test_a_batch_is_accepted_once(relay: Relay, store: Store, cut: Cut) ->
     results = await store.submit(tasks, [Definition(hash="abc", name="n", version=None, document={})])
     assert [(result.task_id, result.created) for result in results] == [(task.id, True) for task in tasks]
     assert len(await store.tasks(TaskFilter())) == len(await store.audit()) == 2
+
+
+@pytest.mark.parametrize("batch", [1, 2])
+async def test_a_task_whose_first_commit_is_still_under_way_is_accepted_once(
+    relay: Relay, store: Store, postgres_url: str, batch: int
+) -> None:
+    tasks = [new_task() for _ in range(batch)]
+    waiting = b"SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    async with await AsyncConnection.connect(Address.parse(postgres_url).libpq) as beside:
+        await beside.execute(b"LOCK TABLE agentplat.audit IN EXCLUSIVE MODE")
+        relay.cut_commit(10**9, of="audit")  # all of it has arrived
+        submitting = asyncio.create_task(store.submit(tasks))
+        async with await AsyncConnection.connect(Address.parse(postgres_url).libpq, autocommit=True) as looking:
+            async with asyncio.timeout(15):
+                while (await (await looking.execute(waiting)).fetchone()) != (2,):  # noqa: ASYNC110 - the second waits for the first
+                    await asyncio.sleep(0.02)
+        await beside.rollback()
+    results = await submitting
+
+    assert [(result.task_id, result.created) for result in results] == [(task.id, True) for task in tasks]
+    assert len(await store.tasks(TaskFilter())) == len(await store.audit()) == batch
 
 
 async def test_what_was_claimed_reaches_the_worker(relay: Relay, store: Store, cut: Cut) -> None:

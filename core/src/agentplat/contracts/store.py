@@ -283,6 +283,9 @@ class Store(Protocol):
     async def submit(self, tasks: Sequence[NewTask], definitions: Sequence[Definition] = ()) -> Sequence[Submitted]:
         """All or nothing, one transaction. IdempotencyMismatch when a key is known with another fingerprint."""
 
+    async def repeated(self, task: NewTask) -> Submitted | None:
+        """The first task of its key and fingerprint, if there is one."""
+
     async def definition(self, hash: str) -> Definition:
         """NotFound for an unknown hash."""
 
@@ -356,10 +359,7 @@ class Store(Protocol):
         """Return the tasks of dead workers, make due tasks claimable, repair swallowed wake-ups."""
 
     async def expire_worker(self, worker_id: WorkerId, *, blame: TaskId | None = None) -> None:
-        """Return what a worker that is known to be dead owned, as `sweep` would after its lease.
-
-        The task `blame` (whose step outlived its hard deadline) counts a crash.
-        """
+        """As `sweep` would after the lease of a dead worker; `blame`, whose step ran too long, counts a crash."""
 
     def upkeep(self, retention: Retention) -> AsyncGenerator[Upkept, None]:
         """One pass: remove what was kept long enough, each item in a transaction; ends while others are at it."""

@@ -23,7 +23,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from agentplat.domain.failure import Failure, FailureCode
+from agentplat.domain.failure import Failure, FailureCode, seconds_asked
 from agentplat.domain.json import JsonObject
 
 
@@ -137,13 +137,13 @@ class StepError(AgentplatError):
         retry_after: float | None = None,
         details: JsonObject | None = None,
     ) -> None:
-        """`retryable` defaults to what is usual for the code; `retry_after` is in seconds."""
+        """`retryable` defaults to what is usual for the code; `retry_after` is in seconds, a day at most."""
         super().__init__(message)
         self.failure = Failure(
             code=code,
             message=message,
             retryable=code.usually_retryable if retryable is None else retryable,
-            retry_after=retry_after,
+            retry_after=seconds_asked(retry_after),
             details=details or {},
         )
 

@@ -28,6 +28,7 @@ class FailureCode(StrEnum):
         return self in _RETRYABLE
 
 
+LONGEST_RETRY_AFTER = 86_400.0
 _RETRYABLE = frozenset(
     {FailureCode.RATE_LIMITED, FailureCode.TIMEOUT, FailureCode.UNAVAILABLE, FailureCode.INVALID_OUTPUT}
 )
@@ -38,7 +39,7 @@ class Failure:
     code: FailureCode
     message: str
     retryable: bool = False
-    retry_after: float | None = None  # seconds, as the other side asked for
+    retry_after: float | None = None  # seconds, as the other side asked for: see `seconds_asked`
     details: JsonObject = field(default_factory=dict)
 
     def to_json(self) -> dict[str, JsonValue]:
@@ -57,6 +58,13 @@ class Failure:
             code=FailureCode(str(value["code"])),
             message=str(value["message"]),
             retryable=bool(value["retryable"]),
-            retry_after=float(after) if isinstance(after, int | float) else None,
+            retry_after=seconds_asked(after),
             details=details if isinstance(details, Mapping) else {},
         )
+
+
+def seconds_asked(said: object) -> float | None:
+    """What foreign code, or an older version, names for a wait, as it can be kept: a day at most; None for none."""
+    if isinstance(said, bool) or not isinstance(said, int | float) or not said >= 0:  # NaN is neither
+        return None
+    return float(min(said, LONGEST_RETRY_AFTER))

@@ -167,8 +167,6 @@ class TaskOwner:
 
     async def _turn(self, facts: Sequence[Event], taken: Sequence[UUID]) -> Ending | None:
         state, events, starts = self._decide(facts)
-        if self._children.limits:
-            await self._children.declare(self._store)
         try:
             committed, closing = await self._commit(state, events, taken)
         except WriteRejected as error:
@@ -220,6 +218,8 @@ class TaskOwner:
         return state, news, bodies
 
     async def _commit(self, state: State, events: Sequence[Event], taken: Sequence[UUID]) -> _Kept:
+        if self._children.limits:
+            await self._children.declare(self._store)
         closing = self._closing(state)
         if not isinstance(closing, Keep):
             self._leaving()

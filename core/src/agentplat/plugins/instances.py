@@ -40,5 +40,8 @@ class Instances:
         for provider in providers:
             try:
                 await cast("ModelProvider", provider).aclose()
-            except Exception:  # a plugin's code may raise anything; the others are to be closed all the same
+            except (
+                Exception,
+                SystemExit,
+            ):  # a plugin's code may raise anything; the others are to be closed all the same
                 logger.exception("model_provider_not_closed")

@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from datetime import timedelta
+from functools import partial
 
 from agentplat import telemetry
 from agentplat.contracts.agent import AgentSpec
@@ -18,7 +19,8 @@ from agentplat.engine.body import BodyEnd, BodyStart
 from agentplat.engine.definitions import Pinned
 from agentplat.engine.steps.calls import CallLedger, RecordedCall
 from agentplat.engine.steps.capabilities import AgentEntry, ModelEntry, ToolEntry
-from agentplat.engine.steps.context import Attempt, Surroundings, run_body
+from agentplat.engine.steps.context import Attempt, Surroundings, begins_in_thread, run_body
+from agentplat.engine.steps.threads import Threads, Turn
 from agentplat.plugins.registry import Registries
 from agentplat.runtime.isolation.isolated import Isolation
 from agentplat.runtime.lifeline import Lifeline
@@ -84,6 +86,7 @@ class Bodies:
         self._registries = registries
         self._settings = settings
         self._lifeline = lifeline
+        self._threads = Threads(settings.worker.concurrency)
         self._generation: Registries | None = None  # of which the following is known
         self._around: dict[int, tuple[Pinned, Surroundings]] = {}
 
@@ -105,6 +108,7 @@ class Bodies:
             log=log,
             recorded=map(RecordedCall.from_row, body.recorded),
         )
+        turn = Turn(self._threads)
         attempt = Attempt(
             task_id=task_id,
             tenant=claim.tenant,
@@ -113,17 +117,23 @@ class Bodies:
             ledger=ledger,
             log=log,
             emit=lambda event, values: log.info(telemetry.PROGRESS, progress=event, **values),
+            in_thread=turn.call,
         )
         begun = time.monotonic()
         watched = self._begin(task_id, start.timeout, begun)
         try:
+            around = self._surroundings(body.pinned)
+            if begins_in_thread(start.body, around.capabilities):
+                self._end(watched)  # its time begins with its thread
+                await turn.reserve()
+                begun = time.monotonic()
+                watched = self._begin(task_id, start.timeout, begun)
             with telemetry.step_span(kind, target, claim.trace_id, claim.parent_span, task_id, start.path):
-                outcome = await run_body(start.body, start.input, attempt, self._surroundings(body.pinned))
+                outcome = await run_body(start.body, start.input, attempt, around)
         except asyncio.CancelledError:
             return BodyEnd(cancelled=True, usage=ledger.usage)
         finally:
-            if self._lifeline is not None:
-                self._lifeline.end(watched)
+            turn.end(partial(self._end, watched))
             telemetry.step_seconds(kind).observe(time.monotonic() - begun)
         telemetry.steps_settled(kind, outcome.failure.code.value if outcome.failure else "succeeded").inc()
         return BodyEnd(output=outcome.output, failure=outcome.failure, usage=outcome.usage)
@@ -145,6 +155,10 @@ class Bodies:
             return 0
         limit = max(self._settings.worker.step_deadline_seconds, timeout.total_seconds() + _PATIENCE)
         return self._lifeline.begin(task_id, now + limit)
+
+    def _end(self, watched: int) -> None:
+        if self._lifeline is not None:
+            self._lifeline.end(watched)
 
     def _price(self, model: str, usage: Usage) -> int | None:
         """What the project's settings say that it costs; None when they say nothing."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import signal
 import sys
 import threading
@@ -121,7 +122,13 @@ def main(arguments: list[str]) -> int:
     try:
         configure_logs(load_settings().log)
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            runner.run(_main(UUID(worker_id), Lifeline(int(memory)), needed))
+            try:
+                runner.run(_main(UUID(worker_id), Lifeline(int(memory)), needed))
+            except SystemExit:
+                # Of foreign code, in a task of its own, where only the loop hears of it. It is no drain, whatever it
+                # says, and so this process is as one that was killed: nothing is waited for.
+                print("agentplat worker: code of a task asked for the end of the process", file=sys.stderr, flush=True)  # noqa: T201
+                os._exit(1)
     except _Outdated:
         print("agentplat worker: settings or files have changed since this spare was started", file=sys.stderr)  # noqa: T201
         return 1

@@ -14,7 +14,7 @@ from psycopg import AsyncConnection as Connection
 from psycopg import OperationalError
 from psycopg.abc import PQGen
 from psycopg.adapt import Transformer
-from psycopg.errors import Error, InvalidTextRepresentation, error_from_result
+from psycopg.errors import Error, InvalidTextRepresentation, UniqueViolation, error_from_result
 from psycopg.generators import fetch_many, send
 from psycopg.pq import ExecStatus
 from psycopg.pq.abc import PGresult
@@ -219,6 +219,9 @@ class Postgres(Database):
             return Verdict.TRANSIENT if isinstance(error, OperationalError) else Verdict.REFUSED
         if state in _AWAY:
             return Verdict.AWAY
+        if isinstance(error, UniqueViolation) and error.diag.constraint_name == "pk_tasks":
+            # Ids are ours alone: an earlier attempt, whose answer was lost, was committed just now. Who looks finds it.
+            return Verdict.TRANSIENT
         if state in _TRANSIENT or state.startswith("08") or severity in ("FATAL", "PANIC"):  # it ends the session
             return Verdict.TRANSIENT
         if state in _OUTDATED:

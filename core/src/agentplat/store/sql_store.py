@@ -106,6 +106,9 @@ class SqlStore:
         except (ValuesRefused, TypeError, ValueError) as error:
             raise InputRejected("The submission", [("", str(error))]) from error
 
+    async def repeated(self, task: NewTask) -> Submitted | None:
+        return await self._read(submission.repeated, task)
+
     async def definition(self, hash: str) -> Definition:
         return await self._read(submission.definition, hash)
 

@@ -66,8 +66,8 @@ def _ask_safely(state: State, block: BlockState, node: Block, rules: Rules) -> S
                 return _plan(block, node, decision, rules)
         except StepError as error:
             decision = checked(Fail(error.failure.message, error.failure.code, error.failure.details), node)
-    # A strategy is foreign code: whatever it raises fails its block, and nothing else.
-    except Exception as error:  # noqa: BLE001
+    # A strategy is foreign code: whatever it raises fails its block and nothing else, the end of its process included.
+    except (Exception, SystemExit) as error:  # noqa: BLE001
         return Fail(f"strategy {node.strategy!r} failed: {_words_of(error)}")
     assert not isinstance(decision, Expand)
     if isinstance(decision, Start) and len(block.children) + len(decision.steps) > MAX_EXECUTIONS:
@@ -86,11 +86,11 @@ def _plan(block: BlockState, node: Block, decision: Expand, rules: Rules) -> _Pl
     return _Plan(steps)
 
 
-def _words_of(error: Exception) -> str:
+def _words_of(error: BaseException) -> str:
     try:
         text = str(error)
     # The text of a foreign exception is foreign code, too.
-    except Exception:  # noqa: BLE001
+    except (Exception, SystemExit):  # noqa: BLE001
         text = "(its text cannot be had)"
     return storable_text(f"{type(error).__name__}: {text}")[:2_000]
 

@@ -167,7 +167,7 @@ def _is_eager(block: BlockState, node: Block, rules: Rules) -> bool:
     try:
         return bool(rules.strategy(node.strategy).consult_always)
     # Foreign code. What is wrong with it is said when nothing is open any more and it has to be asked.
-    except Exception:  # noqa: BLE001
+    except (Exception, SystemExit):  # noqa: BLE001
         return False
 
 

@@ -41,7 +41,7 @@ def revision_of(block: Block, rules: Rules) -> int:
     try:
         return rules.strategy(block.strategy).revision
     # A strategy is foreign code. What is wrong with it fails the block when it is asked.
-    except Exception:  # noqa: BLE001
+    except (Exception, SystemExit):  # noqa: BLE001
         return 1
 
 
@@ -135,7 +135,7 @@ def sees_failures(node: Block, rules: Rules) -> bool:
     try:
         return bool(rules.strategy(node.strategy).sees_failures)
     # Foreign code. What is wrong with it is said when nothing is open any more and it has to be asked.
-    except Exception:  # noqa: BLE001
+    except (Exception, SystemExit):  # noqa: BLE001
         return False
 
 

@@ -39,15 +39,18 @@ class Door:
         self._hash_user = hash_user
         self._pinned: dict[str, tuple[Workflow, Definition | None]] = {}
 
-    def task(self, submission: Submission) -> tuple[NewTask, Definition | None]:
-        """The task to be made. Raises UnknownName, InputRejected, WorkflowInvalid."""
+    def sent(self, submission: Submission) -> NewTask:
+        """The task as it was sent, which nobody has let in yet. Raises InputRejected for what no task could have."""
         wrong = _faults(submission)
         if wrong:
             raise InputRejected("The submission", wrong)
-        caller = recognise(submission, self._hash_user)
-        workflow, definition = self.pin(submission.type)
-        caller = replace(caller, input=self.checked_input(submission.type, workflow, caller.input))
-        return _new_task(submission, caller, definition.hash if definition else None), definition
+        return _new_task(submission, recognise(submission, self._hash_user))
+
+    def let_in(self, sent: NewTask) -> tuple[NewTask, Definition | None]:
+        """The task to be made. Raises UnknownName, InputRejected, WorkflowInvalid."""
+        workflow, definition = self.pin(sent.type)
+        given = self.checked_input(sent.type, workflow, sent.input)
+        return replace(sent, input=given, definition=definition.hash if definition else None), definition
 
     def checked_input(self, type: str, workflow: Workflow, given: JsonObject) -> JsonObject:
         """The input with its defaults. InputRejected when the workflow, agent or tool does not take it."""
@@ -72,9 +75,10 @@ async def submit(submission: Submission, door: Door, store: Store) -> tuple[NewT
 
     Raises UnknownName, InputRejected, WorkflowInvalid, IdempotencyMismatch.
     """
-    task, definition = door.task(submission)
-    [submitted] = await store.submit([task], [definition] if definition else [])
-    _count([(task, submitted)])
+    task, definition, submitted = await _admitted(submission, door, store)
+    if submitted is None:
+        [submitted] = await store.submit([task], [definition] if definition else [])
+        _count([(task, submitted)])
     return task, submitted
 
 
@@ -87,16 +91,20 @@ async def submit_all(submissions: Sequence[Submission], door: Door, store: Store
         count = f"has {len(submissions)} tasks, not 1 to {MOST_AT_ONCE}"
         raise InputRejected("The batch", [("/tasks", count)])
     tasks: list[NewTask] = []
+    repeated: dict[int, Submitted] = {}
     definitions: dict[str, Definition] = {}
     wrong: list[tuple[str, str]] = []
     for number, submission in enumerate(submissions):
         try:
-            task, definition = door.task(submission)
+            task, definition, first = await _admitted(submission, door, store)
         except InputRejected as error:
             wrong += [(f"/tasks/{number}{pointer}", reason) for pointer, reason in error.faults]
         except UsageError as error:  # of the type: an unknown name, or a workflow that cannot be used
             wrong.append((f"/tasks/{number}/type", error.detail))
         else:
+            if first is not None:
+                repeated[number] = first
+                continue
             tasks.append(task)
             if definition is not None:
                 definitions[definition.hash] = definition
@@ -106,7 +114,25 @@ async def submit_all(submissions: Sequence[Submission], door: Door, store: Store
         raise InputRejected("The batch", wrong[:MOST_FAULTS])
     submitted = await store.submit(tasks, list(definitions.values()))
     _count(zip(tasks, submitted, strict=True))
-    return submitted
+    made = iter(submitted)
+    return [repeated[number] if number in repeated else next(made) for number in range(len(submissions))]
+
+
+async def _admitted(
+    submission: Submission, door: Door, store: Store
+) -> tuple[NewTask, Definition | None, Submitted | None]:
+    """The task to be made. Where the door refuses it: the first one of the same key and body, if there is one.
+
+    That one was let in, by what was deployed then; who repeats its request did not hear so.
+    """
+    sent = door.sent(submission)
+    try:
+        return *door.let_in(sent), None
+    except UsageError:
+        first = await store.repeated(sent) if sent.idempotency_key is not None else None
+        if first is None:
+            raise
+        return sent, None, first
 
 
 def _count(made: Iterable[tuple[NewTask, Submitted]]) -> None:
@@ -175,7 +201,7 @@ def _misfits(catalog: Catalog, type: str, given: JsonObject) -> list[tuple[str, 
     return input_faults(capability, given)
 
 
-def _new_task(submission: Submission, caller: Caller, definition: str | None) -> NewTask:
+def _new_task(submission: Submission, caller: Caller) -> NewTask:
     key = caller.idempotency_key
     tenant = caller.tenant or DEFAULT_TENANT
     body: JsonObject = {
@@ -196,7 +222,6 @@ def _new_task(submission: Submission, caller: Caller, definition: str | None) ->
         trace_id=caller.trace_id,
         parent_span=caller.parent_span,
         user_hash=caller.user_hash,
-        definition=definition,
         queue=submission.queue,
         concurrency_key=submission.concurrency_key,
         priority=submission.priority,

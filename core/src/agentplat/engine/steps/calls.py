@@ -27,7 +27,7 @@ from agentplat.domain.failure import Failure, FailureCode
 from agentplat.domain.ids import StepPath, TaskId
 from agentplat.domain.json import JsonValue
 from agentplat.domain.usage import NO_USAGE, Usage
-from agentplat.engine.steps.invocation import json_text
+from agentplat.engine.steps.invocation import json_text, keepable
 
 CallKind: TypeAlias = Literal["model", "tool"]
 EFFECTS = frozenset({Effect.IDEMPOTENT, Effect.AT_MOST_ONCE})
@@ -297,7 +297,7 @@ class CallLedger:
         self._release(call)
         if call.effect is not Effect.AT_MOST_ONCE:
             return error
-        failure = error.failure
+        failure = keepable(error.failure)
         if failure.code in _NOTHING_HAPPENED:
             record = replace(intent, status="finished", failure=failure)
             self._effects[call.key] = record

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from agentplat.contracts.agent import Log
 from agentplat.domain.errors import AgentplatError, StepError
@@ -18,14 +18,13 @@ from agentplat.domain.usage import Usage
 from agentplat.domain.workflow import AgentCall, ToolCall
 from agentplat.engine.steps.calls import EFFECTS, CallLedger, idempotency_key
 from agentplat.engine.steps.capabilities import AgentEntry, Capabilities, ModelEntry, Pricing
-from agentplat.engine.steps.invocation import described, invoke, storable_text
+from agentplat.engine.steps.invocation import described, invoke, is_async, keepable
 from agentplat.engine.steps.llm import RecordedLlm
+from agentplat.engine.steps.threads import InThread
 from agentplat.engine.steps.toolbox import Toolbox, resolved_tool
 
 Emit: TypeAlias = Callable[[str, Mapping[str, JsonValue]], None]
 """Takes what a body emits. Called on the event loop; must not block."""
-
-_MAX_MESSAGE = 2000
 
 
 @dataclass(slots=True, kw_only=True)
@@ -39,6 +38,7 @@ class Attempt:
     ledger: CallLedger
     log: Log
     emit: Emit
+    in_thread: InThread = asyncio.to_thread  # where a plain `execute` runs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +73,7 @@ class StepContext:
             ledger=attempt.ledger,
             tenant=attempt.tenant,
             remaining=lambda: self.deadline,
+            in_thread=attempt.in_thread,
         )
 
     @property
@@ -131,7 +132,7 @@ def _resolved_agent(capabilities: Capabilities, name: str) -> AgentEntry:
     except AgentplatError as error:
         raise StepError(FailureCode.INVALID_INPUT, error.detail) from None
     # Making an agent imports and calls a plugin.
-    except Exception as error:  # noqa: BLE001
+    except (Exception, SystemExit) as error:  # noqa: BLE001
         raise StepError(FailureCode.AGENT_FAILED, f"The agent {name!r} cannot be made: {described(error)}") from None
 
 
@@ -143,9 +144,19 @@ def _resolved_model(capabilities: Capabilities, entry: AgentEntry, named: str | 
     except AgentplatError as error:
         raise StepError(FailureCode.INVALID_INPUT, error.detail) from None
     # Making a provider imports and calls a plugin. The text is left out: it may hold a key.
-    except Exception as error:  # noqa: BLE001
+    except (Exception, SystemExit) as error:  # noqa: BLE001
         message = f"The model {wanted or '(default)'} cannot be reached: {type(error).__name__}."
         raise StepError(FailureCode.AGENT_FAILED, message) from None
+
+
+def begins_in_thread(body: AgentCall | ToolCall, capabilities: Capabilities) -> bool:
+    """Whether its first act is a plain `execute`. Not when it cannot be made: `run_body` says why."""
+    try:
+        entry = capabilities.agent(body.agent) if isinstance(body, AgentCall) else capabilities.tool(body.tool)
+    except (Exception, SystemExit):  # noqa: BLE001 - making it imports and calls a plugin
+        return False
+    cls: Any = type(entry.agent if isinstance(entry, AgentEntry) else entry.tool)
+    return not is_async(cls)
 
 
 async def run_body(body: AgentCall | ToolCall, raw_input: JsonValue, attempt: Attempt, around: Surroundings) -> Outcome:
@@ -188,7 +199,7 @@ async def run_body(body: AgentCall | ToolCall, raw_input: JsonValue, attempt: At
     if task.cancelling():  # a body that swallowed its cancel does not turn it into an outcome
         raise asyncio.CancelledError
     if failure is not None:
-        return Outcome(failure=_keepable(failure), usage=ledger.usage)
+        return Outcome(failure=keepable(failure), usage=ledger.usage)
     return Outcome(output=output, usage=ledger.usage)
 
 
@@ -196,9 +207,8 @@ async def _run(body: AgentCall | ToolCall, raw_input: JsonValue, attempt: Attemp
     attempt.ledger.stop_if_in_doubt()
     if isinstance(body, AgentCall):
         entry = _resolved_agent(around.capabilities, body.agent)
-        return await invoke(
-            entry.agent, raw_input, StepContext(entry, attempt, around, body.model), name=entry.spec.name
-        )
+        context = StepContext(entry, attempt, around, body.model)
+        return await invoke(entry.agent, raw_input, context, name=entry.spec.name, in_thread=attempt.in_thread)
     tool = resolved_tool(around.capabilities, body.tool)
     ends_at = around.clock() + attempt.timeout.total_seconds()
     toolbox = Toolbox(
@@ -207,16 +217,11 @@ async def _run(body: AgentCall | ToolCall, raw_input: JsonValue, attempt: Attemp
         ledger=attempt.ledger,
         tenant=attempt.tenant,
         remaining=lambda: max(0.0, ends_at - around.clock()),
+        in_thread=attempt.in_thread,
     )
     if tool.spec.effect in EFFECTS:
         return await toolbox.run(tool, raw_input, attempt.ledger.reserve(), ends_step=True)
     # The step's outcome is the record of its only call.
     name = tool.spec.name
     own = toolbox.context(tool, lambda: idempotency_key(attempt.task_id, attempt.path, "step", name))
-    return await invoke(tool.tool, raw_input, own, name=name)
-
-
-def _keepable(failure: Failure) -> Failure:
-    """The failure as it can be stored, whatever foreign code put into it."""
-    details = {} if unstorable(failure.details) else failure.details
-    return replace(failure, message=storable_text(failure.message, _MAX_MESSAGE), details=details)
+    return await invoke(tool.tool, raw_input, own, name=name, in_thread=attempt.in_thread)

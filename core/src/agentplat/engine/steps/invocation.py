@@ -6,7 +6,7 @@ import asyncio
 import inspect
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, Protocol, TypeAlias, TypeVar, get_args, get_origin
 
@@ -16,11 +16,13 @@ from pydantic_core import ErrorDetails
 from agentplat.contracts.agent import Agent
 from agentplat.contracts.tool import Tool
 from agentplat.domain.errors import StepError
-from agentplat.domain.failure import FailureCode
+from agentplat.domain.failure import Failure, FailureCode
 from agentplat.domain.json import JsonObject, JsonValue, unstorable, writer
+from agentplat.engine.steps.threads import InThread
 
 MAX_OUTPUT_BYTES = 1024 * 1024
 _MAX_TEXT = 500
+_MAX_MESSAGE = 2000
 _MAX_FAULTS = 20
 
 Capability: TypeAlias = Agent[Any, Any] | Tool[Any, Any]
@@ -102,7 +104,14 @@ def output_schema(capability: Capability) -> dict[str, Any]:
     return signature_of(capability).output.json_schema(mode="serialization")
 
 
-async def invoke(capability: Capability, raw_input: JsonValue, ctx: object, *, name: str | None = None) -> JsonValue:
+async def invoke(
+    capability: Capability,
+    raw_input: JsonValue,
+    ctx: object,
+    *,
+    name: str | None = None,
+    in_thread: InThread = asyncio.to_thread,
+) -> JsonValue:
     """The capability's output as JSON. Every failure is a StepError; a cancel goes through.
 
     Keys of the input that begin with `_` are the platform's own and are left out. `name` is the registered name, which
@@ -114,7 +123,7 @@ async def invoke(capability: Capability, raw_input: JsonValue, ctx: object, *, n
     try:
         signature = signature_of(capability)
         value = _validated(signature.input, raw_input, what)
-        result = await _execute(capability, value, ctx)
+        result = await _execute(capability, value, ctx, in_thread)
     except StepError:
         raise
     except asyncio.CancelledError:
@@ -128,16 +137,17 @@ async def invoke(capability: Capability, raw_input: JsonValue, ctx: object, *, n
     return _as_json(signature.output, result, what)
 
 
-async def _execute(capability: Capability, value: Any, ctx: Any) -> Any:
+async def _execute(capability: Capability, value: Any, ctx: Any, in_thread: InThread) -> Any:
     cls: Any = type(capability)
-    if _is_async(cls):
+    if is_async(cls):
         return await capability.execute(value, ctx)
-    result: Any = await asyncio.to_thread(capability.execute, value, ctx)
+    result: Any = await in_thread(capability.execute, value, ctx)
     return await result if inspect.isawaitable(result) else result
 
 
 @lru_cache(maxsize=1024)
-def _is_async(cls: Any) -> bool:
+def is_async(cls: Any) -> bool:
+    """Whether the `execute` of that class needs no thread."""
     return inspect.iscoroutinefunction(cls.execute)
 
 
@@ -166,7 +176,7 @@ def described(error: BaseException) -> str:
         return f"ValidationError: {listed(faults_of(error))}"
     try:
         text = str(error)
-    except Exception:  # noqa: BLE001 - the text of a foreign exception is foreign code
+    except (Exception, SystemExit):  # noqa: BLE001 - the text of a foreign exception is foreign code
         text = ""
     return f"{type(error).__name__}: {storable_text(text)}" if text else type(error).__name__
 
@@ -175,6 +185,15 @@ def storable_text(text: str, limit: int = _MAX_TEXT) -> str:
     """`text`, shortened, with U+FFFD in place of the characters that a database cannot hold."""
     kept = text if len(text) <= limit else text[: limit - 1] + "…"
     return "".join("\ufffd" if char == "\x00" or "\ud800" <= char <= "\udfff" else char for char in kept)
+
+
+def keepable(failure: Failure) -> Failure:
+    """The failure as it can be stored, whatever foreign code put into it."""
+    given: object = failure.details
+    details: JsonObject = given if isinstance(given, Mapping) and unstorable(given) is None else {}
+    if (size := _size(_plain_text(details))) > MAX_OUTPUT_BYTES:
+        details = {"left_out": f"{size:,} bytes as JSON; {MAX_OUTPUT_BYTES:,} are allowed"}
+    return replace(failure, message=storable_text(failure.message, _MAX_MESSAGE), details=details)
 
 
 def _validated(adapter: TypeAdapter[Any], raw_input: JsonValue, what: str) -> Any:
@@ -196,7 +215,7 @@ def input_faults(capability: Capability, raw_input: JsonValue) -> list[tuple[str
         signature_of(capability).input.validate_json(json_text(given))
     except ValidationError as error:
         return faults_of(error, given)
-    except Exception:  # noqa: BLE001 - types and validators are foreign code; the worker says what is wrong with them
+    except (Exception, SystemExit):  # noqa: BLE001 - types and validators are foreign code; the worker says what is wrong with them
         return []
     return []
 
@@ -229,7 +248,7 @@ def _as_json(adapter: TypeAdapter[Any], result: Any, what: str) -> JsonValue:
         infinite = _infinite(adapter.dump_python(value, by_alias=True)) if "null" in text else None
     except ValidationError as error:
         raise misfit(FailureCode.INVALID_OUTPUT, subject, faults_of(error, result)) from None
-    except Exception as error:  # noqa: BLE001 - serialisers of a model are foreign code
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - serialisers of a model are foreign code
         raise StepError(
             FailureCode.INVALID_OUTPUT, f"{subject} cannot be written as JSON: {described(error)}"
         ) from None
@@ -268,9 +287,13 @@ def _check_keepable(value: JsonValue, text: str, subject: str) -> None:
     _check_size(text, subject)
 
 
+def _size(text: str) -> int:
+    """In bytes, exactly where it matters: a character has four at most, so that hardly any text has to be encoded."""
+    return len(text) if len(text) * 4 <= MAX_OUTPUT_BYTES else len(text.encode())
+
+
 def _check_size(text: str, subject: str) -> None:
-    # A character has four bytes at most, so that hardly any text has to be encoded to be measured.
-    size = len(text) if len(text) * 4 <= MAX_OUTPUT_BYTES else len(text.encode())
+    size = _size(text)
     if size > MAX_OUTPUT_BYTES:
         raise StepError(
             FailureCode.INVALID_OUTPUT,

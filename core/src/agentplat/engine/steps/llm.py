@@ -25,6 +25,7 @@ from agentplat.engine.steps.toolbox import Toolbox
 MAX_ROUNDS = 8
 MAX_REQUESTS_A_ROUND = 15
 CALL_TIMEOUT = 60.0
+_MOST_OF_A_CALL = 10**12  # tokens, or micro-USD: nobody makes so many calls that a database could not add them up
 _NUMBERS_A_ROUND = 1 + MAX_REQUESTS_A_ROUND
 _FENCE = re.compile(r"```(?:json)?\s*\n(.*?)```", re.DOTALL | re.IGNORECASE)
 _TOLD_TO_THE_MODEL = frozenset({FailureCode.INVALID_INPUT, FailureCode.TOOL_FAILED, FailureCode.REFUSED})
@@ -55,6 +56,7 @@ class RecordedLlm:
     ) -> None:
         self._entry, self._ledger, self._toolbox = entry, ledger, toolbox
         self._pricing, self._remaining, self._log = pricing, remaining, log
+        self._has_warned = False
 
     @property
     def model(self) -> str:
@@ -165,37 +167,56 @@ class RecordedLlm:
         async def perform() -> Answer:
             reply = await self._reach(replace(request, idempotency_key=call.key))
             usage = self._priced(reply.usage)
-            output = _kept(reply)
-            check_keepable(output, f"The reply of {self.model}")
             telemetry.MODEL_TOKENS.labels(self.model, "input").inc(usage.input_tokens)
             telemetry.MODEL_TOKENS.labels(self.model, "output").inc(usage.output_tokens)
+            try:
+                output = self._accepted(reply)
+            except StepError:
+                self._ledger.usage += usage  # it was paid for all the same
+                raise
             return Answer({**output, "usage": usage.to_json()}, usage)
 
         return _reply(await self._ledger.answer(call, perform))
 
-    def _priced(self, usage: Usage) -> Usage:
-        named = replace(usage, model=self.model)
+    def _priced(self, said: object) -> Usage:
+        """What the provider says that was used, at the price that was agreed. What cannot be is unknown."""
+        if not (isinstance(said, Usage) and _is_amount(said.input_tokens) and _is_amount(said.output_tokens)):
+            if not self._has_warned:
+                self._log.warning("usage_unknown", model=self.model)
+            self._has_warned = True
+            return Usage(model=self.model, cost=None)
+        named = replace(said, model=self.model)
         agreed = self._pricing(self.model, named)
-        return named if agreed is None else replace(named, cost=agreed)
+        cost = named.cost if agreed is None else agreed
+        return replace(named, cost=cost if _is_amount(cost) else None)
 
-    async def _reach(self, request: ModelRequest) -> ModelReply:
-        timeout = min(CALL_TIMEOUT, self._remaining())
-        try:
-            async with asyncio.timeout(timeout):
-                reply = await self._entry.provider.complete(replace(request, timeout=timeout))
-        except StepError:
-            raise
-        except TimeoutError:
-            raise StepError(FailureCode.TIMEOUT, f"{self.model} did not answer within {timeout:.0f} s.") from None
-        # A provider is foreign code. The text of what it raised is left out: it may hold the prompt, or a key.
-        except Exception as error:  # noqa: BLE001
-            raise StepError(FailureCode.UNAVAILABLE, f"{self.model} failed with {type(error).__name__}.") from None
+    def _accepted(self, reply: ModelReply) -> dict[str, JsonValue]:
+        """The reply as it is kept. StepError `invalid_output` when it is too much, or cannot be."""
         if len(reply.tool_requests) > MAX_REQUESTS_A_ROUND:
             raise StepError(
                 FailureCode.INVALID_OUTPUT,
                 f"{self.model} asked for {len(reply.tool_requests)} tools at once; {MAX_REQUESTS_A_ROUND} are allowed.",
             )
-        return reply
+        output = _kept(reply)
+        check_keepable(output, f"The reply of {self.model}")
+        return output
+
+    async def _reach(self, request: ModelRequest) -> ModelReply:
+        timeout = min(CALL_TIMEOUT, self._remaining())
+        try:
+            async with asyncio.timeout(timeout):
+                return await self._entry.provider.complete(replace(request, timeout=timeout))
+        except StepError:
+            raise
+        except TimeoutError:
+            raise StepError(FailureCode.TIMEOUT, f"{self.model} did not answer within {timeout:.0f} s.") from None
+        # A provider is foreign code. The text of what it raised is left out: it may hold the prompt, or a key.
+        except (Exception, SystemExit) as error:  # noqa: BLE001
+            raise StepError(FailureCode.UNAVAILABLE, f"{self.model} failed with {type(error).__name__}.") from None
+
+
+def _is_amount(said: object) -> bool:
+    return type(said) is int and 0 <= said <= _MOST_OF_A_CALL
 
 
 def read_structured(reply: ModelReply, adapter: TypeAdapter[ModelT], model: str) -> ModelT:

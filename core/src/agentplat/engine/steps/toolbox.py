@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,7 @@ from agentplat.domain.json import JsonObject, JsonValue, unstorable
 from agentplat.engine.steps.calls import Answer, CallLedger
 from agentplat.engine.steps.capabilities import Capabilities, ToolEntry
 from agentplat.engine.steps.invocation import described, input_schema, invoke, misfit
+from agentplat.engine.steps.threads import InThread
 
 
 @dataclass(slots=True, kw_only=True)
@@ -46,10 +48,11 @@ class Toolbox:
         ledger: CallLedger,
         tenant: str,
         remaining: Callable[[], float],
+        in_thread: InThread = asyncio.to_thread,
     ) -> None:
         self._names = tuple(names)
         self._capabilities, self._ledger = capabilities, ledger
-        self._tenant, self._remaining = tenant, remaining
+        self._tenant, self._remaining, self._in_thread = tenant, remaining, in_thread
 
     @property
     def names(self) -> Sequence[str]:
@@ -74,7 +77,8 @@ class Toolbox:
         call = self._ledger.place("tool", name, arguments, number=number, effect=entry.spec.effect)
 
         async def perform() -> Answer:
-            return Answer(await invoke(entry.tool, arguments, self.context(entry, lambda: call.key), name=name))
+            own = self.context(entry, lambda: call.key)
+            return Answer(await invoke(entry.tool, arguments, own, name=name, in_thread=self._in_thread))
 
         return await self._ledger.answer(call, perform, ends_step=ends_step)
 
@@ -115,5 +119,5 @@ def resolved_tool(capabilities: Capabilities, name: str) -> ToolEntry:
     except AgentplatError as error:
         raise StepError(FailureCode.INVALID_INPUT, error.detail) from None
     # Making a tool imports and calls a plugin.
-    except Exception as error:  # noqa: BLE001
+    except (Exception, SystemExit) as error:  # noqa: BLE001
         raise StepError(FailureCode.TOOL_FAILED, f"The tool {name!r} cannot be made: {described(error)}") from None

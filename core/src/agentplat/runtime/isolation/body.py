@@ -28,7 +28,7 @@ from agentplat.contracts.tool import Tool
 from agentplat.domain.errors import StepError
 from agentplat.domain.failure import FailureCode
 from agentplat.domain.json import JsonValue, unstorable
-from agentplat.engine.steps.invocation import Capability, described, invoke
+from agentplat.engine.steps.invocation import Capability, described, invoke, keepable
 from agentplat.engine.steps.llm import read_structured
 from agentplat.plugins.foreign import attempt
 from agentplat.plugins.project.python_files import specs_in
@@ -251,7 +251,7 @@ async def _carry_out(order: Mapping[str, Any], worker: Worker) -> None:
         output = await invoke(made, order["input"], IsolatedContext(order["context"], worker), name=order["name"])
         worker.tell({"output": output})
     except StepError as error:
-        worker.tell({"failure": error.failure.to_json()})
+        worker.tell({"failure": keepable(error.failure).to_json()})
     _leave(0)
 
 

@@ -265,7 +265,7 @@ class _Calls:
             answer: dict[str, JsonValue] = {"id": number, "result": await asked}
         except StepError as error:
             answer = {"id": number, "failure": error.failure.to_json()}
-        except Exception as error:  # noqa: BLE001 - guards and providers are foreign; the step is told, as if it ran here
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - guards and providers are foreign; the step is told, as if it ran here
             failure = StepError(FailureCode.AGENT_FAILED, described(error)).failure
             answer = {"id": number, "failure": failure.to_json()}
         self._say(frame(answer))

@@ -16,6 +16,7 @@ from agentplat.domain.usage import Usage
 
 AnyRow: TypeAlias = Any
 """A row of SQLAlchemy's or of a script's: its columns are attributes."""
+_UNREADABLE = (KeyError, TypeError, ValueError, ArithmeticError)
 
 
 def task_row(row: AnyRow) -> TaskRow:
@@ -62,7 +63,7 @@ def recorded(row: AnyRow) -> Recorded:
     """A row of `journal`."""
     try:
         event = decode(row.kind, row.content)
-    except (KeyError, TypeError, ValueError) as error:
+    except _UNREADABLE as error:
         raise _from_the_future(f"the event {row.kind!r} (number {row.seq} of task {row.task_id})") from error
     return Recorded(seq=row.seq, at=row.at, event=event)
 
@@ -123,7 +124,7 @@ def usage_of(row: AnyRow) -> Usage:
 def _failure(row: AnyRow) -> Failure:
     try:
         return Failure.from_json(row.failure)
-    except (KeyError, TypeError, ValueError) as error:
+    except _UNREADABLE as error:
         raise _from_the_future(f"the failure of task {row.id}") from error
 
 

@@ -18,7 +18,7 @@ from agentplat.domain.json import dumps
 from agentplat.store.columns import clock
 from agentplat.store.database import Transaction
 from agentplat.store.script import Bound, Round, Script, bound, for_each
-from agentplat.store.tables import definitions
+from agentplat.store.tables import definitions, submissions
 from agentplat.store.transactions.prepared import dialect_of
 from agentplat.store.transactions.rows import definition_row
 
@@ -52,6 +52,14 @@ def submit(
     *_, [begun] = yield Round([*kept, *_inserted(created, at), bound("moment")], last=True)
     made = {task.id for task in created}
     return [replace(each, at=at or begun.now) if each.task_id in made else each for each in results]
+
+
+async def repeated(transaction: Transaction, task: NewTask) -> Submitted | None:
+    """The first task of its key and fingerprint; None when there is none, or another body had the key."""
+    known = (submissions.c.tenant_id == task.tenant, submissions.c.key == task.idempotency_key)
+    statement = select(submissions.c.task_id).where(*known, submissions.c.fingerprint == task.fingerprint)
+    task_id = (await transaction.connection.execute(statement)).scalar()
+    return None if task_id is None else Submitted(task_id=TaskId(task_id), created=False)
 
 
 async def definition(transaction: Transaction, hash: str) -> Definition:
