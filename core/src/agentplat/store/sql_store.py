@@ -281,13 +281,14 @@ class SqlStore:
         elif self._left_to_another:
             self._database.hints.heard(_CLAIMABLE)
         self._left_to_another = due.expired and not workers
+        soon = 0.0 if woken >= sweeping.BATCH else _LOOK_AGAIN if self._left_to_another else None
         return Swept(
             workers=workers,
             returned=returned,
             woken=woken,
             poisoned=await self._read(sweeping.poisoned) if due.poisoned or returned else (),
             schedules=due.next_at is not None and due.next_at <= due.now,
-            next_expiry=sweeping.seconds_left(due, at_most=_LOOK_AGAIN if self._left_to_another else None),
+            next_expiry=sweeping.seconds_left(due, at_most=soon),
         )
 
     async def expire_worker(self, worker_id: WorkerId, *, blame: TaskId | None = None) -> None:
