@@ -224,12 +224,17 @@ class SqlStore:
             return ()
         if len({write.lease.task_id for write in writes}) < len(writes):
             raise ValueError("two writes about one task in one commit")
+        return await self._commit(writes)
+
+    async def _commit(self, writes: Sequence[Write], again: bool = False) -> Sequence[WriteResult]:
         try:
             far = self._database.dialect == "postgresql"
             hints = _hints_of(writes, limits=self._claimant.limits)
-            results = await self._database.perform(lambda again: commit(writes, again, far=far), hints=hints)
+            results = await self._database.perform(
+                lambda repeated: commit(writes, again or repeated, far=far), hints=hints
+            )
         except (ValuesRefused, TypeError, ValueError) as error:
-            if len(writes) == 1:
+            if again:
                 return [Rejected(reason=str(error))]
         else:
             woken = [_does_not_wait(write, result) for write, result in zip(writes, results, strict=True)]
@@ -237,8 +242,9 @@ class SqlStore:
                 self._hint(*_CLAIMABLE)
             await self._wake_parents(writes, results)
             return results
-        # One write's values are at fault, and nothing says whose: task by task, so that only that one is refused.
-        return [result for write in writes for result in await self.commit([write])]
+        # One write's values are at fault, and nothing says whose: task by task, so that only that one is refused. Or one
+        # is there already: its first attempt was committed while this one waited for it, with a view from before that.
+        return [result for write in writes for result in await self._commit([write], again=True)]
 
     async def _wake_parents(self, writes: Sequence[Write], results: Sequence[WriteResult]) -> None:
         over = [
