@@ -242,7 +242,7 @@ class SqlStore:
                 self._hint(*_CLAIMABLE)
             await self._wake_parents(writes, results)
             return results
-        # One write's values are at fault, and nothing says whose: task by task, so that only that one is refused. Or one
+        # One write's values are at fault, and nothing says whose: task by task, so that only that one is refused. Or it
         # is there already: its first attempt was committed while this one waited for it, with a view from before that.
         return [result for write in writes for result in await self._commit([write], again=True)]
 
