@@ -283,7 +283,7 @@ class SqlStore:
         opened = due.opened_at is not None and due.opened_at != self._opened_at
         self._delay_over, self._opened_at = due.run_at, due.opened_at
         if workers or woken or delay_over or opened:
-            self._hint(Hint.CHANGED, *_CLAIMABLE)
+            self._hint(Hint.CHANGED, *_CLAIMABLE, *([Hint.TOLD] if due.told else []))
         elif self._left_to_another:
             self._database.hints.heard(_CLAIMABLE)
         self._left_to_another = due.expired and not workers
