@@ -9,6 +9,7 @@ from typing import Any
 
 from harness.columns import COLUMNS, TITLES
 from harness.report import main_of, profile_table, ratio, shown, table
+from harness.targets import targets
 
 RESULTS = Path(__file__).parents[1] / "results"
 NEWEST = "latest.json"
@@ -19,7 +20,7 @@ def page() -> str:
     """What is between the marks of the page."""
     newest = _read(RESULTS / NEWEST)
     older = [_read(file) for file in sorted(RESULTS.glob("*.json"), reverse=True) if file.name != NEWEST]
-    parts = [_conditions(newest), "## In short", _in_short(newest), _over_time([newest, *older])]
+    parts = [_conditions(newest), "## In short", _in_short(newest), _targets(newest), _over_time([newest, *older])]
     for workload, rows in newest["rows"].items():
         parts += [f"## {workload}: {TITLES[workload]}", table(rows, workload)]
     if newest["profiles"]:
@@ -49,6 +50,11 @@ def _conditions(result: Result) -> str:
         ],
     ]
     return "\n".join(lines)
+
+
+def _targets(result: Result) -> str:
+    found = targets(result["rows"])
+    return f"## What it is meant to reach\n\n{found}" if found else ""
 
 
 def _in_short(result: Result) -> str:

@@ -51,7 +51,7 @@ _WARM = 20  # tasks that go before those that are measured
 class Agentplat(QueuePeer):
     name = "agentplat"
     module = "peers.agentplat"
-    packages: ClassVar[Sequence[str]] = ("agentplat-core", "psycopg", "sqlalchemy", "aiosqlite", "uvloop", "orjson")
+    packages: ClassVar[Sequence[str]] = ("agentplat-core", "psycopg", "sqlalchemy", "aiosqlite", "uvloop")
     defaults: ClassVar[Mapping[str, Mapping[str, Any]]] = {"W1": {"n": 3_000}, "W2": {"n": 3_000}}
 
     def __init__(self) -> None:

@@ -1,6 +1,9 @@
+from typing import Any
+
 from harness.columns import COLUMNS, REFERENCE
 from harness.plan import LONG_PLAN, SHORT_PLAN
 from harness.report import ratio, rows_by_workload, shown, table
+from harness.targets import TARGETS, targets
 
 
 def test_a_row_is_the_median_of_its_runs_with_their_range() -> None:
@@ -66,3 +69,32 @@ def test_every_reference_is_a_row_and_every_workload_has_columns() -> None:
 
 def test_the_short_plan_is_agentplat_and_the_limit_only() -> None:
     assert {entry.peer for entry in SHORT_PLAN} == {"agentplat", "limit"}
+
+
+def test_a_target_says_what_was_reached_and_whether_that_is_enough() -> None:
+    def row(label: str, **medians: float) -> dict[str, Any]:
+        return {"label": label, "medians": medians}
+
+    found = targets(
+        {
+            "W1": [row("agentplat on PostgreSQL", drain_per_s=4_000), row("pgqueuer", drain_per_s=16_000)],
+            "W5": [row("agentplat on PostgreSQL", wall_s=0.1), row("langgraph on PostgreSQL, sync", wall_s=1.0)],
+            "W8": [row("agentplat on PostgreSQL", statements_per_minute=61, cpu_s_per_minute=0.1)],
+        }
+    )
+    assert found.splitlines()[2:] == [
+        "| W1 drained/s, PostgreSQL | at least 0.4 x pgqueuer | 0.25 | **missed** |",
+        "| W5 seconds, PostgreSQL | at most 0.5 x langgraph on PostgreSQL, sync | 0.1 | reached |",
+        "| W8 statements/minute, PostgreSQL | at most 60 | 61 | **missed** |",
+        "| W8 own CPU s/minute, PostgreSQL | at most 0.3 | 0.1 | reached |",
+    ]
+    assert targets({}) == ""
+
+
+def test_every_target_is_of_a_row_that_is_measured() -> None:
+    planned = {(entry.workload, entry.label) for entry in LONG_PLAN}
+    for target in TARGETS:
+        assert (target.workload, target.row) in planned
+        assert not target.of or {(target.workload, target.of), ("W1", target.of)} & planned
+        paths = [column.path for column in COLUMNS[target.workload]]
+        assert {target.path, target.of_path} <= {"", *paths}

@@ -17,7 +17,8 @@ from agentplat.plugins.registry import Registries, RegistryBuilder
 from agentplat.runtime.bodies import Bodies
 from agentplat.runtime.settings import Settings
 from agentplat.runtime.watch import Watcher
-from agentplat.runtime.worker import Worker, WorkerOptions
+from agentplat.runtime.worker import Worker
+from agentplat.runtime.worker_state import WorkerOptions
 from agentplat.store.connect import open_store
 
 from .stage import FOLDER, SAID, Actor, Said, Stage

@@ -178,6 +178,8 @@ class FakeRules:
         known: list[Strategy] = [strategy(self.breaches) for strategy in STRATEGIES]
         self.strategies = {strategy.name: strategy for strategy in (*known, *others)}
 
+    def decides(self, task_id: str) -> None: ...
+
     def evaluate(self, template: JsonValue, scope: Mapping[str, JsonValue]) -> JsonValue:
         steps = scope["steps"]
         assert isinstance(steps, Mapping)

@@ -3,10 +3,11 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 from uuid import UUID, uuid4
 
 from pydantic import BaseModel
+from sqlalchemy import update
 
 from agentplat import Agent, AgentContext, BlockView, Decision, Finish, Start, Strategy
 from agentplat.contracts.firing import ScheduleStore
@@ -20,7 +21,11 @@ from agentplat.runtime.bodies import Bodies
 from agentplat.runtime.settings import Settings
 from agentplat.runtime.sweeper import sweep_once
 from agentplat.runtime.watch import Watcher
-from agentplat.runtime.worker import Worker, WorkerOptions
+from agentplat.runtime.worker import Worker
+from agentplat.runtime.worker_state import WorkerOptions
+from agentplat.store.database import Transaction
+from agentplat.store.sql_store import SqlStore
+from agentplat.store.tables import queue, tasks
 from agentplat.telemetry import LEASES_LOST
 
 Given: TypeAlias = dict[str, Any]
@@ -97,6 +102,9 @@ class Engine:
     ids: dict[Worker, WorkerId] = field(default_factory=dict)
 
     def start_worker(self, **options: Any) -> Worker:
+        return self.start_worker_that(**options)
+
+    def start_worker_that(self, decides: Callable[[str], None] = lambda _: None, **options: Any) -> Worker:
         bodies = Bodies(lambda: self.registries, self.settings)
         worker_id = WorkerId(uuid4())
         worker = Worker(
@@ -109,6 +117,7 @@ class Engine:
             options=WorkerOptions(**{"poll_seconds": 0.02, "lease_seconds": 600.0, **options}),
             plugins={},
             worker_id=worker_id,
+            decides=decides,
         )
         self.ids[worker] = worker_id
         self.workers.append((worker, asyncio.create_task(worker.serve())))
@@ -128,6 +137,17 @@ class Engine:
                 if holds(task):
                     return task
                 await asyncio.sleep(0.02)
+
+    async def suspect(self, task_id: UUID, type: str | None = None) -> None:
+        """As if a worker had died with it; of another type, if one is given. It is in the workers' queue then."""
+
+        async def write(transaction: Transaction) -> None:
+            execute = transaction.connection.execute
+            await execute(update(queue).where(queue.c.task_id == task_id).values(suspect=True, queue="default"))
+            if type is not None:
+                await execute(update(tasks).where(tasks.c.id == task_id).values(type=type))
+
+        await cast(SqlStore, self.store)._database.write(write)
 
     async def kinds(self, task_id: UUID) -> Sequence[str]:
         return [event.kind for event in await self.client.journal(task_id)]

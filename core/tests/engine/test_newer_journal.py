@@ -44,13 +44,6 @@ async def written_by_a_newer_version(store: Store, task_id: UUID, what: str) -> 
     await cast(SqlStore, store)._database.write(write)
 
 
-async def suspected(store: Store, task_id: UUID) -> None:
-    async def write(transaction: Transaction) -> None:
-        await transaction.connection.execute(update(queue).where(queue.c.task_id == task_id).values(suspect=True))
-
-    await cast(SqlStore, store)._database.write(write)
-
-
 async def standing(store: Store, task_id: UUID) -> Any:
     async def read(transaction: Transaction) -> Any:
         return (await transaction.connection.execute(select(queue).where(queue.c.task_id == task_id))).one()
@@ -74,7 +67,7 @@ async def test_it_is_left_to_a_worker_that_can_read_it_and_the_others_go_on(
     newer = await engine.submit("agent:two")
     await written_by_a_newer_version(engine.store, newer, what)
     if suspect:
-        await suspected(engine.store, newer)
+        await engine.suspect(newer)
     older = await engine.submit("agent:one")
     engine.start_worker()
     async with asyncio.timeout(30):

@@ -126,17 +126,17 @@ async def test_others_begin_beside_a_suspect_as_soon_as_its_step_has_succeeded(e
 
 async def test_a_suspect_does_not_begin_beside_another_one_that_goes_on(engine: Engine, script: Script) -> None:
     doomed, steps, others = True, 0, 0
-    first_is_over, beside = False, False
+    goes_on, beside = False, False
 
     async def first(given: Given, ctx: AgentContext) -> Given:
-        nonlocal steps, first_is_over
-        if doomed:
-            steps += 1
-            await asyncio.Event().wait()
+        nonlocal steps, goes_on
         steps += 1
+        if doomed:
+            await asyncio.Event().wait()
+        goes_on = True
         # Long enough for the worker to want the other suspect; the next ones, for it to begin too early.
         await asyncio.sleep(2.5 if steps == 3 else 0.1)
-        first_is_over = steps == 9 + 1  # each step of agent one, and the doomed try of the first
+        goes_on = False
         return {}
 
     async def second(given: Given, ctx: AgentContext) -> Given:
@@ -145,7 +145,9 @@ async def test_a_suspect_does_not_begin_beside_another_one_that_goes_on(engine: 
         if doomed:
             await asyncio.Event().wait()
         if given.get("last"):
-            beside = steps > 1 and not first_is_over  # which of them comes first is nobody's promise
+            beside = goes_on  # which of them comes first is nobody's promise
+            await asyncio.sleep(0.3)
+            beside = beside or goes_on
         return {}
 
     script.bodies["one"], script.bodies["two"] = first, second
@@ -160,3 +162,60 @@ async def test_a_suspect_does_not_begin_beside_another_one_that_goes_on(engine: 
     engine.start_worker(poll_seconds=600.0)
     assert (await engine.ended(last)).status is TaskState.DONE
     assert not beside
+
+
+async def test_a_suspect_waits_for_the_end_of_a_step_and_not_for_that_of_a_task(engine: Engine, script: Script) -> None:
+    order: list[str] = []
+    doomed, go_on = asyncio.Event(), asyncio.Event()
+
+    async def one(given: Given, ctx: AgentContext) -> Given:
+        if given.get("suspect"):
+            order.append("suspect")
+            if not doomed.is_set():
+                doomed.set()
+                await asyncio.Event().wait()
+            return {}
+        order.append("first step")
+        await go_on.wait()
+        return {}
+
+    async def two(given: Given, ctx: AgentContext) -> Given:
+        order.append("second step")
+        return {}
+
+    script.bodies["one"], script.bodies["two"] = one, two
+    first = engine.start_worker(concurrency=1)
+    suspect = await engine.submit("agent:one", {"suspect": True})
+    await until(doomed.is_set)
+    engine.start_worker(concurrency=5)
+    long = await engine.submit("workflow:pair")
+    await until(lambda: "first step" in order)
+    await engine.crash(first)
+    await engine.until(suspect, lambda task: task.status is TaskState.RUNNING)  # claimed by the busy one
+    await asyncio.sleep(2.5)  # for so long it waits for the end of everything
+    go_on.set()
+    assert (await engine.ended(suspect)).status is TaskState.DONE
+    assert (await engine.ended(long)).status is TaskState.DONE
+    assert order == ["suspect", "first step", "suspect", "second step"]
+
+
+async def test_a_worker_that_cannot_run_a_suspect_does_not_stop_for_it(engine: Engine, script: Script) -> None:
+    begun: list[str] = []
+    go_on = asyncio.Event()
+
+    async def one(given: Given, ctx: AgentContext) -> Given:
+        begun.append(given["name"])
+        await go_on.wait()
+        return {}
+
+    script.bodies["one"] = one
+    unknown = await engine.submit("agent:two", queue="of another worker")
+    engine.start_worker(concurrency=5, poll_seconds=600.0)
+    await engine.submit("agent:one", {"name": "first"})
+    await until(lambda: begun == ["first"])
+    await engine.suspect(unknown, type="agent:of_another_worker")
+    cast(SqlStore, engine.store)._database.hints.heard([Hint.SUSPECT])
+    await engine.until(unknown, lambda task: task.reason is not None)
+    await engine.submit("agent:one", {"name": "second"})
+    await until(lambda: begun == ["first", "second"])
+    go_on.set()

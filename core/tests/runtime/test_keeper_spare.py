@@ -14,6 +14,7 @@ from agentplat.runtime.keeper import Keeper, KeeperOptions
 # Told by `marks`: each process that started, and each that began to work. `lives` says how each that works ends.
 WORKER = """
 import os, pathlib, sys, time
+from agentplat.runtime import lifeline
 from agentplat.runtime.lifeline import Lifeline
 marks, lives, memory, alive = pathlib.Path(sys.argv[1]), sys.argv[2].split(","), int(sys.argv[4]), int(sys.argv[5])
 def mark(what):
@@ -27,6 +28,14 @@ if not os.read(alive, 1):
 mark("began")
 Lifeline(memory).registered()
 how = lives[len(marked("began")) - 1]
+if how.startswith("decides"):
+    line = Lifeline(memory)
+    line.decides("TASK")
+    if how == "decides_without_end":
+        lifeline.time.monotonic = lambda: -lifeline.LONGEST_DECISION + 1
+        line.decides("TASK")
+        time.sleep(60)
+    os.kill(os.getpid(), 9)
 if how == "until_there_is_a_spare":
     while marked("started")[-1] in marked("began"):
         time.sleep(0.01)
@@ -39,21 +48,27 @@ sys.exit(1 if how == "for_a_moment" or how.startswith("until") else 0)
 """
 
 
+TASK = UUID(int=7)
+WORKER = WORKER.replace("TASK", str(TASK))
+
+
 class Database:
     """Away as often as told."""
 
     def __init__(self, away: int = 0) -> None:
         self.away = away
         self.expired: list[UUID] = []
+        self.charged: list[tuple[UUID | None, UUID | None]] = []
 
     def renew(self, worker_id: UUID, lease_seconds: float) -> bool:
         return True
 
-    def expire(self, worker_id: UUID, blame: UUID | None = None) -> None:
+    def expire(self, worker_id: UUID, blame: UUID | None = None, doing: UUID | None = None) -> None:
         if self.away:
             self.away -= 1
             raise StoreUnavailable("It is away.")
         self.expired.append(worker_id)
+        self.charged.append((blame, doing))
 
     def close(self) -> None: ...
 
@@ -115,3 +130,15 @@ def test_what_a_dead_worker_owned_is_handed_back_when_the_database_answers_again
     kept(marks, "for_a_moment", "for_long", database=database)
 
     assert len(database.expired) == 1, "not before the end of its lease"
+
+
+def test_the_keeper_says_on_what_a_worker_decided_when_it_died(marks: Path) -> None:
+    database = Database()
+    kept(marks, "decides", "for_long", database=database)
+    assert database.charged == [(None, TASK)]
+
+
+def test_a_decision_without_end_costs_the_worker_its_life_and_the_task_is_to_blame(marks: Path) -> None:
+    database = Database()
+    kept(marks, "decides_without_end", "for_long", database=database)
+    assert database.charged == [(TASK, TASK)]

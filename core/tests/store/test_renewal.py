@@ -53,6 +53,36 @@ async def test_the_task_to_blame_counts_a_crash(store: Store, database_url: str)
     assert [lease.task_id for lease in (await store.sweep()).poisoned] == [task_id]
 
 
+async def test_a_task_on_which_a_worker_decided_when_it_died_is_suspect_and_poisoned_after_three_deaths_alone(
+    store: Store, database_url: str
+) -> None:
+    task_id, neighbour = await submitted(store), await submitted(store)
+    with Renewal(database_url) as renewal:
+        worker_id = await working(store)
+        assert len(await store.claim(worker_id, 2)) == 2
+        renewal.expire(worker_id, doing=task_id)
+        [claim] = await store.claim(await working(store), 2)
+        assert claim.lease.task_id == neighbour, "and the other one is not suspect"
+        for _ in range(3):
+            assert (await store.sweep()).poisoned == ()
+            worker_id = await working(store)
+            suspect = await store.claim_suspect(worker_id)
+            assert suspect is not None
+            assert suspect.lease.task_id == task_id
+            renewal.expire(worker_id, doing=task_id)
+    assert [lease.task_id for lease in (await store.sweep()).poisoned] == [task_id]
+
+
+async def test_a_task_that_another_worker_has_by_now_is_not_suspected(store: Store, database_url: str) -> None:
+    before, now = await working(store), await working(store)
+    task_id = await submitted(store)
+    assert len(await store.claim(now, 1)) == 1
+    with Renewal(database_url) as renewal:
+        renewal.expire(before, doing=task_id)
+        renewal.expire(now)
+    assert len(await store.claim(await working(store), 1)) == 1
+
+
 async def test_a_failure_leaves_a_renewal_that_works_again(store: Store, database_url: str) -> None:
     worker_id = await working(store)
     with Renewal(database_url) as renewal:

@@ -21,7 +21,8 @@ from agentplat.runtime.app import Platform, open_platform
 from agentplat.runtime.bodies import Bodies
 from agentplat.runtime.settings import load_settings
 from agentplat.runtime.watch import Watcher
-from agentplat.runtime.worker import Worker, WorkerOptions
+from agentplat.runtime.worker import Worker
+from agentplat.runtime.worker_state import WorkerOptions
 
 
 class Shout(Agent[dict[str, Any], dict[str, Any]]):

@@ -6,7 +6,7 @@ import random
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from functools import partial
-from typing import assert_never
+from typing import Protocol, assert_never
 
 from uuid_utils.compat import uuid7
 
@@ -89,21 +89,32 @@ async def go_on(state: State, store: Store, task_id: TaskId) -> State:
             return state
 
 
-def plan(state: State, rules: Rules) -> tuple[State, Sequence[Event], Sequence[StartStep | DispatchChild]]:
+class WatchedRules(Rules, Protocol):
+    """Rules that say what is decided on: what they call is foreign code, which may never return, or end the process."""
+
+    def decides(self, task_id: str) -> None:
+        """From now on it is this task; none when it is empty."""
+
+
+def plan(state: State, rules: WatchedRules) -> tuple[State, Sequence[Event], Sequence[StartStep | DispatchChild]]:
     """Everything that follows from `state` without waiting: the state then, the events, and what is to be started.
 
     Bodies may start when the events are committed; children come into being with them.
     """
     events: list[Event] = []
     starts: list[StartStep | DispatchChild] = []
-    while commands := decide(state, rules):
-        for command in commands:
-            event = realise(command)
-            events.append(event)
-            state = evolve(state, event)
-            # Not isinstance over a union: that is made anew each time, and this is done for every command.
-            if type(command) is StartStep or type(command) is DispatchChild:
-                starts.append(command)
+    rules.decides(state.id)
+    try:
+        while commands := decide(state, rules):
+            for command in commands:
+                event = realise(command)
+                events.append(event)
+                state = evolve(state, event)
+                # Not isinstance over a union: that is made anew each time, and this is done for every command.
+                if type(command) is StartStep or type(command) is DispatchChild:
+                    starts.append(command)
+    finally:
+        rules.decides("")
     return state, events, starts
 
 

@@ -44,13 +44,12 @@ from agentplat.domain.events import (
 )
 from agentplat.domain.failure import Failure, FailureCode
 from agentplat.domain.ids import StepPath, TaskId
-from agentplat.domain.interpreter import Rules
 from agentplat.domain.state import BlockState, Execution, Phase, State, evolve
 from agentplat.domain.task import TaskState
 from agentplat.engine.body import BodyEnd, BodyStart, RunBody
 from agentplat.engine.children import Children, deadlines, outcome
 from agentplat.engine.definitions import Pinned
-from agentplat.engine.history import fold, go_on, plan
+from agentplat.engine.history import WatchedRules, fold, go_on, plan
 from agentplat.engine.inbox import told
 from agentplat.engine.journal import JournalWriter, WriteRejected, patiently
 from agentplat.engine.mailbox import Mailbox
@@ -82,7 +81,7 @@ class TaskOwner:
         pinned: Pinned,
         children: Children,
         *,
-        rules: Rules,
+        rules: WatchedRules,
         store: Store,
         writer: JournalWriter,
         run_body: RunBody,

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from agentplat.domain.errors import StepError, WorkflowInvalid
+from agentplat.contracts.store import Claim
+from agentplat.domain.errors import StepError, UsageError, WorkflowInvalid
 from agentplat.domain.failure import FailureCode
 from agentplat.domain.json import JsonObject, JsonValue
 from agentplat.domain.strategy import Strategy
 from agentplat.domain.workflow import Block
 from agentplat.engine.catalog import Catalog, missing
-from agentplat.engine.definitions import CatalogNames, Pinned
+from agentplat.engine.definitions import CatalogNames, Definitions, Pinned
 from agentplat.language.compiler import compile_steps
 from agentplat.language.expressions import ExpressionEngine
 
@@ -18,9 +19,13 @@ from agentplat.language.expressions import ExpressionEngine
 class CatalogRules:
     """The `Rules` of `domain.interpreter`, over one generation of the catalog."""
 
-    def __init__(self, catalog: Catalog, expressions: ExpressionEngine) -> None:
+    def __init__(
+        self, catalog: Catalog, expressions: ExpressionEngine, decides: Callable[[str], None] = lambda _: None
+    ) -> None:
+        """`decides` is told which task is decided on; see `engine.history.WatchedRules`."""
         self._catalog = catalog
         self._expressions = expressions
+        self.decides = decides
         self._strategies: dict[str, Strategy] = {}
 
     def evaluate(self, template: JsonValue, scope: Mapping[str, JsonValue]) -> JsonValue:
@@ -51,18 +56,33 @@ class CatalogRules:
 class CurrentRules:
     """The rules of the generation that is current. One per worker."""
 
-    def __init__(self, catalog: Callable[[], Catalog]) -> None:
+    def __init__(
+        self, catalog: Callable[[], Catalog], definitions: Definitions, decides: Callable[[str], None]
+    ) -> None:
         self._catalog = catalog
+        self._definitions = definitions
+        self._decides = decides
         self._expressions = ExpressionEngine()
         self._generation: Catalog | None = None  # of which the following is known
         self._rules: CatalogRules | None = None
         self._lacks: dict[tuple[str, str | None], str | None] = {}
 
-    def of(self, type: str, definition: str | None, pinned: Pinned) -> tuple[CatalogRules, str | None]:
+    async def means(self, claim: Claim) -> tuple[Pinned, CatalogRules] | str:
+        """What it takes to work on a task; or why that cannot be done here."""
+        if claim.unreadable is not None:
+            return claim.unreadable
+        try:
+            pinned = await self._definitions.pinned(claim.type, claim.definition)
+        except UsageError as error:
+            return f"this worker cannot read its workflow: {error.detail}"
+        rules, lack = self._of(claim.type, claim.definition, pinned)
+        return (pinned, rules) if lack is None else lack
+
+    def _of(self, type: str, definition: str | None, pinned: Pinned) -> tuple[CatalogRules, str | None]:
         """And what it lacks for this workflow, if anything."""
         catalog = self._catalog()
         if self._rules is None or catalog is not self._generation:
-            self._generation, self._rules = catalog, CatalogRules(catalog, self._expressions)
+            self._generation, self._rules = catalog, CatalogRules(catalog, self._expressions, self._decides)
             self._lacks = {}
         key = (type, definition)
         if key not in self._lacks:

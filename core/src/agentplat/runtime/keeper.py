@@ -40,7 +40,7 @@ class Renewal(Protocol):
     def renew(self, worker_id: UUID, lease_seconds: float) -> bool:
         """False when the row is gone."""
 
-    def expire(self, worker_id: UUID, blame: UUID | None = None) -> None: ...
+    def expire(self, worker_id: UUID, blame: UUID | None = None, doing: UUID | None = None) -> None: ...
 
     def close(self) -> None: ...
 
@@ -81,7 +81,8 @@ class Keeper:
         self._child: _Child | None = None
         self._spare: _Child | None = None
         self._renewal: Renewal | None = None
-        self._dead: tuple[UUID, UUID | None] | None = None  # a worker whose tasks are not handed back yet, and blame
+        # A worker whose tasks are not handed back yet, the one to blame, and the one on which it decided.
+        self._dead: tuple[UUID, UUID | None, UUID | None] | None = None
         self._came_to_work = False
 
     def stop(self, signum: int = signal.SIGTERM, frame: FrameType | None = None) -> None:
@@ -132,7 +133,7 @@ class Keeper:
             code = child.end()
             self._came_to_work = child.came_to_work
         if self._came_to_work and code != 0:
-            self._dead = child.id, blame
+            self._dead = child.id, blame, child.decided_on
             self._hand_back()
         return code
 
@@ -229,7 +230,8 @@ class _Child:
     def __init__(self, command: Sequence[str]) -> None:
         self.id = uuid4()
         self.lifeline = Lifeline()
-        self.came_to_work = False  # is known at its end
+        self.came_to_work = False  # is known at its end, and so is what it decided on
+        self.decided_on: UUID | None = None
         alive, self._held = os.pipe()
         try:
             self._process = subprocess.Popen(
@@ -266,7 +268,7 @@ class _Child:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
         code = self._process.wait()
-        self.came_to_work = self.lifeline.is_registered
+        self.came_to_work, self.decided_on = self.lifeline.is_registered, self.lifeline.decided_on
         os.close(self._held)
         self.lifeline.close()
         return code

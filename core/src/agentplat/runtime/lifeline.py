@@ -1,8 +1,8 @@
 """What a worker process and its keeper share: a few bytes of memory, and a pipe that breaks when the keeper dies.
 
-The memory says whether the worker is registered, and the earliest moment at which one of its steps has run too long.
-It is memory and not a message, because a worker whose event loop is blocked sends nothing. The pipe also brings the
-word to begin.
+The memory says whether the worker is registered, the earliest moment at which one of its steps has run too long, and
+what it decides on. It is memory and not a message, because a worker whose event loop is blocked sends nothing, and a
+dead one neither. The pipe also brings the word to begin.
 """
 
 from __future__ import annotations
@@ -16,10 +16,16 @@ import struct
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable
 from uuid import UUID
 
+LONGEST_DECISION = 120.0
+"""Seconds after which a strategy, a check or an expression is taken for one that never comes to an end."""
 _LAYOUT = struct.Struct("<Bd16s")
+_DECISION = struct.Struct("<d36s")
+_AT = 64  # bytes from the beginning, where it lies
+_NEVER = bytes(8)
 _SIZE = mmap.PAGESIZE
 _PR_SET_PDEATHSIG = 1
 _FEW = 100  # of what has ended may lie in order, however little is under way
@@ -65,6 +71,13 @@ class Lifeline:
             deadline, _, task_id = self._order[0] if self._order else (0.0, 0, _NOBODY)
             self._write(1, deadline, task_id)
 
+    def decides(self, task_id: str) -> None:
+        """The worker's loop is busy with what follows for this task; with none when that is empty."""
+        if task_id:
+            _DECISION.pack_into(self._memory, _AT, time.monotonic() + LONGEST_DECISION, task_id.encode())
+        else:  # at every step, so it has to be quick
+            self._memory[_AT : _AT + 8] = _NEVER
+
     def _write(self, registered: int, deadline: float, task_id: UUID) -> None:
         _LAYOUT.pack_into(self._memory, 0, registered, deadline, task_id.bytes)
 
@@ -75,8 +88,17 @@ class Lifeline:
         registered: int = _LAYOUT.unpack_from(self._memory, 0)[0]
         return bool(registered)
 
+    @property
+    def decided_on(self) -> UUID | None:
+        """The task on which the worker decides, or decided when it died."""
+        until, task_id = _DECISION.unpack_from(self._memory, _AT)
+        return UUID(task_id.decode()) if until else None
+
     def overdue(self, now: float) -> UUID | None:
-        """The task whose step has run too long; None while there is none."""
+        """The task whose step has run too long, or on which it decides without end; None while there is none."""
+        until, _ = _DECISION.unpack_from(self._memory, _AT)
+        if 0.0 < until < now:
+            return self.decided_on
         first: tuple[int, float, bytes] = _LAYOUT.unpack_from(self._memory, 0)
         again: tuple[int, float, bytes] = _LAYOUT.unpack_from(self._memory, 0)
         # Two equal looks: a write that was half done at the first one is whole, or different, at the second.

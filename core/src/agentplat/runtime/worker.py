@@ -6,18 +6,20 @@ Its lease is renewed from outside, by the keeper; this process only finds out th
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import random
 import socket
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import replace
+from datetime import timedelta
 from functools import partial
 
 from agentplat import telemetry
 from agentplat.contracts.hints import Hint
 from agentplat.contracts.store import Claim, Store, WorkerRow
-from agentplat.domain.errors import LeaseLost, SchemaOutdated, StoreUnavailable, UnavailableError, UsageError
+from agentplat.domain.errors import LeaseLost, SchemaOutdated, StoreUnavailable, UnavailableError
 from agentplat.domain.ids import TaskId, WorkerId
 from agentplat.domain.json import JsonObject
 from agentplat.domain.task import Lease
@@ -29,7 +31,7 @@ from agentplat.engine.definitions import Definitions
 from agentplat.engine.journal import JournalWriter, patiently
 from agentplat.engine.ownership import TaskOwner, Watch
 from agentplat.engine.rules import CurrentRules
-from agentplat.runtime.worker_state import WORKER_TRANSITIONS, WorkerEvent, WorkerState
+from agentplat.runtime.worker_state import WORKER_TRANSITIONS, WorkerEvent, WorkerOptions, WorkerState
 
 VERSION = "0.1.0"
 _RARELY = 15.0
@@ -40,15 +42,6 @@ _PATIENCE = 2.0  # seconds in which somebody who is idle may take what has to ru
 LAST_WORDS = 2.0
 """Seconds in which steps that are dropped may end. If they do not, their tasks are handed back all the same."""
 _MOMENT = 0.005  # seconds in which a busy worker's slots become free together
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WorkerOptions:
-    queues: tuple[str, ...] = ("default",)
-    concurrency: int = 100
-    lease_seconds: float = 15.0
-    poll_seconds: float = 0.5
-    drain_seconds: float = 25.0
 
 
 class Worker:
@@ -66,8 +59,9 @@ class Worker:
         plugins: JsonObject,
         worker_id: WorkerId,
         on_registered: Callable[[], None] = lambda: None,
+        decides: Callable[[str], None] = lambda _: None,
     ) -> None:
-        """`worker_id` must be new; `on_registered` tells the keeper that there is a row to renew."""
+        """`worker_id` must be new. By `on_registered` the keeper hears of a row to renew, by `decides` what goes on."""
         self._store = store
         self._catalog = catalog
         self._definitions = definitions
@@ -82,7 +76,7 @@ class Worker:
         telemetry.TASKS_OWNED.set_function(lambda: len(self._owners))
         self._tasks: set[asyncio.Task[None]] = set()
         self._writer = JournalWriter(store)
-        self._rules = CurrentRules(catalog)
+        self._rules = CurrentRules(catalog, definitions, decides)
         self._stop = asyncio.Event()
         self._news = asyncio.Event()  # a hint, a free slot, or the end
         self._told = False  # an inbox may have something
@@ -257,11 +251,12 @@ class Worker:
 
         It is above suspicion when its step has succeeded; then others may begin beside it.
         """
-        if claim.unreadable is not None:  # nothing of it will run
+        if isinstance(await self._rules.means(claim), str):  # nothing of it will run here
             self._adopt(claim)
             return
+        claimed = time.monotonic()
         await self._wait_until_idle()
-        self._adopt(claim)
+        self._adopt(replace(claim, now=claim.now + timedelta(seconds=time.monotonic() - claimed)))
         self._alone = claim.lease.task_id
         await self._wait_until_idle(self._alone)
         self._alone = None
@@ -273,11 +268,20 @@ class Worker:
             self._news.set()
 
     async def _wait_until_idle(self, alone: TaskId | None = None) -> None:
-        """Or until the one that runs alone need not any more."""
+        """Or until the one that runs alone need not any more.
+
+        What is still here after a while is handed on at the end of its step: a task may go on for hours, and all that
+        waits would wait for it.
+        """
+        until = time.monotonic() + _PATIENCE if alone is None else math.inf
         while self._tasks and self._alone == alone and not self._stop.is_set():
             self._news.clear()
             await self._deliver()
-            await self._pause(self._poll_seconds)
+            if time.monotonic() >= until:
+                until = math.inf
+                for owner in self._owners.values():
+                    owner.drain()
+            await self._pause(min(self._poll_seconds, max(until - time.monotonic(), 0.0)))
 
     def _adopt(self, claim: Claim) -> None:
         telemetry.TASKS_CLAIMED.inc()
@@ -311,15 +315,10 @@ class Worker:
 
     async def _drive(self, claim: Claim) -> str:
         """How the claim ended. A task that cannot be worked on here is left to others."""
-        if claim.unreadable is not None:
-            return await self._leave(claim, claim.unreadable)
-        try:
-            pinned = await self._definitions.pinned(claim.type, claim.definition)
-        except UsageError as error:
-            return await self._leave(claim, f"this worker cannot read its workflow: {error.detail}")
-        rules, reason = self._rules.of(claim.type, claim.definition, pinned)
-        if reason is not None:
-            return await self._leave(claim, reason)
+        means = await self._rules.means(claim)
+        if isinstance(means, str):
+            return await self._leave(claim, means)
+        pinned, rules = means
         owner = TaskOwner(
             claim,
             pinned,

@@ -26,7 +26,8 @@ from agentplat.runtime.logs import configure_logs
 from agentplat.runtime.settings import load_settings
 from agentplat.runtime.sweeper import sweep_forever, upkeep_forever
 from agentplat.runtime.watch import Watcher
-from agentplat.runtime.worker import Worker, WorkerOptions
+from agentplat.runtime.worker import Worker
+from agentplat.runtime.worker_state import WorkerOptions
 
 
 async def work(platform: Platform, worker_id: WorkerId, lifeline: Lifeline) -> None:
@@ -49,6 +50,7 @@ async def work(platform: Platform, worker_id: WorkerId, lifeline: Lifeline) -> N
         plugins={record.name: record.version for record in platform.plugins.records},
         worker_id=worker_id,
         on_registered=lifeline.registered,
+        decides=lifeline.decides,
     )
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, worker.stop)

@@ -1,10 +1,20 @@
-"""The states of a worker process, as a table."""
+"""What a worker is told when it is made, and the states of its process, as a table."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerOptions:
+    queues: tuple[str, ...] = ("default",)
+    concurrency: int = 100
+    lease_seconds: float = 15.0
+    poll_seconds: float = 0.5
+    drain_seconds: float = 25.0
 
 
 class WorkerState(StrEnum):

@@ -69,14 +69,18 @@ class Renewal:
         with self._transaction() as run:
             return run("renew_worker", worker_id=worker_id, lease_seconds=lease_seconds) == 1
 
-    def expire(self, worker_id: UUID, blame: UUID | None = None) -> None:
+    def expire(self, worker_id: UUID, blame: UUID | None = None, doing: UUID | None = None) -> None:
         """Return what a worker that is known to be dead owned, and tell the others; the task `blame` counts a crash.
+
+        `doing` is one on which it decided when it died: as suspect as one that had a step under way.
 
         May be repeated: once the worker's row is gone, nothing changes any more.
         """
         with self._transaction() as run:
             run("lock_worker", worker_id=worker_id)
             run("lock_owned", worker_id=worker_id)
+            if doing is not None:
+                run("suspect_decided", worker_id=worker_id, task_id=doing)
             run("return_owned", worker_id=worker_id, dead=True, blame=blame)
             run("remove_worker", worker_id=worker_id)
         if self._address.dialect == "postgresql":  # an SQLite file shows by itself that somebody wrote

@@ -51,5 +51,7 @@ UNION ALL
 SELECT 'poisoned_without_evidence' AS code, t.id FROM judged AS t
 WHERE t.poisoned
   AND (SELECT count(*) FROM agentplat.journal AS j WHERE j.task_id = t.id AND j.kind = 'task_claimed') < :poison_limit
+  -- An owner that died of its first decision wrote nothing. But each claim raised the fence, and so did the end.
+  AND (SELECT max(j.fence) FROM agentplat.journal AS j WHERE j.task_id = t.id) <= :poison_limit
   AND EXISTS (SELECT 1 FROM agentplat.journal AS j WHERE j.task_id = t.id)
   AND NOT EXISTS (SELECT 1 FROM agentplat.tasks AS c WHERE c.parent_id = t.id AND c.failure ->> 'code' = 'poisoned')
