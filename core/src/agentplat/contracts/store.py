@@ -319,7 +319,7 @@ class Store(Protocol):
         """The tasks of this worker whose inbox has something."""
 
     async def inbox(self, leases: Sequence[Lease]) -> Sequence[InboxItem]:
-        """In the order of arrival, of the tasks whose lease still holds. Clears their wake mark."""
+        """In the order of arrival, of the tasks whose lease still holds. Clears their wake mark, or there is more."""
 
     # limits
     async def set_limit(self, limit: Limit, actor: str) -> None:
@@ -352,7 +352,7 @@ class Store(Protocol):
     async def tell(self, item: InboxItem) -> bool:
         """Put it into the inbox and wake the task; False when the key was known.
 
-        NotFound, or ConflictError when the task is terminal. A cancel also marks the task row, so that it shows.
+        NotFound, ConflictError when it is terminal, InboxFull. A cancel also marks the task row, so that it shows.
         """
 
     async def sweep(self) -> Swept:

@@ -12,7 +12,8 @@ AgentplatError
 ├── ConflictError        true at the time, no longer true
 │   ├── IllegalTransition    the task's state does not allow it
 │   ├── LeaseLost            another claim, or a sweeper, took the task
-│   └── IdempotencyMismatch  the key was used with another body
+│   ├── IdempotencyMismatch  the key was used with another body
+│   └── InboxFull            the task was told so much that it has not read
 ├── StepError            what an agent, tool or model raises; carries a Failure
 └── UnavailableError     try again later
     ├── StoreUnavailable     the database does not answer
@@ -120,6 +121,15 @@ class IdempotencyMismatch(ConflictError):
     def __init__(self, key: str) -> None:
         super().__init__(
             f"The idempotency key {key!r} was used before with another body. Send the first body, or another key."
+        )
+
+
+class InboxFull(ConflictError):
+    code = "inbox_full"
+
+    def __init__(self, task_id: object, unread: int) -> None:
+        super().__init__(
+            f"Task {task_id} was told {unread:,} things that it has not read yet. Send the signal again when it has."
         )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -20,6 +20,8 @@ MAX_WRITES = 128
 """Enough to make a commit cheap, and few enough that a busy worker's next commit goes on beside it."""
 _AT_ONCE = 2
 MAX_BYTES = 8 * 1024 * 1024
+MAX_WRITE = 64 * 1024 * 1024
+"""Of one task. PostgreSQL takes no message of 1 GB, and what a write brings is in it several times."""
 T = TypeVar("T")
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 2.0
 
@@ -56,6 +58,7 @@ class JournalWriter:
         self._pending: deque[_Pending] = deque()
         self._arrived = asyncio.Event()
         self._busy: set[int] = set()  # tasks of which a write is being committed
+        self._put_off = asyncio.Queue[list[list[_Pending]]]()  # batches that the database did not take
 
     async def write(self, write: Write) -> Committed:
         """When and how `write` was committed. Raises LeaseLost, or WriteRejected; waits while the database is away.
@@ -66,6 +69,10 @@ class JournalWriter:
             size = _size(write)
         except (TypeError, ValueError) as error:
             raise WriteRejected(str(error)) from error
+        if size > MAX_WRITE:
+            raise WriteRejected(
+                f"it is of {size:,} bytes, with all that is to be kept with it, and {MAX_WRITE:,} may be"
+            )
         pending = _Pending(write, write.lease.task_id.int, size, asyncio.get_running_loop().create_future())
         self._pending.append(pending)
         self._arrived.set()
@@ -73,9 +80,10 @@ class JournalWriter:
 
     async def serve(self) -> None:
         """Commit what arrives, until cancelled."""
-        under_way: set[asyncio.Task[None]] = set()
+        under_way: set[asyncio.Task[bool]] = set()
+        repeating = asyncio.create_task(self._repeat())
 
-        def ended(commit: asyncio.Task[None]) -> None:
+        def ended(commit: asyncio.Task[bool]) -> None:
             under_way.discard(commit)
             self._arrived.set()
 
@@ -88,8 +96,8 @@ class JournalWriter:
                     under_way.add(commit)
                     commit.add_done_callback(ended)
         finally:
-            for commit in under_way:
-                commit.cancel()
+            for each in (*under_way, repeating):
+                each.cancel()
 
     def _take(self) -> list[list[_Pending]]:
         """The next batch, bounded in number and bytes, in groups that are one write each.
@@ -115,21 +123,37 @@ class JournalWriter:
         self._busy.update(groups)
         return list(groups.values())
 
-    async def _commit(self, batch: list[list[_Pending]]) -> None:
-        try:
-            await self._commit_busy(batch)
-        finally:
-            self._busy.difference_update([group[0].task for group in batch])
+    async def _repeat(self) -> None:
+        """Commit what was put off, batch by batch: all of it when the database is back, or less and less."""
+        pause = _FIRST_PAUSE
+        while True:
+            batch = await self._put_off.get()
+            await asyncio.sleep(pause)
+            pause = 0.0 if await self._commit(batch) else min(max(pause * 2, _FIRST_PAUSE), _LONGEST_PAUSE)
 
-    async def _commit_busy(self, batch: list[list[_Pending]]) -> None:
-        writes = [_merged([pending.write for pending in group]) for group in batch]
-        # The leases may still hold when the database is back; if not, the commit says so.
+    async def _commit(self, batch: list[list[_Pending]]) -> bool:
+        """False when the database did not take it: it is put off in halves, and nothing else of its tasks is begun.
+
+        The leases may still hold then; if not, the commit says so. In the end what is never taken waits alone.
+        """
         try:
-            results = await patiently(lambda: self._store.commit(writes))
+            results = await self._store.commit([_merged([pending.write for pending in group]) for group in batch])
+        except StoreUnavailable as error:
+            telemetry.log.warning(telemetry.STORE_AWAY, detail=error.detail)
+            half = len(batch) // 2
+            for part in filter(None, (batch[:half], batch[half:])):
+                self._put_off.put_nowait(part)
+            return False
         except Exception as error:  # noqa: BLE001  # a fault of ours ends these tasks' turns, and must not end the writer
             for pending in (pending for group in batch for pending in group if not pending.done.done()):
                 pending.done.set_exception(error)
-            return
+        else:
+            self._answer(batch, results)
+        self._busy.difference_update([group[0].task for group in batch])
+        self._arrived.set()
+        return True
+
+    def _answer(self, batch: list[list[_Pending]], results: Sequence[WriteResult]) -> None:
         telemetry.COMMITS.inc()
         for group, result in zip(batch, results, strict=True):
             if isinstance(result, Lost):

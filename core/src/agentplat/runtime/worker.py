@@ -19,12 +19,7 @@ from functools import partial
 from agentplat import telemetry
 from agentplat.contracts.hints import Hint
 from agentplat.contracts.store import Claim, Store, WorkerRow
-from agentplat.domain.errors import (
-    LeaseLost,
-    SchemaOutdated,
-    StoreUnavailable,
-    UnavailableError,
-)
+from agentplat.domain.errors import LeaseLost, SchemaOutdated, StoreUnavailable, UnavailableError
 from agentplat.domain.ids import TaskId, WorkerId
 from agentplat.domain.json import JsonObject
 from agentplat.domain.task import Lease
@@ -40,6 +35,9 @@ from agentplat.runtime.worker_state import WORKER_TRANSITIONS, WorkerEvent, Work
 
 VERSION = "0.1.0"
 _RARELY = 15.0
+_SELDOM = (
+    30.0  # seconds between two looks for what it owns without knowing it: a claim may be committed long afterwards
+)
 _PATIENCE = 2.0  # seconds in which somebody who is idle may take what has to run alone
 LAST_WORDS = 2.0
 """Seconds in which steps that are dropped may end. If they do not, their tasks are handed back all the same."""
@@ -83,6 +81,7 @@ class Worker:
         self._news = asyncio.Event()  # a hint, a free slot, or the end
         self._told = False  # an inbox may have something
         self._unheard = False  # it may own tasks in the database of which it does not know
+        self._look_at = time.monotonic() + _SELDOM  # when it looks for them whether or not
         self._adopted: dict[TaskId, Lease] = {}
         self._leaving: set[TaskId] = set()
         self._declared: Declared = {}
@@ -152,11 +151,11 @@ class Worker:
         while not self._stop.is_set():
             self._news.clear()  # before the look: what is hinted at meanwhile leads to another one
             try:
-                if self._unheard:
-                    await self._disown()
-                found = await self._claim()
                 if self._told:
                     await self._deliver()
+                if self._unheard or time.monotonic() >= self._look_at:
+                    await self._disown()
+                found = await self._claim()
             except StoreUnavailable as error:
                 telemetry.log.warning(telemetry.STORE_AWAY, detail=error.detail)
                 found, self._unheard = False, True
@@ -171,7 +170,7 @@ class Worker:
 
     async def _disown(self) -> None:
         """Give back what this worker owns without knowing it. Refused, it is tried again at the next look."""
-        self._unheard = False  # before the look, as with news
+        self._unheard, self._look_at = False, time.monotonic() + _SELDOM  # before the look, as with news
         try:
             await self._store.disown(self._id, self._adopted)
         except UnavailableError:
@@ -358,10 +357,8 @@ class Worker:
         return "released"
 
     async def _deliver(self) -> None:
-        """Tell owners that their inbox has something."""
+        """Tell owners that their inbox has something. What nobody here owns is not known to be this worker's."""
         self._told = False
-        if not self._owners:
-            return
         try:
             woken = await self._store.woken(self._id)
         except StoreUnavailable as error:
@@ -371,6 +368,7 @@ class Worker:
             owner = self._owners.get(task_id)
             if owner is not None:
                 owner.nudge()
+            self._unheard |= task_id not in self._adopted
 
     async def _pause(self, seconds: float) -> None:
         """Until there is a hint, a slot is freed, the worker is told to stop, or the time is up."""
@@ -380,7 +378,8 @@ class Worker:
             async with asyncio.timeout(seconds):
                 await self._news.wait()
         except TimeoutError:
-            self._told = self._waits = True  # nobody said so, but a hint may have been lost
+            self._waits = True  # nobody said so, but a hint may have been lost
+            self._told |= bool(self._owners)
             self._suspect()
 
     async def _drain(self) -> None:

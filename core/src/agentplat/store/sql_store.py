@@ -227,12 +227,17 @@ class SqlStore:
             return ()
         if len({write.lease.task_id for write in writes}) < len(writes):
             raise ValueError("two writes about one task in one commit")
+        return await self._commit(writes)
+
+    async def _commit(self, writes: Sequence[Write], again: bool = False) -> Sequence[WriteResult]:
         try:
             far = self._database.dialect == "postgresql"
             hints = _hints_of(writes, limits=self._claimant.limits)
-            results = await self._database.perform(lambda again: commit(writes, again, far=far), hints=hints)
+            results = await self._database.perform(
+                lambda repeated: commit(writes, again or repeated, far=far), hints=hints
+            )
         except (ValuesRefused, TypeError, ValueError) as error:
-            if len(writes) == 1:
+            if again:
                 return [Rejected(reason=str(error))]
         else:
             woken = [_does_not_wait(write, result) for write, result in zip(writes, results, strict=True)]
@@ -240,8 +245,9 @@ class SqlStore:
                 self._hint(*_CLAIMABLE)
             await self._wake_parents(writes, results)
             return results
-        # One write's values are at fault, and nothing says whose: task by task, so that only that one is refused.
-        return [result for write in writes for result in await self.commit([write])]
+        # One write's values are at fault, and nothing says whose: task by task, so that only that one is refused. Or it
+        # is there already: its first attempt was committed while this one waited for it, with a view from before that.
+        return [result for write in writes for result in await self._commit([write], again=True)]
 
     async def _wake_parents(self, writes: Sequence[Write], results: Sequence[WriteResult]) -> None:
         over = [
@@ -280,17 +286,18 @@ class SqlStore:
         opened = due.opened_at is not None and due.opened_at != self._opened_at
         self._delay_over, self._opened_at = due.run_at, due.opened_at
         if workers or woken or delay_over or opened:
-            self._hint(Hint.CHANGED, *_CLAIMABLE)
+            self._hint(Hint.CHANGED, *_CLAIMABLE, *([Hint.TOLD] if due.told else []))
         elif self._left_to_another:
             self._database.hints.heard(_CLAIMABLE)
         self._left_to_another = due.expired and not workers
+        soon = 0.0 if woken >= sweeping.BATCH else _LOOK_AGAIN if self._left_to_another else None
         return Swept(
             workers=workers,
             returned=returned,
             woken=woken,
             poisoned=await self._read(sweeping.poisoned) if due.poisoned or returned else (),
             schedules=due.next_at is not None and due.next_at <= due.now,
-            next_expiry=sweeping.seconds_left(due, at_most=_LOOK_AGAIN if self._left_to_another else None),
+            next_expiry=sweeping.seconds_left(due, at_most=soon),
         )
 
     async def expire_worker(self, worker_id: WorkerId, *, blame: TaskId | None = None) -> None:

@@ -207,6 +207,11 @@ limits = Table(  # what people set; how much of it is used, every claim counts a
     postgresql_with=_HOT,
 )
 
+_counted = text("at_once IS NOT NULL OR starts IS NOT NULL")
+Index("ix_limits_counted", limits.c.starts, postgresql_where=_counted, sqlite_where=_counted)
+_opens = text("opens_at IS NOT NULL")
+Index("ix_limits_opens", limits.c.opens_at, postgresql_where=_opens, sqlite_where=_opens)
+
 starts = Table(  # under limits that have a rate; gone when they are older than its time
     "starts",
     metadata,

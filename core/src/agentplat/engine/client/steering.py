@@ -41,7 +41,7 @@ _TRIGGERS = {
 async def signal(task_id: TaskId, name: str, payload: JsonValue, key: str, *, store: Store) -> bool:
     """Put a signal into the task's inbox; False when one of this key came before.
 
-    NotFound for an unknown id, ConflictError for a task that has ended.
+    NotFound for an unknown id, InboxFull for one that has not read many others, ConflictError for one that has ended.
     """
     wrong = [
         (pointer, "is empty" if not text else "is longer than 255 characters")

@@ -4,8 +4,8 @@
 --             lease, timer, delay, room under a full rate, and time of a schedule, of which the timer and the schedule may be
 --             overdue), opened_at (when there was room last), now
 -- Invariant   none: it only looks. What it finds is looked at again under locks.
--- Index       ix_queue_timer, ix_queue_due and ix_queue_poisoned, the first entry of each, whatever the statistics say;
---             workers, limits, schedules and inbox are short. `fence >= 0` is always true: it is there because only this statement may
+-- Index       ix_queue_timer, ix_queue_due and ix_queue_poisoned, the first entry of each, whatever the statistics say; of
+--             ix_limits_opens those beside this moment; workers, schedules and inbox are short. `fence >= 0` is always true: it is there because only this statement may
 --             use ix_queue_due. A claim that did would have to sort all that is waiting.
 WITH clock AS MATERIALIZED (SELECT clock_timestamp() AS now)
 SELECT
@@ -23,7 +23,7 @@ SELECT
         WHERE ready AND fence >= 0 AND run_at > (SELECT now FROM clock)
         ORDER BY run_at LIMIT 1
     ) AS run_at,
-    (SELECT min(opens_at) FROM agentplat.limits WHERE opens_at > (SELECT now FROM clock)) AS opens_at,
-    (SELECT max(opens_at) FROM agentplat.limits WHERE opens_at <= (SELECT now FROM clock)) AS opened_at,
+    (SELECT opens_at FROM agentplat.limits WHERE opens_at > (SELECT now FROM clock) ORDER BY opens_at LIMIT 1) AS opens_at,
+    (SELECT opens_at FROM agentplat.limits WHERE opens_at <= (SELECT now FROM clock) ORDER BY opens_at DESC LIMIT 1) AS opened_at,
     (SELECT next_at FROM agentplat.schedules WHERE NOT paused ORDER BY next_at LIMIT 1) AS next_at,
     (SELECT now FROM clock) AS now

@@ -5,7 +5,8 @@
 -- Invariant   On PostgreSQL it begins a round that is the whole transaction: if not every lease holds, its error ends that
 --             before anything is kept. Its text is what `postgres.py` knows it by. Ordered by task id, as everywhere. Of a
 --             journal only the holder of the lease writes the end, so that a view of it from before the lock is as good as
---             one from behind it.
+--             one from behind it. But for the first attempt of the same write, committed meanwhile with nobody waiting for it:
+--             then the primary key of the journal refuses this one, and it is judged by one that looks behind its locks.
 -- Index       primary keys
 WITH held AS MATERIALIZED (                                                    -- postgresql
     SELECT q.task_id, q.worker_id, q.fence, q.wake FROM agentplat.queue AS q   -- postgresql

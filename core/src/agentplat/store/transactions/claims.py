@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select, update
+from sqlalchemy import Select, Text, cast, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from agentplat.contracts.store import Claim, InboxItem, WorkerRow
@@ -55,6 +55,9 @@ async def renew(transaction: Transaction, worker_id: WorkerId, lease_seconds: fl
 _EVERY_TENANT = 2**31
 _MOST_EVENTS = 100
 """Of each journal in a claim: most are shorter. All of many long ones would be the memory and the time of one round."""
+_MOST_ITEMS = 1000
+_MOST_TEXT = 8 * 1024 * 1024
+"""Of one inbox at one time. All of one that was told a lot would be more than its owner's memory."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -294,18 +297,28 @@ async def woken(transaction: Transaction, worker_id: WorkerId) -> Sequence[TaskI
 
 
 async def read_inbox(transaction: Transaction, leases: Sequence[Lease]) -> Sequence[InboxItem]:
-    """Under the locks of the rows, so that nothing arrives between the look and the clearing of the mark.
+    """Under the locks of the rows, so that nothing arrives between the look and the change of the mark.
 
+    The mark stays where there is more than is read at one time: its owner looks again when it has accounted for that.
     Only for leases that hold: a worker that has lost one must not clear the mark that is meant for the next owner.
     """
-    held = await _held(transaction, leases)
-    if not held:
-        return ()
-    await transaction.connection.execute(
-        update(queue).where(queue.c.task_id.in_(held), queue.c.wake).values(wake=False)
-    )
-    items = select(inbox).where(inbox.c.task_id.in_(held)).order_by(inbox.c.task_id, inbox.c.number)
-    return [inbox_item(row) for row in await transaction.connection.execute(items)]
+    execute = transaction.connection.execute
+    items: list[InboxItem] = []
+    for task_id in await _held(transaction, leases):
+        rows = (await execute(_unread(task_id))).all()
+        more = bool(rows) and rows[0].there > len(rows)
+        await execute(update(queue).where(queue.c.task_id == task_id, queue.c.wake != more).values(wake=more))
+        items += map(inbox_item, rows)
+    return items
+
+
+def _unread(task_id: UUID) -> Select[Any]:
+    """What of an inbox is read at one time, at least one item, with the number of those that it was chosen from."""
+    first = select(inbox).where(inbox.c.task_id == task_id).order_by(inbox.c.number).limit(_MOST_ITEMS + 1).subquery()
+    size = func.length(cast(first.c.payload, Text))
+    before = func.sum(size).over(order_by=first.c.number) - size
+    sized = select(first, before.label("before"), func.count().over().label("there")).subquery()
+    return select(sized).where(sized.c.before < _MOST_TEXT).order_by(sized.c.number).limit(_MOST_ITEMS)
 
 
 async def _held(transaction: Transaction, leases: Sequence[Lease]) -> list[UUID]:

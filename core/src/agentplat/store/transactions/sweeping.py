@@ -14,7 +14,8 @@ from agentplat.store.tables import POISON_LIMIT, queue, tasks
 from agentplat.store.transactions.prepared import dialect_of, prepared
 from agentplat.store.transactions.rows import AnyRow
 
-_BATCH = 1000
+BATCH = 1000
+"""So many of one kind a transaction makes claimable; then there may be more of them."""
 _FEW = 100
 _POISONED = 50  # few: so many of them come at once hardly ever, and the index stays the cheapest way to them
 
@@ -46,7 +47,7 @@ async def wake_due(transaction: Transaction) -> int:
     """How many parked tasks became claimable: their timer is due, or something waits in their inbox."""
     woken = 0
     for name in ("fire_timers", "repair_wakes"):
-        rows = await transaction.connection.execute(prepared(name, dialect_of(transaction)), {"limit": _BATCH})
+        rows = await transaction.connection.execute(prepared(name, dialect_of(transaction)), {"limit": BATCH})
         woken += len(rows.all())
     await transaction.connection.execute(prepared("forget_told", dialect_of(transaction)))
     return woken

@@ -7,16 +7,19 @@ from datetime import datetime
 from sqlalchemy import Text, func, insert, literal_column, select, update
 
 from agentplat.contracts.store import InboxItem
-from agentplat.domain.errors import ConflictError, NotFound
+from agentplat.domain.errors import ConflictError, InboxFull, NotFound
 from agentplat.domain.ids import TaskId
 from agentplat.store.columns import clock
 from agentplat.store.database import Transaction
 from agentplat.store.tables import inbox, journal, tasks
 from agentplat.store.transactions.prepared import dialect_of, prepared
 
+_MOST_UNREAD = 1000
+"""So many items of one task, and it is told no more signals. Cancels and answers are few, and are never refused."""
+
 
 async def tell(transaction: Transaction, item: InboxItem) -> bool:
-    """False when an item of this key came before. Raises NotFound, or ConflictError when the task is over."""
+    """False when an item of this key came before. NotFound, InboxFull, or ConflictError when the task is over."""
     execute, dialect = transaction.connection.execute, dialect_of(transaction)
     row = (await execute(prepared("lock_tasks", dialect), {"task_ids": [item.task_id]})).first()
     if row is None:
@@ -27,26 +30,29 @@ async def tell(transaction: Transaction, item: InboxItem) -> bool:
         return transaction.again and earlier == item.id
     if await _is_in_journal(transaction, item):
         return False
-    at: datetime = (await execute(select(clock()))).scalar_one()
     # Below zero is where children tell of their ends, see `sql/tell_parents.sql`.
     before = (inbox.c.task_id == item.task_id, inbox.c.number > 0)
-    last = select(func.coalesce(func.max(inbox.c.number), 0)).where(*before).scalar_subquery()
+    count = func.count(inbox.c.number).label("unread")
+    told = select(clock().label("at"), func.coalesce(func.max(inbox.c.number), 0).label("last"), count).where(*before)
+    there = (await execute(told)).one()
+    if there.unread >= _MOST_UNREAD and item.kind == "signal" and not item.name.startswith("@"):
+        raise InboxFull(item.task_id, there.unread)
     await execute(
         insert(inbox).values(
             task_id=item.task_id,
-            number=last + 1,
+            number=there.last + 1,
             id=item.id,
             tenant_id=row.tenant_id,
             kind=item.kind,
             key=item.key,
             name=item.name,
             payload=item.payload,
-            at=at,
+            at=there.at,
         )
     )
     await execute(prepared("wake_task", dialect), {"task_id": item.task_id, "hurry": item.kind == "cancel"})
     if item.kind == "cancel":
-        await _show_cancel(transaction, item.task_id, at)
+        await _show_cancel(transaction, item.task_id, there.at)
     return True
 
 
