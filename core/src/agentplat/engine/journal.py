@@ -17,7 +17,7 @@ from agentplat.contracts.store import Committed, Keep, Lost, Rejected, Store, Wr
 from agentplat.domain.errors import LeaseLost, StoreUnavailable
 
 MAX_WRITES = 64
-"""Enough to make a commit cheap, and few enough that of a hundred tasks the others go on beside it: 9 % more steps than 128."""
+"""Enough to make a commit cheap, and few enough that of a hundred tasks the others go on beside it."""
 _AT_ONCE = 2
 MAX_BYTES = 8 * 1024 * 1024
 MAX_WRITE = 64 * 1024 * 1024
