@@ -66,7 +66,7 @@ class Renewal:
 
     def renew(self, worker_id: UUID, lease_seconds: float) -> bool:
         """False when the worker's row is gone: every lease of it is lost."""
-        with self._transaction() as run:
+        with self._transaction(of_one=True) as run:
             return run("renew_worker", worker_id=worker_id, lease_seconds=lease_seconds) == 1
 
     def expire(self, worker_id: UUID, blame: UUID | None = None, doing: UUID | None = None) -> None:
@@ -84,7 +84,7 @@ class Renewal:
             run("return_owned", worker_id=worker_id, dead=True, blame=blame)
             run("remove_worker", worker_id=worker_id)
         if self._address.dialect == "postgresql":  # an SQLite file shows by itself that somebody wrote
-            with self._transaction() as run:
+            with self._transaction(of_one=True) as run:
                 run("notify", channel=CHANNEL, message=f"{Hint.SUSPECT},{Hint.WORK}")
 
     def close(self) -> None:
@@ -94,19 +94,26 @@ class Renewal:
             self._open = None
 
     @contextmanager
-    def _transaction(self) -> Iterator[_Statements]:
-        """Runs statements by name; all of them are kept, or none."""
+    def _transaction(self, of_one: bool = False) -> Iterator[_Statements]:
+        """Runs statements by name; all of them are kept, or none. `of_one`: one statement, so of itself a transaction.
+
+        That is what an idle worker mostly costs its database: three statements for each renewal, or one.
+        """
+        setting = self._address.of_transaction(_SETTINGS)
+        begins = not of_one or self._address.dialect == "sqlite" or setting is not None
         driver_error = _driver_error(self._address.dialect)
         try:
             if self._open is None:
                 self._open = _connected(self._address)
             connection = self._open
             with _bounded(connection) if self._address.dialect == "postgresql" else nullcontext():
-                connection.execute("BEGIN IMMEDIATE" if self._address.dialect == "sqlite" else "BEGIN")
-                if (setting := self._address.of_transaction(_SETTINGS)) is not None:
+                if begins:
+                    connection.execute("BEGIN IMMEDIATE" if self._address.dialect == "sqlite" else "BEGIN")
+                if setting is not None:
                     connection.execute(setting)
                 yield _Statements(connection, self._address.dialect)
-                connection.execute("COMMIT")
+                if begins:
+                    connection.execute("COMMIT")
         except driver_error as error:
             self.close()  # in which state it is, nobody knows
             raise StoreUnavailable(f"The database does not answer: {str(error).strip()}") from error
