@@ -27,7 +27,7 @@ def code_in(page: Path) -> set[str]:
     return set(CODE.findall(page.read_text(encoding="utf-8")))
 
 
-def tests_in(file: Path) -> set[str]:
+def found_in(file: Path) -> set[str]:
     """As pytest names them within their file."""
     found = set()
     for node in ast.parse(file.read_text(encoding="utf-8")).body if file.is_file() else ():
@@ -40,7 +40,7 @@ def tests_in(file: Path) -> set[str]:
 def missing_tests(page: Path, root: Path) -> list[str]:
     """The tests that a page names and that are not there."""
     named = TEST.findall(page.read_text(encoding="utf-8"))
-    return [f"{file}::{name}" for file, name in named if name not in tests_in(root / file)]
+    return [f"{file}::{name}" for file, name in named if name not in found_in(root / file)]
 
 
 def typed_in(page: Path) -> list[str]:
