@@ -34,7 +34,7 @@ from agentplat.engine.rules import CurrentRules
 from agentplat.runtime.worker_state import WORKER_TRANSITIONS, WorkerEvent, WorkerOptions, WorkerState
 
 VERSION = "0.1.0"
-_RARELY = 15.0
+_RARELY = 20.0
 _SELDOM = (
     30.0  # seconds between two looks for what it owns without knowing it: a claim may be committed long afterwards
 )
