@@ -79,7 +79,8 @@ class Ends:
             assert parent.status is TaskState.CANCELLED or _is_poisoned(parent), f"{where}: its parent goes on"
         (check_frame if row.type == "workflow:family" else check_order)(where, journal)
         events = [each.event for each in journal]
-        [asked] = [n for n, event in enumerate(events) if isinstance(event, CancelRequested)]
+        # Its owner may have died of it: then it was asked once more, and ended by hand.
+        asked = next(n for n, event in enumerate(events) if isinstance(event, CancelRequested))
         later = [event for event in events[asked:] if isinstance(event, StepStarted | ChildDispatched | WaitStarted)]
         assert later == [], f"{where}: after it was cancelled"
 
