@@ -37,7 +37,7 @@ _KILL, _IN_RENEWAL, _STOP = "killed", "killed_in_renewal", "stopped"
 _DRAINS = (Point.IN_DRAIN, Point.AFTER_DRAIN)
 KINDS = (*Point, *(_KILL, _IN_RENEWAL) * 2, _STOP)
 _RARE = {Point.AFTER_CLAIM: 4, Point.BEFORE_WAKE: 2, **dict.fromkeys(_DRAINS, 1)}
-"""How often a worker comes to such a point at the most, in the time that it has; to the others half a dozen times."""
+"""How often a worker comes to such a point at the most, in the time that it has; to the others a dozen times."""
 
 
 @dataclass
@@ -64,7 +64,7 @@ class Trouble:
         while self.struck.total() + sum(self.nursery.deaths.values()) < self.faults:
             kind = next(self._kinds)
             is_point = kind in {*Point}
-            at = self.chance.randint(1, _RARE.get(Point(kind), 6)) if is_point else 0
+            at = self.chance.randint(1, _RARE.get(Point(kind), 12)) if is_point else 0
             after = self.chance.uniform(0.0, 0.003)
             fledgling = await self.nursery.fork(foster, kind if is_point else "", at, after)
             if not is_point or kind in _DRAINS:
