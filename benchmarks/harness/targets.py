@@ -16,7 +16,7 @@ Rows = Mapping[str, Sequence[Mapping[str, Any]]]
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """`floor` times the number of row `of` (the best of several), or `floor` itself where there is none.
+    """`floor` times the number of row `of`, or `floor` itself where there is none.
 
     `row` is agentplat's, and `path` leads to the number in both: the main one of the workload without it. `of_path`:
     where the other number is another one of the same row.

@@ -35,9 +35,7 @@ from agentplat.runtime.worker_state import WORKER_TRANSITIONS, WorkerEvent, Work
 
 VERSION = "0.1.0"
 _RARELY = 20.0
-_SELDOM = (
-    30.0  # seconds between two looks for what it owns without knowing it: a claim may be committed long afterwards
-)
+_SELDOM = 30.0  # seconds between looks for what it owns unknowingly: a claim may be committed long afterwards
 _PATIENCE = 2.0  # seconds in which somebody who is idle may take what has to run alone
 LAST_WORDS = 2.0
 """Seconds in which steps that are dropped may end. If they do not, their tasks are handed back all the same."""
