@@ -14,6 +14,7 @@ from agentplat.contracts.store import Claim
 from agentplat.domain.errors import StoreUnavailable
 from agentplat.domain.ids import TaskId, WorkerId
 from agentplat.domain.task import TaskState
+from agentplat.engine.definitions import Definitions, Pinned
 from agentplat.runtime.sweeper import sweep_once
 from agentplat.store.sql_store import SqlStore
 
@@ -200,6 +201,53 @@ async def test_a_suspect_waits_for_the_end_of_a_step_and_not_for_that_of_a_task(
     assert (await engine.ended(suspect)).status is TaskState.DONE
     assert (await engine.ended(long)).status is TaskState.DONE
     assert order == ["suspect", "first step", "suspect", "second step"]
+
+
+class SlowToRead:
+    """Definitions of which those of workflows are there when the test says so."""
+
+    def __init__(self, definitions: Definitions) -> None:
+        self._definitions = definitions
+        self.asked, self.there = asyncio.Event(), asyncio.Event()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._definitions, name)
+
+    async def pinned(self, type: str, hash: str | None) -> Pinned:
+        if type.startswith("workflow:"):
+            self.asked.set()
+            await self.there.wait()
+        return await self._definitions.pinned(type, hash)
+
+
+async def test_a_task_whose_definition_comes_late_does_not_begin_before_a_suspect_that_waits(
+    engine: Engine, script: Script
+) -> None:
+    order: list[str] = []
+    doomed = asyncio.Event()
+
+    async def one(given: Given, ctx: AgentContext) -> Given:
+        order.append("suspect" if given.get("suspect") else "other")
+        if not doomed.is_set():
+            doomed.set()
+            await asyncio.Event().wait()
+        return {}
+
+    script.bodies["one"] = script.bodies["two"] = one
+    first = engine.start_worker(concurrency=1)
+    suspect = await engine.submit("agent:one", {"suspect": True})
+    await until(doomed.is_set)
+    slow = SlowToRead(engine.definitions)
+    replace(engine, definitions=cast(Definitions, slow)).start_worker(concurrency=5)
+    other = await engine.submit("workflow:pair")
+    await until(slow.asked.is_set)
+    await engine.crash(first)
+    await engine.until(suspect, lambda task: task.status is TaskState.RUNNING)
+    await asyncio.sleep(2.5)  # for so long it waits for the end of everything
+    slow.there.set()
+    assert (await engine.ended(suspect)).status is TaskState.DONE
+    assert (await engine.ended(other)).status is TaskState.DONE
+    assert order == ["suspect", "suspect", "other", "other"]
 
 
 async def test_a_worker_that_cannot_run_a_suspect_does_not_stop_for_it(engine: Engine, script: Script) -> None:

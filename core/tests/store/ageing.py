@@ -28,6 +28,13 @@ def ago(days: float) -> datetime:
     return datetime.now(UTC) - timedelta(days=days)
 
 
+def days_since_month(number: int) -> float:
+    """Days since the middle of the month so many months ago: on no day of the year is that near another month."""
+    now = datetime.now(UTC)
+    months = now.year * 12 + now.month - 1 - number
+    return (now - datetime(months // 12, months % 12 + 1, 15, tzinfo=UTC)) / timedelta(days=1)
+
+
 async def ended(store: Store, url: str, days: float, *, lived: float = 0.0, **values: Any) -> TaskId:
     """A task that ended so many days ago, `lived` days after its submission: journal of 3 events, one call."""
     task_id = id_of(ago(days + lived))

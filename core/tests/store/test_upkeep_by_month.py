@@ -19,18 +19,19 @@ from agentplat.store.connect import open_store
 from agentplat.store.transactions import partitions
 from agentplat.store.transactions.retention import _KEY, ROWS
 
-from .ageing import ago, counted, date, ended, id_of, months_since, open_since, partition_names
+from .ageing import ago, counted, date, days_since_month, ended, id_of, months_since, open_since, partition_names
 from .making import claimed, ending, kinds, new_task
 from .outside import execute
 from .rows_held import holding
 
+OLD = days_since_month(5)
 IN_DEFAULT = "select count(*) from agentplat.journal_default"
 
 
 @pytest.fixture
 def first_month(postgres_url: str) -> Sequence[str]:
-    """The partitions of the month 150 days ago; what was submitted before them goes into the DEFAULT partition."""
-    return months_since(postgres_url, 150.0)
+    """The partitions of the month of `OLD`; what was submitted before them goes into the DEFAULT partition."""
+    return months_since(postgres_url, OLD)
 
 
 @pytest.fixture
@@ -57,7 +58,7 @@ def summed(rows: Sequence[Mapping[str, int]]) -> dict[str, int]:
 async def test_a_month_whose_tasks_are_all_over_is_dropped_whole(
     store: Store, postgres_url: str, first_month: Sequence[str]
 ) -> None:
-    old, young = await ended(store, postgres_url, 149.0), await ended(store, postgres_url, 1.0)
+    old, young = await ended(store, postgres_url, OLD), await ended(store, postgres_url, 1.0)
     assert set(first_month) <= partition_names(postgres_url)
     done = await upkeep(store, history=30)
     assert set(first_month) <= set(done.dropped)
@@ -69,7 +70,7 @@ async def test_a_month_whose_tasks_are_all_over_is_dropped_whole(
 
 
 async def test_a_month_that_is_not_old_enough_is_left_alone(store: Store, postgres_url: str) -> None:
-    task_id = await ended(store, postgres_url, 149.0)
+    task_id = await ended(store, postgres_url, OLD)
     before = partition_names(postgres_url)
     assert await upkeep(store, history=200, tasks=200) == Upkept(made=[], dropped=[])
     assert partition_names(postgres_url) == before
@@ -79,8 +80,8 @@ async def test_a_month_that_is_not_old_enough_is_left_alone(store: Store, postgr
 async def test_an_open_task_keeps_its_month_and_what_is_over_in_it_is_removed_by_task(
     store: Store, postgres_url: str, first_month: Sequence[str]
 ) -> None:
-    over = [await ended(store, postgres_url, 149.0) for _ in range(3)]
-    task_id = await open_since(store, postgres_url, 149.0)
+    over = [await ended(store, postgres_url, OLD) for _ in range(3)]
+    task_id = await open_since(store, postgres_url, OLD)
     done = await upkeep(store, history=30)
     assert not set(done.dropped) & set(first_month)
     assert done.rows == {"journal": 9, "calls": 3}
@@ -91,8 +92,8 @@ async def test_an_open_task_keeps_its_month_and_what_is_over_in_it_is_removed_by
 async def test_a_task_that_ended_late_keeps_its_month(
     store: Store, postgres_url: str, first_month: Sequence[str]
 ) -> None:
-    task_id = await ended(store, postgres_url, 5.0, lived=144.0)
-    beside = await ended(store, postgres_url, 149.0)
+    task_id = await ended(store, postgres_url, 5.0, lived=OLD - 5.0)
+    beside = await ended(store, postgres_url, OLD)
     done = await upkeep(store, history=30)
     assert not set(done.dropped) & set(first_month)
     assert (len(await kinds(store, task_id)), await kinds(store, beside)) == (3, [])
@@ -101,9 +102,9 @@ async def test_a_task_that_ended_late_keeps_its_month(
 async def test_a_task_whose_submitter_believed_it_was_months_ago_keeps_its_month(
     store: Store, postgres_url: str, first_month: Sequence[str]
 ) -> None:
-    claim = await claimed(store, id=id_of(ago(149.0)))  # the id's time is the submitter's, all others the database's
+    claim = await claimed(store, id=id_of(ago(OLD)))  # the id's time is the submitter's, all others the database's
     await store.commit([ending(claim.lease, 3)])
-    beside = await ended(store, postgres_url, 149.0)
+    beside = await ended(store, postgres_url, OLD)
     done = await upkeep(store, history=30)
     assert not set(done.dropped) & set(first_month)
     assert (len(await kinds(store, claim.lease.task_id)), await kinds(store, beside)) == (3, [])
@@ -113,8 +114,8 @@ async def test_a_task_whose_submitter_believed_it_was_months_ago_keeps_its_month
 
 
 async def test_a_long_history_is_removed_in_several_steps_and_each_task_whole(store: Store, postgres_url: str) -> None:
-    await open_since(store, postgres_url, 149.0)  # so that it is not simply dropped
-    long, next_one = [await ended(store, postgres_url, 149.0) for _ in range(2)]
+    await open_since(store, postgres_url, OLD)  # so that it is not simply dropped
+    long, next_one = [await ended(store, postgres_url, OLD) for _ in range(2)]
     events = "select task_id, seq + number * 3, tenant_id, fence, at, kind, content from agentplat.journal"
     more = f"insert into agentplat.journal {events}, generate_series(1, {ROWS // 2}) as number where task_id = :task_id"
     execute(postgres_url, more, task_id=str(long))
@@ -161,7 +162,7 @@ async def test_a_month_that_cannot_be_made_beside_the_work_is_put_off_with_the_r
 async def test_a_table_that_is_in_use_is_not_waited_for_and_nothing_is_removed_by_row_instead(
     store: Store, postgres_url: str, first_month: Sequence[str]
 ) -> None:
-    task_id = await ended(store, postgres_url, 149.0)
+    task_id = await ended(store, postgres_url, OLD)
     async with holding(postgres_url, "lock table agentplat.journal in access share mode"):
         done = await upkeep(store, history=30)
         assert set(first_month) & set(done.put_off)
@@ -171,7 +172,7 @@ async def test_a_table_that_is_in_use_is_not_waited_for_and_nothing_is_removed_b
 
 
 async def test_of_two_processes_one_does_it(store: Store, postgres_url: str) -> None:
-    await ended(store, postgres_url, 149.0)
+    await ended(store, postgres_url, OLD)
     async with holding(postgres_url, "select pg_advisory_xact_lock(%s)", _KEY):
         assert await upkeep(store, history=30) == Upkept(made=[], dropped=[])
     assert (await upkeep(store, history=30)).dropped
@@ -180,7 +181,7 @@ async def test_of_two_processes_one_does_it(store: Store, postgres_url: str) -> 
 async def test_what_is_submitted_under_an_old_id_while_its_month_is_dropped_is_not_lost(
     store: Store, postgres_url: str, first_month: Sequence[str]
 ) -> None:
-    task = new_task(id=id_of(ago(149.0)))
+    task = new_task(id=id_of(ago(OLD)))
     async with holding(postgres_url, "lock table only agentplat.journal in access exclusive mode") as held:
         submit = await held.behind(store.submit([task]))
         await held.holder.execute(f"drop table agentplat.{first_month[0]}".encode())
@@ -196,7 +197,7 @@ async def test_a_month_is_not_dropped_under_a_submission_that_is_under_way(
 ) -> None:
     """Its queue row cannot be seen yet, but the table is in use."""
     insert = """insert into agentplat.journal values (%s, 1, 'north', 0, clock_timestamp(), 'task_submitted', '{}')"""
-    async with holding(postgres_url, insert, id_of(ago(149.0))):
+    async with holding(postgres_url, insert, id_of(ago(OLD))):
         done = await upkeep(store, history=30)
     assert set(first_month) & set(done.put_off)
     assert set(first_month) <= partition_names(postgres_url)
@@ -224,7 +225,7 @@ def reader_and_writer(url: str) -> Iterator[str]:
 async def test_a_role_that_owns_nothing_removes_by_task_and_says_who_has_to_make_the_months(
     store: Store, postgres_url: str, first_month: Sequence[str]
 ) -> None:
-    task_id = await ended(store, postgres_url, 149.0)
+    task_id = await ended(store, postgres_url, OLD)
     last = max(name for name in partition_names(postgres_url) if name.startswith("calls"))
     execute(postgres_url, f"drop table agentplat.{last}")
     with reader_and_writer(postgres_url) as url:

@@ -86,6 +86,7 @@ class Worker:
         self._waits = True  # there may be tasks to claim: whoever makes them claimable hints at it
         self._suspects_since: float | None = 0.0  # the same, of those that have to run alone
         self._alone: TaskId | None = None  # what nothing else may run beside
+        self._hands_on = False  # whatever is here goes at the end of its step, so that one may be alone
         self._more_waits = False  # the last claim gave as many as were asked for
 
     @property
@@ -255,6 +256,7 @@ class Worker:
             return
         claimed = time.monotonic()
         await self._wait_until_idle()
+        self._hands_on = False
         self._adopt(replace(claim, now=claim.now + timedelta(seconds=time.monotonic() - claimed)))
         self._alone = claim.lease.task_id
         await self._wait_until_idle(self._alone)
@@ -278,7 +280,7 @@ class Worker:
             if self._told:
                 await self._deliver()
             if time.monotonic() >= until:
-                until = math.inf
+                until, self._hands_on = math.inf, True
                 for owner in self._owners.values():
                     owner.drain()
             await self._pause(min(self._poll_seconds, max(until - time.monotonic(), 0.0)))
@@ -333,7 +335,7 @@ class Worker:
             cleared=partial(self._clears, claim.lease.task_id),
         )
         self._owners[claim.lease.task_id] = owner
-        if self._state is WorkerState.DRAINING:
+        if self._state is WorkerState.DRAINING or self._hands_on:
             owner.drain()
         try:
             return await owner.drive()
