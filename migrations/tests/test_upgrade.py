@@ -1,7 +1,10 @@
 import asyncio
 import signal
+import sqlite3
 import subprocess
 import sys
+import threading
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -52,6 +55,18 @@ async def test_any_number_of_processes_may_upgrade_at_once(database_url: str) ->
     processes = [await asyncio.create_subprocess_exec(*command) for _ in range(4)]
     assert [await process.wait() for process in processes] == [0] * 4
     assert schema.differences(database_url) == []
+
+
+def test_a_new_file_that_another_process_makes_meanwhile_is_waited_for(tmp_path: Path) -> None:
+    """SQLite refuses at once, whatever its busy timeout, to make a WAL for a file that another connection writes."""
+    file = tmp_path / "new.db"
+    with closing(sqlite3.connect(file, isolation_level=None, check_same_thread=False)) as other:
+        other.execute("begin immediate")
+        over = threading.Timer(0.5, other.execute, ["commit"])
+        over.start()
+        schema.upgrade(f"sqlite:///{file}")
+        over.join()
+    assert schema.differences(f"sqlite:///{file}") == []
 
 
 def test_an_upgrade_that_is_killed_leaves_nothing_and_can_be_repeated(database_url: str) -> None:

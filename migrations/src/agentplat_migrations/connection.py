@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -15,6 +17,7 @@ from agentplat.store.address import Address
 from agentplat.store.postgres import connect_options, settings
 from agentplat.store.sqlite import BUSY_TIMEOUT, make_folder, pragmas, refuse_network_file_system
 
+_PAUSE = 0.005
 _ADVISORY_KEY = 0x6167656E74706C61  # "agentpla"
 """Whoever changes the schema on PostgreSQL holds this advisory lock; others wait for it and find nothing left to do."""
 
@@ -74,10 +77,24 @@ def _engine(address: Address, begin: str, first: tuple[str, ...]) -> Engine:
     def prepare(connection: Any, _record: object) -> None:
         connection.isolation_level = None  # the driver begins nothing; `begin` below does
         for pragma in first:
-            connection.execute(pragma)
+            _patiently(connection, pragma)
 
     @event.listens_for(engine, "begin")
     def begin_as_told(connection: Connection) -> None:
         connection.exec_driver_sql(begin)
 
     return engine
+
+
+def _patiently(connection: Any, pragma: str) -> None:
+    """SQLite's own patience does not hold for making a WAL: of two processes with a new file, one would be refused."""
+    until = time.monotonic() + BUSY_TIMEOUT
+    while True:
+        try:
+            connection.execute(pragma)
+        except sqlite3.OperationalError as error:
+            if getattr(error, "sqlite_errorname", "") != "SQLITE_BUSY" or time.monotonic() >= until:
+                raise
+            time.sleep(_PAUSE)
+        else:
+            return
