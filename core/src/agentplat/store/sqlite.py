@@ -12,12 +12,13 @@ from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, closing, suppress
 from datetime import datetime
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
 from pathlib import Path
 from typing import Any, ClassVar, TypeAlias, TypeVar, cast
 from uuid import UUID
 
-from sqlalchemy import URL, event
+import aiosqlite
+from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 
@@ -217,40 +218,42 @@ def refuse_network_file_system(file: Path, mounts: str | None = None) -> None:
 def _try(file: Path) -> None:
     """Raises StoreUnavailable for a file that is not there, not ours to write, or no database."""
     try:
-        uri = f"{file.absolute().as_uri()}?mode=rw"
-        with closing(sqlite3.connect(uri, uri=True, timeout=BUSY_TIMEOUT, isolation_level=None)) as connection:
-            for pragma in pragmas():
-                connection.execute(pragma)
+        _connected(file).close()
     except sqlite3.Error as error:
         raise StoreUnavailable(f"The SQLite database {file} cannot be used: {error}.") from error
 
 
 def _engine(file: Path, begin: str, *, size: int, query_only: bool = False) -> AsyncEngine:
     engine = create_async_engine(
-        # mode=rw: a connection that made an empty database would hide that ours is gone.
-        URL.create("sqlite+aiosqlite", database=file.absolute().as_uri(), query={"uri": "true", "mode": "rw"}),
+        "sqlite+aiosqlite://",
+        async_creator=partial(_created, file, query_only=query_only),
         poolclass=AsyncAdaptedQueuePool,
         pool_size=size,
         max_overflow=0,
         pool_timeout=BUSY_TIMEOUT * 2,
-        connect_args={"timeout": BUSY_TIMEOUT},
         hide_parameters=True,
         execution_options={"schema_translate_map": {SCHEMA: None}},
     )
-
-    @event.listens_for(engine.sync_engine, "connect")
-    def prepare(connection: Any, _record: object) -> None:
-        connection.isolation_level = None  # the driver begins nothing; `begin` below does
-        cursor = connection.cursor()
-        for pragma in pragmas(query_only=query_only):
-            cursor.execute(pragma)
-        cursor.close()
 
     @event.listens_for(engine.sync_engine, "begin")
     def begin_as_told(connection: Any) -> None:
         connection.exec_driver_sql(begin)
 
     return engine
+
+
+async def _created(file: Path, *, query_only: bool) -> aiosqlite.Connection:
+    """Whoever is cancelled meanwhile waits for it, and closes it: in its thread it is opened all the same."""
+    connection = aiosqlite.Connection(partial(_connected, file, query_only=query_only), iter_chunk_size=64)
+    connection._thread.daemon = True  # noqa: SLF001 - as SQLAlchemy does: what nobody closed must not keep the process
+    opening = asyncio.ensure_future(connection)
+    try:
+        return await asyncio.shield(opening)
+    except asyncio.CancelledError:
+        await asyncio.wait([opening])
+        if opening.exception() is None:
+            await connection.close()
+        raise
 
 
 def _watch(file: Path, tell: Callable[[Collection[Hint]], None], over: threading.Event) -> None:
@@ -280,12 +283,18 @@ def _news(connection: sqlite3.Connection, known: Due | None) -> tuple[Collection
     return hints if due == known else hints | {Hint.TIMER, Hint.DELAY}, due
 
 
-def _connected(file: Path) -> sqlite3.Connection:
+def _connected(file: Path, *, query_only: bool = False) -> sqlite3.Connection:
+    # mode=rw: a connection that made an empty database would hide that ours is gone.
     uri = f"{file.absolute().as_uri()}?mode=rw"
+    # isolation_level: the driver begins nothing, we do.
     # check_same_thread: it is closed by the thread that opened it, whichever thread that is by then.
     connection = sqlite3.connect(uri, uri=True, timeout=BUSY_TIMEOUT, isolation_level=None, check_same_thread=False)
-    for pragma in pragmas():
-        connection.execute(pragma)
+    try:
+        for pragma in pragmas(query_only=query_only):
+            connection.execute(pragma)
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 
