@@ -64,7 +64,7 @@ class Trouble:
         while self.struck.total() + sum(self.nursery.deaths.values()) < self.faults:
             kind = next(self._kinds)
             is_point = kind in {*Point}
-            at = self.chance.randint(1, _RARE.get(Point(kind), 12)) if is_point else 0
+            at = self.chance.randint(1, _RARE.get(Point(kind), 6)) if is_point else 0
             after = self.chance.uniform(0.0, 0.003)
             fledgling = await self.nursery.fork(foster, kind if is_point else "", at, after)
             if not is_point or kind in _DRAINS:
