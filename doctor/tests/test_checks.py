@@ -3,7 +3,7 @@
 import hashlib
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from itertools import cycle
 from pathlib import Path
 from signal import SIGKILL
@@ -13,12 +13,12 @@ from typing import Any
 
 import agentplat_doctor
 import pytest
-from agentplat_doctor import checks
-from agentplat_doctor.asking import Rows, Unit, answer
+from agentplat_doctor import checks, second
+from agentplat_doctor.asking import Answered, Connected, answer
 from agentplat_doctor.beside import Beside, beside
 from agentplat_doctor.checks import examine
-from agentplat_doctor.questions import asked_on, counted, sieve
-from agentplat_doctor.snapshot import snapshot
+from agentplat_doctor.questions import Statement, asked_on, counted, sieve
+from agentplat_doctor.snapshot import place, snapshot
 from agentplat_testkit.pooler import Pooler
 from agentplat_testkit.pytest_plugin import needs_own_sessions
 from sqlalchemy import Connection, create_engine, select, text, update
@@ -35,6 +35,12 @@ from .drills_queue import given_up_after_two_owners
 from .hand import Hand, at, hand, id_of
 from .healthy import NOBODY, TASKS
 from .test_drills import broken
+
+
+def file_of(url: str) -> Path:
+    file = Address.parse(url).file
+    assert file is not None
+    return file
 
 
 def strike(url: str, *how: Callable[[Hand], object]) -> None:
@@ -78,24 +84,30 @@ def test_what_is_committed_meanwhile_is_not_seen(healthy_url: str) -> None:
         assert [status_of(connection) for connection in connections] == [["workflow:another"]] * len(connections)
 
 
-def test_a_large_file_of_sqlite_is_read_by_two_processes(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("is_readable", [True, False])
+def test_a_large_file_of_sqlite_is_read_by_two_processes(
+    sqlite_url: str, monkeypatch: pytest.MonkeyPatch, is_readable: bool
+) -> None:
     def everywhere(striking: Hand) -> None:
+        if not is_readable:
+            striking.say("UPDATE journal SET content = 'nothing' WHERE kind = 'step_succeeded'")
         striking.do(update(tasks).values(input_tokens=tasks.c.input_tokens + 1))
         striking.do(update(journal).where(at("done", 9)).values(task_id=NOBODY))
 
     strike(sqlite_url, everywhere)
-    alone = examine(sqlite_url)
-    asked: list[Unit] = []
-
-    def heard(second: Beside, unit: Unit) -> Sequence[Rows]:
-        asked.append(unit)
-        found: Sequence[Rows] = second._call(unit)
-        return found
-
-    monkeypatch.setattr(Beside, "answer", heard)
-    monkeypatch.setattr(checks, "ENOUGH_FOR_ONE", 0)
     monkeypatch.setattr(checks, "SLICE", 2)
+    alone = examine(sqlite_url)
+    asked: list[Statement] = []
+    ask = Beside.ask
+
+    def heard(second: Beside, statement: Statement, values: Mapping[str, Any]) -> Answered:
+        asked.append(statement)
+        return ask(second, statement, values)
+
+    monkeypatch.setattr(Beside, "ask", heard)
+    monkeypatch.setattr(checks, "ENOUGH_FOR_ONE", 0)
     assert examine(sqlite_url).findings == alone.findings
+    assert ("unreadable" in {finding.predicate.code for finding in alone.errors}) is not is_readable
     assert len(alone.errors) > 1
     assert len(asked) > 2
 
@@ -120,14 +132,14 @@ def test_two_processes_see_one_moment_of_a_file_that_is_being_written(sqlite_url
         while met < 10 or len(moments) < 2:
             written.clear()
             assert written.wait(60)
-            with snapshot(address) as [first], beside(address, first) as second:
-                if second is None:
+            with beside(file_of(sqlite_url)) as other, snapshot(address) as [first]:
+                if not other.meet(first):
                     continue
                 _, [*_, unit] = checks._units(first, "sqlite")
-                seen = answer(first, unit)
+                seen = answer(Connected(first), unit)
                 written.clear()
                 assert written.wait(60)
-                assert second.answer(unit) == seen
+                assert answer(other, unit) == seen
             moments.add(any(seen))
             met += 1
     finally:
@@ -155,7 +167,7 @@ def test_a_second_process_that_is_killed_is_told_of_and_is_gone(
 
 def test_the_second_process_ends_with_the_one_that_asked(sqlite_url: str) -> None:
     """Its orders end: also when the other one was killed, and could end nothing."""
-    command = [sys.executable, "-P", "-m", "agentplat_doctor.beside", sqlite_url]
+    command = [sys.executable, second.__file__, place(file_of(sqlite_url))]
     with Popen(command, stdin=PIPE, stdout=PIPE) as process:
         assert process.stdin is not None
         process.stdin.close()

@@ -6,10 +6,9 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from functools import partial
 from queue import SimpleQueue
 from typing import Any, TypeAlias
 from uuid import UUID
@@ -21,8 +20,8 @@ from agentplat.domain.errors import StoreUnavailable
 from agentplat.store.address import Address, Dialect
 from agentplat.store.columns import clock
 from agentplat.store.tables import POISON_LIMIT
-from agentplat_doctor.asking import Rows, Unit, answer
-from agentplat_doctor.beside import beside
+from agentplat_doctor.asking import Connected, Reader, Rows, Unit, answer
+from agentplat_doctor.beside import Beside, beside
 from agentplat_doctor.predicates import PREDICATES, UNREADABLE
 from agentplat_doctor.questions import EXAMPLES, asked_on, codes
 from agentplat_doctor.report import Finding, Report
@@ -40,7 +39,6 @@ MINUTE = timedelta(minutes=1)
 Progress: TypeAlias = Callable[[int, int], None]
 """Called with how many statements are through, and how many there are."""
 
-_Reader: TypeAlias = Callable[[Unit], Sequence[Rows]]
 _LOWEST, _HIGHEST = UUID(int=0), UUID(int=2**128 - 1)
 _BOUNDS: Mapping[Dialect, str] = {
     "postgresql": """
@@ -88,7 +86,8 @@ def examine(url: str, progress: Progress = lambda _done, _of: None) -> Report:
     address = Address.parse(url)
     tally = _Tally()
     try:
-        with snapshot(address) as connections, _readers(address, connections) as readers:
+        with _second(address) as second, snapshot(address) as connections:
+            readers = _readers(connections, second)
             tasks, units = _units(connections[0], address.dialect)
             for done, answers in enumerate(_answers(readers, units), 1):
                 for rows in answers:
@@ -129,28 +128,29 @@ def _given(now: datetime) -> Mapping[str, Any]:
     }
 
 
-@contextmanager
-def _readers(address: Address, connections: Sequence[Connection]) -> Iterator[Sequence[_Reader]]:
+def _second(address: Address) -> AbstractContextManager[Beside | None]:
+    """Another process, where there is enough to read for it."""
+    if address.file is None or not address.file.exists() or address.file.stat().st_size < ENOUGH_FOR_ONE:
+        return nullcontext()
+    return beside(address.file)
+
+
+def _readers(connections: Sequence[Connection], second: Beside | None) -> Sequence[Reader]:
     """Those that answer at the same time, of the same moment."""
-    readers = [partial(answer, connection) for connection in connections]
-    if address.file is None or address.file.stat().st_size < ENOUGH_FOR_ONE:
-        yield readers
-        return
-    [first] = connections
-    with beside(address, first) as second:
-        yield readers if second is None else [*readers, second.answer]
+    first: Sequence[Reader] = [Connected(connection) for connection in connections]
+    return first if second is None or not second.meet(connections[0]) else [*first, second]
 
 
-def _answers(readers: Sequence[_Reader], units: Sequence[Unit]) -> Iterator[Sequence[Rows]]:
+def _answers(readers: Sequence[Reader], units: Sequence[Unit]) -> Iterator[Sequence[Rows]]:
     """What each unit has found, in the order in which they come."""
-    free: SimpleQueue[_Reader] = SimpleQueue()
+    free: SimpleQueue[Reader] = SimpleQueue()
     for reader in readers:
         free.put(reader)
 
     def ask(unit: Unit) -> Sequence[Rows]:
         reader = free.get()
         try:
-            return reader(unit)
+            return answer(reader, unit)
         finally:
             free.put(reader)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, text
@@ -38,6 +39,16 @@ _SETTINGS = {
     "transaction_timeout": "0",
     "work_mem": "128MB",
 }
+FIRST = (
+    f"PRAGMA busy_timeout = {int(BUSY_TIMEOUT * 1000)}",
+    "PRAGMA query_only = ON",
+    "PRAGMA ignore_check_constraints = ON",  # our own statements look after them
+)
+"""What is said to a file of SQLite before anything else."""
+
+ONE_ROW = "SELECT 1 FROM sqlite_master LIMIT 1"
+"""Reads next to nothing: from it on a transaction sees a file of SQLite as it is then."""
+
 _SINCE = {"transaction_timeout": (17,)}
 
 
@@ -83,7 +94,12 @@ def reading(address: Address) -> Iterator[Connection]:
 def begin_anew(connection: Connection) -> None:
     """See a file of SQLite as it is now."""
     connection.rollback()
-    connection.exec_driver_sql("SELECT 1 FROM sqlite_master LIMIT 1").all()
+    connection.exec_driver_sql(ONE_ROW).all()
+
+
+def place(file: Path) -> str:
+    """The file as SQLite takes it. mode=rw: without a right to its shared memory nobody could read it; see `FIRST`."""
+    return f"{file.absolute().as_uri()}?mode=rw"
 
 
 def is_unreadable(error: DBAPIError) -> bool:
@@ -141,9 +157,8 @@ def _engine(address: Address) -> Engine:
     @event.listens_for(engine, "connect")
     def prepare(connection: Any, _record: object) -> None:
         connection.isolation_level = None  # the driver begins nothing; `begin` below does
-        connection.execute(f"PRAGMA busy_timeout = {int(BUSY_TIMEOUT * 1000)}")
-        connection.execute("PRAGMA query_only = ON")
-        connection.execute("PRAGMA ignore_check_constraints = ON")  # our own statements look after them
+        for pragma in FIRST:
+            connection.execute(pragma)
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
