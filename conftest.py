@@ -1,8 +1,10 @@
-"""For every run of the suite: says how large the core is, and on what it runs."""
+"""For every run of the suite: says how large the core is, and on what it runs; and what begins first."""
 
 import sqlite3
 import sys
 from pathlib import Path
+
+import pytest
 
 CEILING = 26_000
 
@@ -14,3 +16,8 @@ def pytest_report_header() -> list[str]:
     lines = sum(len(path.read_text(encoding="utf-8").splitlines()) for path in files)
     python = ".".join(map(str, sys.version_info[:3]))
     return [f"agentplat core: {lines} of {CEILING} lines; Python {python}, SQLite {sqlite3.sqlite_version}"]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The tests that take longest first: begun last, one of them would leave the other processes idle for minutes."""
+    items.sort(key=lambda item: not item.nodeid.startswith("tests/chaos/"))
