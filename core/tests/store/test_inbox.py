@@ -55,6 +55,16 @@ async def test_items_come_in_the_order_of_their_arrival(store: Store) -> None:
     assert await store.inbox([claim.lease]) == [*items[1:], later]
 
 
+async def test_inboxes_that_are_read_together_come_task_by_task_whoever_is_asked_about_first(store: Store) -> None:
+    claims = sorted([await claimed(store) for _ in range(3)], key=lambda claim: claim.lease.task_id)
+    items = [signal(claim.lease.task_id, key) for claim in claims for key in ("a", "b")]
+    for item in sorted(items, key=lambda item: (item.key, item.task_id), reverse=True):
+        await store.tell(item)
+    found = await store.inbox([claim.lease for claim in reversed(claims)])
+    assert [item.task_id for item in found] == [item.task_id for item in items]
+    assert [item.key for item in found] == ["b", "a"] * 3
+
+
 async def test_of_two_items_with_one_key_the_first_wins_even_after_it_was_taken(store: Store) -> None:
     claim = await claimed(store)
     task_id = claim.lease.task_id

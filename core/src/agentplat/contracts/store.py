@@ -319,7 +319,7 @@ class Store(Protocol):
         """The tasks of this worker whose inbox has something."""
 
     async def inbox(self, leases: Sequence[Lease]) -> Sequence[InboxItem]:
-        """In the order of arrival, of the tasks whose lease still holds. Clears their wake mark, or there is more."""
+        """Of the tasks whose lease holds, by id, each in the order of arrival. Clears their mark, or there is more."""
 
     # limits
     async def set_limit(self, limit: Limit, actor: str) -> None:

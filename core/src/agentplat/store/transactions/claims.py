@@ -304,7 +304,7 @@ async def read_inbox(transaction: Transaction, leases: Sequence[Lease]) -> Seque
     """
     execute = transaction.connection.execute
     items: list[InboxItem] = []
-    for task_id in await _held(transaction, leases):
+    for task_id in sorted(await _held(transaction, leases)):
         rows = (await execute(_unread(task_id))).all()
         more = bool(rows) and rows[0].there > len(rows)
         await execute(update(queue).where(queue.c.task_id == task_id, queue.c.wake != more).values(wake=more))
