@@ -1,9 +1,11 @@
+import socket
 from collections.abc import Iterator
 
 import psycopg
 import pytest
 from agentplat_testkit.pgbouncer import is_installed, pgbouncer
 from agentplat_testkit.pooler import Pooler
+from agentplat_testkit.wire import Messages
 from sqlalchemy.engine import make_url
 
 
@@ -60,6 +62,41 @@ def test_a_pipeline_is_one_transaction(pooler: Pooler) -> None:
         rows = [cursor.fetchone() for cursor in cursors]
         assert len({row[0] for row in rows if row is not None}) == 1
         assert [row[1] for row in rows if row is not None] == list(range(5))
+
+
+def test_who_asks_on_before_the_answer_is_there_keeps_the_session(pooler: Pooler) -> None:
+    """What comes in one piece with the end of a transaction may be the first half of the next one."""
+    url = make_url(pooler.url)
+    with connect(pooler.url) as other, socket.create_connection((url.host, url.port), timeout=60) as client:
+        other.autocommit = True
+        answers = Messages(from_client=False)
+        client.sendall(said("", b"\0\3\0\0" + f"user\0{url.username}\0database\0{url.database}\0\0".encode()))
+        assert answered(client, answers)[0] == "R"
+        client.sendall(asked("select 1") + said("S") + asked("select 2")[:-10])
+        assert answered(client, answers) == ["1", "2", "D", "C", "Z"]
+        for number in range(8):
+            assert ask(other, f"select {number}") == number
+        client.sendall(asked("select 2")[-10:] + said("S"))
+        assert answered(client, answers) == ["1", "2", "D", "C", "Z"]
+
+
+def said(kind: str, body: bytes = b"") -> bytes:
+    return kind.encode() + (len(body) + 4).to_bytes(4, "big") + body
+
+
+def asked(question: str) -> bytes:
+    """Prepared, bound and executed; of the last message there are ten bytes."""
+    return said("P", f"\0{question}\0".encode() + bytes(2)) + said("B", bytes(8)) + said("E", bytes(5))
+
+
+def answered(client: socket.socket, answers: Messages) -> list[str]:
+    """The kinds of the answers, to the one that says that the server waits for more."""
+    found: list[str] = []
+    while "Z" not in found:
+        piece = client.recv(65536)
+        assert piece, "hung up"
+        found += [message.kind for message in answers.add(piece)]
+    return found
 
 
 def test_a_transaction_that_failed_is_over_when_it_is_rolled_back(pooler: Pooler) -> None:

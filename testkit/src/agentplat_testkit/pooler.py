@@ -167,6 +167,7 @@ async def _transact(
     ConnectionError if it never ends.
     """
     awaited = 0  # answers of the server
+    is_whole = False  # what the client said: the first half of his next transaction may come with the end of this one
     asking = asyncio.create_task(_next(client, asked))
     answering = asyncio.create_task(_next(session.reader, session.messages))
     session.is_idle = False
@@ -174,6 +175,7 @@ async def _transact(
         while not session.is_idle:
             session.writer.writelines([message.raw for message in said])
             awaited += sum(message.kind in ("Q", "S") for message in said)
+            is_whole = said[-1].kind in ("Q", "S") if said else is_whole
             said = ()
             await asyncio.wait([asking, answering], return_when=asyncio.FIRST_COMPLETED)
             if answering.done():
@@ -181,7 +183,7 @@ async def _transact(
                 answering = asyncio.create_task(_next(session.reader, session.messages))
                 to_client.writelines([message.raw for message in answers])
                 awaited -= sum(message.kind == "Z" for message in answers)
-                session.is_idle = not awaited and (answers[-1].kind, answers[-1].body) == ("Z", b"I")
+                session.is_idle = is_whole and not awaited and (answers[-1].kind, answers[-1].body) == ("Z", b"I")
             elif asking.done():
                 said = _unless_hung_up(asking.result())
                 asking = asyncio.create_task(_next(client, asked))
