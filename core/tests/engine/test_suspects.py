@@ -191,12 +191,12 @@ async def test_a_suspect_waits_for_the_end_of_a_step_and_not_for_that_of_a_task(
     first = engine.start_worker(concurrency=1)
     suspect = await engine.submit("agent:one", {"suspect": True})
     await until(doomed.is_set)
-    engine.start_worker(concurrency=5)
+    busy = engine.start_worker(concurrency=5)
     long = await engine.submit("workflow:pair")
     await until(lambda: "first step" in order)
     await engine.crash(first)
     await engine.until(suspect, lambda task: task.status is TaskState.RUNNING)  # claimed by the busy one
-    await asyncio.sleep(2.5)  # for so long it waits for the end of everything
+    await until(lambda: busy._hands_on)  # until then it waits for the end of everything
     go_on.set()
     assert (await engine.ended(suspect)).status is TaskState.DONE
     assert (await engine.ended(long)).status is TaskState.DONE
@@ -238,12 +238,12 @@ async def test_a_task_whose_definition_comes_late_does_not_begin_before_a_suspec
     suspect = await engine.submit("agent:one", {"suspect": True})
     await until(doomed.is_set)
     slow = SlowToRead(engine.definitions)
-    replace(engine, definitions=cast(Definitions, slow)).start_worker(concurrency=5)
+    busy = replace(engine, definitions=cast(Definitions, slow)).start_worker(concurrency=5)
     other = await engine.submit("workflow:pair")
     await until(slow.asked.is_set)
     await engine.crash(first)
     await engine.until(suspect, lambda task: task.status is TaskState.RUNNING)
-    await asyncio.sleep(2.5)  # for so long it waits for the end of everything
+    await until(lambda: busy._hands_on)  # until then it waits for the end of everything
     slow.there.set()
     assert (await engine.ended(suspect)).status is TaskState.DONE
     assert (await engine.ended(other)).status is TaskState.DONE

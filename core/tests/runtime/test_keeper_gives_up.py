@@ -191,7 +191,7 @@ class Away(NoDatabase):
 
 def test_a_lease_counts_from_before_it_was_registered(marks: Path, caplog: pytest.LogCaptureFixture) -> None:
     """What confirms a registration may be long on its way."""
-    database, ago, lease = Away(), 10.0, 12.0
+    database, ago, lease = Away(), 100.0, 130.0
     keeper = Keeper(
         [sys.executable, "-c", LIVES, str(ago), str(marks)], lambda: database, KeeperOptions(lease_seconds=lease)
     )

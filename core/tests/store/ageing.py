@@ -85,10 +85,16 @@ def months_since(url: str, days: float) -> list[str]:
         now: datetime = connection.execute(text("select clock_timestamp()")).scalar_one().astimezone(UTC)
         then = now - timedelta(days=days)
         first, present = Month(then.year, then.month), Month(now.year, now.month)
+        kept: dict[str, set[str]] = {}
         for table in partitions.TABLES:
-            connection.execute(text(f"drop table agentplat.{partitions.present(connection, table)[0].name}"))
+            oldest, *rest = partitions.present(connection, table)
+            connection.execute(text(f"drop table agentplat.{oldest.name}"))
+            kept[table] = {each.name for each in rest}  # more than one since a month began
             for number in range((present.year - first.year) * 12 + present.month - first.month + 1):
-                partitions.make(connection, table, first.after(number).of(table))
+                partition = first.after(number).of(table)
+                if partition.name not in kept[table]:
+                    partitions.make(connection, table, partition)
+        partitions.make_missing(connection)
         return [first.of(table).name for table in partitions.TABLES]
 
 

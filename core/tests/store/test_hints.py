@@ -130,7 +130,7 @@ async def test_a_task_that_another_process_submitted_for_later_is_hinted_at_when
     worker_id = await working(other_store)
     async with asyncio.timeout(60):
         await news.wait()  # it listens, and has swept
-        await store.submit([new_task(delay=1.0)])
+        await store.submit([new_task(delay=4.0)])
         found = await other_store.claim(worker_id, 1)
         assert not found
         while not found:

@@ -90,7 +90,9 @@ async def test_a_connection_that_the_server_ends_is_replaced_and_nobody_notices(
     store = store_on_postgres
     await asyncio.gather(*(submitted(store) for _ in range(5)))
     ended = "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'agentplat'"
-    ended += " and pid <> pg_backend_pid()"  # behind a pooler this one was another's before
+    ended += (
+        " and datname = current_database() and pid <> pg_backend_pid()"  # behind a pooler this one was another's before
+    )
     async with await psycopg.AsyncConnection.connect(Address.parse(postgres_url).libpq) as connection:
         await connection.execute(ended)
     await asyncio.gather(*(submitted(store) for _ in range(5)))
@@ -144,7 +146,7 @@ async def test_a_transaction_that_the_server_ends_because_it_takes_too_long_is_n
     store = open_store(postgres_url)
     claim = await claimed(store)
     await store.close()
-    _set(postgres_url, "transaction_timeout = '300ms'")
+    _set(postgres_url, "transaction_timeout = '2s'")
     store = open_store(postgres_url)
     hold = "select 1 from agentplat.queue where task_id = %s for update"
     async with holding(postgres_url, "set transaction_timeout = 0") as held:

@@ -25,6 +25,8 @@ def serve(uri: str) -> None:
             answered = [column[0] for column in cursor.description or ()], cursor.fetchall()
         except sqlite3.Error as error:
             answered = error  # whoever asked raises it
+        except Exception as error:  # noqa: BLE001 - he is to hear of it, and not that this has ended
+            answered = sqlite3.InterfaceError(f"{type(error).__name__}: {error}")
         pickle.dump(answered, sys.stdout.buffer)
         sys.stdout.flush()
 

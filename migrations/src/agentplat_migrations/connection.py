@@ -93,7 +93,7 @@ def _patiently(connection: Any, pragma: str) -> None:
         try:
             connection.execute(pragma)
         except sqlite3.OperationalError as error:
-            if getattr(error, "sqlite_errorname", "") != "SQLITE_BUSY" or time.monotonic() >= until:
+            if not error.sqlite_errorname.startswith("SQLITE_BUSY") or time.monotonic() >= until:
                 raise
             time.sleep(_PAUSE)
         else:

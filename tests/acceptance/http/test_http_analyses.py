@@ -2,7 +2,6 @@
 
 import shutil
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import jsonschema_rs
@@ -21,8 +20,9 @@ steps:
 
 
 @pytest.fixture(scope="module")
-def bare(folder: Path, new_database: Callable[[], str]) -> Iterator[Server]:
+def bare(tmp_path_factory: pytest.TempPathFactory, new_database: Callable[[], str]) -> Iterator[Server]:
     """An API without agentplat-analysis and agentplat-testkit."""
+    folder = tmp_path_factory.mktemp("bare")
     project = shutil.copytree(PROJECT, folder / "project of bare")
     url = new_database()
     with served(

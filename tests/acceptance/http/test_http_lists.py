@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import parse_qs, urljoin, urlsplit
+from uuid import uuid4
 
 import pytest
 import requests
@@ -49,7 +50,7 @@ class Listed:
         return self.server.get(path, user_id_hash=self.user_hash, **parameters)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")  # as the server: a process may run this module in two pieces
 def listed(idle: Server) -> Listed:
     return Listed(idle)
 
@@ -80,12 +81,20 @@ def test_paging_gives_each_task_exactly_once_newest_first(listed: Listed, limit:
 
 def test_tasks_that_come_while_somebody_pages_disturb_nobody(listed: Listed) -> None:
     server = listed.server
-    before = {task["id"] for task in server.get("/tasks", limit=1000).json()}
+    of_one = f"page{uuid4()}"  # others may have made more than fit a page
+
+    def submit() -> None:
+        server.submit("agent:echo", {"n": 1}, tenant_id=of_one)
+
+    for _ in range(130):
+        submit()
+    before = {task["id"] for task in server.get("/tasks", limit=1000, tenant_id=of_one).json()}
+    assert len(before) == 130
     seen: list[str] = []
-    answer = server.get("/tasks", limit=60)
+    answer = server.get("/tasks", limit=30, tenant_id=of_one)
     while "next" in answer.links:
         seen += [task["id"] for task in answer.json()]
-        server.submit("agent:echo", {"late": True})
+        submit()
         answer = server.session.get(urljoin(answer.url, answer.links["next"]["url"]), timeout=30)
     seen += [task["id"] for task in answer.json()]
     assert len(seen) == len(set(seen))

@@ -129,8 +129,7 @@ def test_a_workflow_that_is_put_brings_its_schedule_and_keeps_it(idle: Server) -
 
 
 def test_it_fires_by_itself_while_a_server_runs(server: Server) -> None:
-    put(server, "often", cron="* * * * *")
-    due = at(server.get("/v1/schedules/often").json()["next_at"])
+    due = at(put(server, "often", cron="* * * * *").json()["next_at"])
     assert due - datetime.now(UTC) <= timedelta(minutes=1)
     while True:
         found = server.get("/v1/schedules/often").json()

@@ -21,7 +21,7 @@ def cost_of(costs: dict[str, Any]) -> float:
     return round(micro) / 1_000_000
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")  # as the server: a process may run this module in two pieces
 def research(server: Server) -> dict[str, Any]:
     """A finished task of the main workflow."""
     body = {"topic": "How does the fence refuse a write?"}

@@ -25,8 +25,9 @@ steps:
 
 
 @pytest.fixture(scope="module")
-def own(folder: Path, new_database: Callable[[], str]) -> Iterator[tuple[Server, Path]]:
+def own(tmp_path_factory: pytest.TempPathFactory, new_database: Callable[[], str]) -> Iterator[tuple[Server, Path]]:
     """A server with a project of its own, whose workflows may be changed."""
+    folder = tmp_path_factory.mktemp("own")
     project = folder / "changing"
     shutil.copytree(PROJECT, project)
     with served(folder / "own", new_database(), worked=True, AGENTPLAT_PROJECT=str(project)) as server:
