@@ -111,9 +111,11 @@ class Trouble:
         """As when a machine is paused: it sleeps past its lease, wakes, and believes that it still owns its tasks."""
         fledgling.is_renewed = False
         await asyncio.to_thread(stop, fledgling.pid, self.workers.database_url)
-        owned = await self.nursery.owned(fledgling)
+        # Not waited for: the stopped one may be within as many transactions as the pooler has sessions.
+        counting = asyncio.create_task(self.nursery.owned(fledgling))
         await asyncio.sleep(LEASE * self.chance.uniform(1.1, 1.6))
         fledgling.send(signal.SIGCONT)
+        owned = await counting
         await self._lives(fledgling, 0.5)
         fledgling.send(signal.SIGKILL)
         return owned
