@@ -1,5 +1,6 @@
 import socket
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 
 import psycopg
 import pytest
@@ -78,6 +79,17 @@ def test_who_asks_on_before_the_answer_is_there_keeps_the_session(pooler: Pooler
             assert ask(other, f"select {number}") == number
         client.sendall(asked("select 2")[-10:] + said("S"))
         assert answered(client, answers) == ["1", "2", "D", "C", "Z"]
+        assert pooler.asked_early == 0  # it came in one piece, so nobody could tell
+        client.sendall(asked("select pg_sleep(0.5)") + said("S"))
+        until(lambda: pooler.transactions == 10)
+        client.sendall(asked("select 2") + said("S"))
+        assert answered(client, answers)[-1] == "Z"
+        assert pooler.asked_early == 1
+
+
+def until(holds: Callable[[], bool]) -> None:
+    while not holds():
+        time.sleep(0.01)
 
 
 def said(kind: str, body: bytes = b"") -> bytes:

@@ -18,6 +18,7 @@ from sqlalchemy import make_url
 from agentplat.contracts.interface import Submission
 from agentplat.domain.task import TaskState
 from agentplat.engine.client.local import LocalClient
+from agentplat.store.address import Address
 
 from .processes import Workers, send, stop, wait_for
 from .test_kills import check_journal, ended, is_dead, submit, until_succeeded
@@ -124,7 +125,7 @@ def leases(url: str) -> list[Lease]:
         with closing(sqlite3.connect(url.removeprefix("sqlite:///"), timeout=10)) as connection:
             rows = connection.execute("SELECT id, lease_until FROM workers").fetchall()
         return [Lease(UUID(worker_id), until / 1e6 - time.time()) for worker_id, until in rows]
-    with psycopg.connect(url) as session:
+    with psycopg.connect(Address.parse(url).libpq) as session:
         asked = "SELECT id, extract(epoch FROM lease_until - clock_timestamp())::float FROM agentplat.workers"
         return [Lease(*row) for row in session.execute(asked)]
 

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import psycopg
 import pytest
+from agentplat_testkit.pytest_plugin import needs_own_sessions
 from agentplat_testkit.relay import Fault, Relay
 
 from agentplat.contracts.store import Store
@@ -56,6 +57,7 @@ _HANGS = """
 """
 
 
+@needs_own_sessions  # what the claim hangs on is a lock of a session
 async def test_nor_one_whose_claim_is_committed_when_nobody_waits_for_it_any_more(
     engine: Engine, relay: Relay, postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

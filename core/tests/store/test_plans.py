@@ -9,6 +9,7 @@ from uuid import UUID
 
 import pytest
 from agentplat_testkit.databases import PostgresDatabases
+from agentplat_testkit.pytest_plugin import needs_own_sessions
 
 from agentplat.contracts.interface import TaskFilter
 from agentplat.contracts.limits import Limit
@@ -23,6 +24,8 @@ from agentplat.store.transactions.partitions import first_id
 
 from .making import block, new_task, signal, started, working, writing
 from .plans import MANY, Plans, divided_at, filled_and_analyzed, filled_without_statistics, scans
+
+pytestmark = needs_own_sessions  # the plans are of a session whose settings are the store's
 
 TASK = TaskId(UUID(f"01900000-0000-7000-8000-{MANY - 97:012x}"))  # one that a worker owns
 OWNER = WorkerId(UUID(f"01900000-0000-4000-8000-{(MANY - 97) % 50:012x}"))

@@ -46,6 +46,22 @@ def pooled_url(postgres_databases: PostgresDatabases) -> Iterator[str]:
         assert pooler.left_behind == []
 
 
+async def test_nothing_is_asked_on_before_the_answer_is_there(postgres_databases: PostgresDatabases) -> None:
+    """The pooler may give the session away with the answer, and what comes next in two pieces goes to two sessions."""
+    with postgres_databases.fresh(None) as direct, Pooler(direct) as pooler:
+        url = f"{pooler.url}{'&' if '?' in pooler.url else '?'}pooled=true"
+        await asyncio.to_thread(upgrade, url)
+        store = open_store(url)
+        for turn in range(10):
+            claim = await claimed(store)
+            await store.tell(signal(claim.lease.task_id))
+            await store.commit([ending(claim.lease, 3)])
+            await asyncio.sleep(turn / 100)  # hints are held back for moments of several lengths
+        await store.close()
+        assert pooler.transactions > 50
+        assert pooler.asked_early == 0
+
+
 async def test_a_database_is_made_used_and_looked_after(pooled_url: str) -> None:
     await asyncio.to_thread(upgrade, pooled_url)
     assert (await asyncio.to_thread(current, pooled_url))[0] is not None

@@ -55,7 +55,7 @@ def pooled(url: str, which: str = "unkind") -> Iterator[str]:
         return
     with Pooler(url) as pooler:
         yield _told_so(pooler.url)
-    assert pooler.left_behind == []
+    assert (pooler.left_behind, pooler.asked_early) == ([], 0)
 
 
 def _told_so(behind: str) -> str:
@@ -87,13 +87,18 @@ class _Session:
 
 
 class Pooler(Between):
-    """`left_behind` has, at the end, what clients left in sessions that were not their own: it should be empty."""
+    """`left_behind` has, at the end, what clients left in sessions that were not their own: it should be empty.
+
+    `asked_early` counts what they said before they had the answer to a transaction: it should be 0, since an older
+    PgBouncer gives the session away with that answer, though it has passed on the first half of what comes next.
+    """
 
     def __init__(self, upstream: str) -> None:
         super().__init__(upstream)
         self._sessions: deque[_Session | None] = deque([None] * _SESSIONS)  # None: not opened yet
         self._free = asyncio.Semaphore(_SESSIONS)
         self.transactions = 0
+        self.asked_early = 0
         self.left_behind: list[str] = []
 
     async def serve(self, client: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
@@ -114,9 +119,52 @@ class Pooler(Between):
                 while (said := await asking) and said[0].kind != "X":
                     async with self._lent() as session:
                         self.transactions += 1
-                        asking = await _transact(session, said, client, to_client, asked)
+                        asking = await self._transact(session, said, client, to_client, asked)
             finally:
                 await _cancelled(asking)
+
+    async def _transact(
+        self,
+        session: _Session,
+        said: Sequence[Message],
+        client: asyncio.StreamReader,
+        to_client: asyncio.StreamWriter,
+        asked: Messages,
+    ) -> asyncio.Task[list[Message]]:
+        """See to the transaction that begins with what the client `said`; returns what he says after it.
+
+        ConnectionError if it never ends.
+        """
+        awaited = 0  # answers of the server
+        is_whole = (
+            False  # what the client said: the first half of his next transaction may come with the end of this one
+        )
+        asking = asyncio.create_task(_next(client, asked))
+        answering = asyncio.create_task(_next(session.reader, session.messages))
+        session.is_idle = False
+        try:
+            while not session.is_idle:
+                session.writer.writelines([message.raw for message in said])
+                awaited += sum(message.kind in ("Q", "S") for message in said)
+                is_whole = said[-1].kind in ("Q", "S") if said else is_whole
+                said = ()
+                await asyncio.wait([asking, answering], return_when=asyncio.FIRST_COMPLETED)
+                if answering.done():
+                    answers = _unless_hung_up(answering.result())
+                    answering = asyncio.create_task(_next(session.reader, session.messages))
+                    to_client.writelines([message.raw for message in answers])
+                    awaited -= sum(message.kind == "Z" for message in answers)
+                    session.is_idle = is_whole and not awaited and (answers[-1].kind, answers[-1].body) == ("Z", b"I")
+                elif asking.done():
+                    said = _unless_hung_up(asking.result())
+                    self.asked_early += awaited > 0
+                    asking = asyncio.create_task(_next(client, asked))
+        except BaseException:
+            await _cancelled(asking)
+            raise
+        finally:
+            await _cancelled(answering)
+        return asking
 
     async def end(self) -> None:
         await super().end()
@@ -153,46 +201,6 @@ class Pooler(Between):
             await libpq.close()
             raise
         return _Session(libpq, reader, writer, Messages(from_client=False))
-
-
-async def _transact(
-    session: _Session,
-    said: Sequence[Message],
-    client: asyncio.StreamReader,
-    to_client: asyncio.StreamWriter,
-    asked: Messages,
-) -> asyncio.Task[list[Message]]:
-    """See to the transaction that begins with what the client `said`; returns what he says after it.
-
-    ConnectionError if it never ends.
-    """
-    awaited = 0  # answers of the server
-    is_whole = False  # what the client said: the first half of his next transaction may come with the end of this one
-    asking = asyncio.create_task(_next(client, asked))
-    answering = asyncio.create_task(_next(session.reader, session.messages))
-    session.is_idle = False
-    try:
-        while not session.is_idle:
-            session.writer.writelines([message.raw for message in said])
-            awaited += sum(message.kind in ("Q", "S") for message in said)
-            is_whole = said[-1].kind in ("Q", "S") if said else is_whole
-            said = ()
-            await asyncio.wait([asking, answering], return_when=asyncio.FIRST_COMPLETED)
-            if answering.done():
-                answers = _unless_hung_up(answering.result())
-                answering = asyncio.create_task(_next(session.reader, session.messages))
-                to_client.writelines([message.raw for message in answers])
-                awaited -= sum(message.kind == "Z" for message in answers)
-                session.is_idle = is_whole and not awaited and (answers[-1].kind, answers[-1].body) == ("Z", b"I")
-            elif asking.done():
-                said = _unless_hung_up(asking.result())
-                asking = asyncio.create_task(_next(client, asked))
-    except BaseException:
-        await _cancelled(asking)
-        raise
-    finally:
-        await _cancelled(answering)
-    return asking
 
 
 def _unless_hung_up(messages: list[Message]) -> list[Message]:

@@ -108,3 +108,41 @@ def clock() -> Clock:
 
 compiles(Clock, "postgresql")(lambda *_, **__: "clock_timestamp()")
 compiles(Clock, "sqlite")(lambda *_, **__: SQLITE_CLOCK)
+
+
+def server_text(value: Any) -> bytes | None:
+    """A value as a PostgreSQL server reads it."""
+    if value is None:
+        return None
+    if isinstance(value, list):
+        return array(value).encode()
+    return (_SCALARS.get(type(value), _plain))(value).encode()
+
+
+def array(values: list[Any]) -> str:
+    """The text of an array, which the statement casts. The driver's own way asks for each element what it is."""
+    sample = next((value for value in values if value is not None), None)
+    write = _ELEMENTS.get(type(sample)) or (_quoted if isinstance(sample, str) else str)
+    return "{" + ",".join(["NULL" if value is None else write(value) for value in values]) + "}"
+
+
+def _quoted(text: str) -> str:
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def _plain(value: Any) -> str:
+    """The text of a number or a string. A member of an enumeration that is a string would call itself by its name."""
+    return str.__str__(value) if isinstance(value, str) else str(value)
+
+
+_SCALARS: dict[type, Callable[[Any], str]] = {
+    UUID: lambda value: value.hex,
+    bool: lambda value: "t" if value else "f",
+    datetime: lambda value: value.isoformat(),
+}
+_ELEMENTS: dict[type, Callable[[Any], str]] = {
+    str: _quoted,
+    UUID: lambda value: value.hex,
+    bool: lambda value: "t" if value else "f",
+    datetime: lambda value: f'"{value.isoformat()}"',
+}

@@ -6,9 +6,7 @@ import asyncio
 from collections import namedtuple
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
-from datetime import datetime
 from typing import Any, ClassVar, TypeVar, cast
-from uuid import UUID
 
 from psycopg import AsyncConnection as Connection
 from psycopg import OperationalError
@@ -24,6 +22,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from agentplat.contracts.hints import Hint
 from agentplat.domain.errors import StoreUnavailable
 from agentplat.store.address import Address, Dialect
+from agentplat.store.columns import server_text
 from agentplat.store.database import Database, Verdict
 from agentplat.store.hints import Hints, parsed
 from agentplat.store.script import Answers, Bound, Guarded, Round, Script, bound, columns_of, parameters, with_places
@@ -155,7 +154,7 @@ class Postgres(Database):
     async def conduct(self, script: Script[T], hints: Collection[Hint] = ()) -> T:
         """See `Database.conduct`. A script of one round is one message to the server and one back, hints included."""
         async with self._free:
-            line = self._idle.pop() if self._idle else _Line(await self._connected(), prepares=self._first is None)
+            line = self._idle.pop() if self._idle else _Line(await self._connected(), is_own=self._first is None)
             told = self._hints.ride(hints)
             try:
                 result = await _conducted(line, script, self._first, told)
@@ -266,9 +265,9 @@ class _Line:
     it is, which took most of a commit's time. Here all values go as text, and the statements say what they are.
     """
 
-    def __init__(self, connection: Connection[Any], *, prepares: bool) -> None:
+    def __init__(self, connection: Connection[Any], *, is_own: bool) -> None:
         self._connection, self._libpq = connection, connection.pgconn
-        self._prepares, self._prepared = prepares, set[str]()
+        self._is_own, self._prepared = is_own, set[str]()  # a session, and not a pooler's
         self._reader = Transformer(connection)
         self._unread = 0  # results that nobody waits for
         self._libpq.enter_pipeline_mode()
@@ -293,6 +292,8 @@ class _Line:
     def _exchange(
         self, before: Sequence[bytes], asked: Sequence[Bound], after: Sequence[bytes], told: str | None
     ) -> PQGen[Answers]:
+        if not self._is_own:
+            yield from self._skip()
         # What each result will be of: the statement's name, if there may be rows.
         said: list[str | None] = [None] * len(before)
         preparing: dict[int, str] = {}
@@ -309,10 +310,8 @@ class _Line:
             said.append(None)
         self._libpq.pipeline_sync()
         unread, self._unread = self._unread, 0
-        if told is not None:
-            self._unread = 2 + self._prepare("notify")
-            self._say(bound("notify", channel=CHANNEL, message=told))
-            self._libpq.pipeline_sync()
+        if told is not None and self._is_own:
+            self._tell(told)
         yield from send(self._libpq)
         for _ in range(unread):
             yield from fetch_many(self._libpq)
@@ -324,11 +323,28 @@ class _Line:
                 aborted = [at for at, each in enumerate(results) if each.status == ExecStatus.PIPELINE_ABORTED]
                 self._prepared.difference_update([preparing[at] for at in aborted if at in preparing])
                 raise error_from_result(result)
+        if told is not None and not self._is_own:
+            self._tell(told)
+            yield from send(self._libpq)
         return [self._rows(name, result) for name, result in zip(said, results, strict=False) if name is not None]
+
+    def _tell(self, told: str) -> None:
+        self._unread = 2 + self._prepare("notify")
+        self._say(bound("notify", channel=CHANNEL, message=told))
+        self._libpq.pipeline_sync()
+
+    def _skip(self) -> PQGen[None]:
+        """Read what nobody waited for. A pooler takes the session away at the end of a transaction.
+
+        Who has begun to ask on by then may have asked one half of a session, and ask the other half of the next.
+        """
+        for _ in range(self._unread):
+            yield from fetch_many(self._libpq)
+        self._unread = 0
 
     def _prepare(self, name: str) -> bool:
         """Whether the statement had to be prepared first."""
-        if not self._prepares or name in self._prepared:
+        if not self._is_own or name in self._prepared:
             return False
         self._libpq.send_prepare(name.encode(), with_places(name, "postgresql").encode())
         self._prepared.add(name)
@@ -336,8 +352,8 @@ class _Line:
 
     def _say(self, asked: Bound) -> None:
         values, name = columns_of(asked), asked.name
-        written = [_written(values[parameter]) for parameter in parameters(name)]
-        if self._prepares:
+        written = [server_text(values[parameter]) for parameter in parameters(name)]
+        if self._is_own:
             self._libpq.send_query_prepared(name.encode(), written)
         else:
             self._libpq.send_query_params(with_places(name, "postgresql").encode(), written)
@@ -360,41 +376,3 @@ def _row_of(name: str, result: PGresult) -> Callable[..., Any]:
         shape: Any = namedtuple("Row", columns)  # type: ignore[misc]  # noqa: PYI024 - names of a statement
         known = _shapes[name] = shape._make
     return known
-
-
-def _written(value: Any) -> bytes | None:
-    """As the server reads it."""
-    if value is None:
-        return None
-    if isinstance(value, list):
-        return array(value).encode()
-    return (_SCALARS.get(type(value), _plain))(value).encode()
-
-
-def array(values: list[Any]) -> str:
-    """The text of an array, which the statement casts. The driver's own way asks for each element what it is."""
-    sample = next((value for value in values if value is not None), None)
-    write = _ELEMENTS.get(type(sample)) or (_quoted if isinstance(sample, str) else str)
-    return "{" + ",".join(["NULL" if value is None else write(value) for value in values]) + "}"
-
-
-def _quoted(text: str) -> str:
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
-
-
-def _plain(value: Any) -> str:
-    """The text of a number or a string. A member of an enumeration that is a string would call itself by its name."""
-    return str.__str__(value) if isinstance(value, str) else str(value)
-
-
-_SCALARS: dict[type, Callable[[Any], str]] = {
-    UUID: lambda value: value.hex,
-    bool: lambda value: "t" if value else "f",
-    datetime: lambda value: value.isoformat(),
-}
-_ELEMENTS: dict[type, Callable[[Any], str]] = {
-    str: _quoted,
-    UUID: lambda value: value.hex,
-    bool: lambda value: "t" if value else "f",
-    datetime: lambda value: f'"{value.isoformat()}"',
-}
