@@ -82,11 +82,11 @@ async def test_a_thousand_items_have_one_result_each_however_often_their_worker_
     assert Counter(results) == Counter({f"each[{n}]": 1 for n in range(ITEMS)}), f"seed {SEED}"
     assert (await client.task(task_id)).output == {"result": [{"step": f"n{n}"} for n in range(ITEMS)]}
     assert [event.seq for event in journal] == list(range(1, len(journal) + 1))
+    assert [event.kind for event in journal].count("task_claimed") == 4, "no worker died but those that were killed"
     # Only what ran when a worker died ran again, once for each death.
     begun = workers.executions(task_id)
     assert begun.keys() == {f"n{n}" for n in range(ITEMS)}
     again = {f"each[{step.removeprefix('n')}]": count - 1 for step, count in begun.items() if count > 1}
     assert all(count <= interrupted[path] for path, count in again.items()), f"seed {SEED}: {again}"
-    assert [event.kind for event in journal].count("task_claimed") == 4
     struck = f"{interrupted.total()} items were interrupted, {sum(again.values())} begun once more"
     told(capsys, f"foreach, seed {SEED}: {ITEMS} items, 3 times killed, {struck}")

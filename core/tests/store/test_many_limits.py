@@ -5,6 +5,7 @@ from contextlib import closing
 
 import psycopg
 import pytest
+from agentplat_testkit.pytest_plugin import needs_own_sessions
 
 from agentplat.contracts.store import Store
 from agentplat.store.address import Address
@@ -12,6 +13,8 @@ from agentplat.store.postgres import script_settings
 from agentplat.store.statements import statement
 
 from .outside import execute
+
+pytestmark = needs_own_sessions  # the plans are of a session whose settings are the store's
 
 FILL = """
     insert into agentplat.limits (tenant_id, key, at_once, weight, running)

@@ -12,6 +12,7 @@ from typing import Any, cast
 
 import psycopg
 import pytest
+from agentplat_testkit.pytest_plugin import needs_own_sessions
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -36,6 +37,8 @@ select gen_random_uuid(), 'north', 'default', '', 0, clock_timestamp() - interva
 from generate_series(1, 30000)
 """
 CLAIMS = {"claim", "claim_nearby", "claim_fairly"}
+
+pytestmark = needs_own_sessions  # one of them keeps the dead rows, in a transaction of another isolation
 
 
 class Pinned:

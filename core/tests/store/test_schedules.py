@@ -247,3 +247,15 @@ async def test_of_many_who_see_it_due_one_fires_each_time(store: ScheduleStore, 
     tasks = await store.tasks(TaskFilter(limit=1000))
     assert len(tasks) == sum(won) == len(names) * 6
     assert won.count(0) > 0, "nobody came second: this test saw no race"
+
+
+async def test_whoever_is_refused_holds_nothing_any_more_when_he_hears_of_it(store: ScheduleStore) -> None:
+    """Who fires passes by what is locked: also the lock that his own refused transaction still has on the server."""
+    row = await put(store, nightly())
+    taken = new_task(idempotency_key=key_of("nightly", row.next_at), fingerprint="a client")
+    await store.submit([taken])
+    for _ in range(30):
+        await asyncio.gather(*(store.submit([new_task()]) for _ in range(4)))  # so that there is another connection
+        with pytest.raises(IdempotencyMismatch):
+            await store.fire(firing(row, task_at(row, row.next_at)))
+        assert await store.fire(firing(row, next_at=row.next_at)) == ()

@@ -158,7 +158,10 @@ class Postgres(Database):
             told = self._hints.ride(hints)
             try:
                 result = await _conducted(line, script, self._first, told)
-            except BaseException:
+            except BaseException as error:
+                if isinstance(error, Exception) and not line.is_over:
+                    with suppress(Error):  # at once: the server notices some time later that a connection is closed
+                        await line.ask([b"ROLLBACK"], (), (), None)
                 if line.is_over:  # what ended it has ended those that were idle, too: not one attempt for each of them
                     over, self._idle = self._idle, []
                     for each in over:
