@@ -14,7 +14,7 @@ from psycopg.abc import PQGen
 from psycopg.adapt import Transformer
 from psycopg.errors import Error, InvalidTextRepresentation, UniqueViolation, error_from_result
 from psycopg.generators import fetch_many, send
-from psycopg.pq import ExecStatus
+from psycopg.pq import ExecStatus, TransactionStatus
 from psycopg.pq.abc import PGresult
 from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
@@ -33,6 +33,7 @@ _STILL_THERE = 30.0  # seconds of silence after which a listening connection is 
 _RECONNECT = 1.0
 _SCRIPTS = 4  # connections for them: a claim and a submission go on beside two commits
 _GUARD = "not every lease holds"  # how `sql/vouch.sql` breaks a transaction off
+_ROLLBACK = 2.0  # seconds for it: then the connection is closed, and the server ends the transaction when it notices
 _LAST_TURNS = 5.0  # seconds at the end for what is still under way
 _LONGEST_QUEUE = 30.0  # seconds; longer than an attempt may take, so that one slow moment refuses nobody
 
@@ -159,14 +160,14 @@ class Postgres(Database):
             try:
                 result = await _conducted(line, script, self._first, told)
             except BaseException as error:
-                if isinstance(error, Exception) and not line.is_over:
-                    with suppress(Error):  # at once: the server notices some time later that a connection is closed
-                        await line.ask([b"ROLLBACK"], (), (), None)
-                if line.is_over:  # what ended it has ended those that were idle, too: not one attempt for each of them
-                    over, self._idle = self._idle, []
-                    for each in over:
-                        await each.close()
-                await line.close()  # in which state it is, nobody knows
+                try:
+                    if isinstance(error, Exception) and not line.is_over:
+                        # At once: the server notices some time later that a connection is closed.
+                        with suppress(Error, TimeoutError):
+                            async with asyncio.timeout(_ROLLBACK):
+                                await line.roll_back()
+                finally:
+                    await self._give_up(line)
                 raise
             self._idle.append(line)
         if told is None:
@@ -174,6 +175,13 @@ class Postgres(Database):
         else:
             self._hints.heard(hints)
         return result
+
+    async def _give_up(self, line: _Line) -> None:
+        if line.is_over:  # what ended it has ended those that were idle, too: not one attempt for each of them
+            over, self._idle = self._idle, []
+            for each in over:
+                await each.close()
+        await line.close()  # in which state it is, nobody knows
 
     async def _connected(self) -> Connection[Any]:
         options = connect_options(self._address, self._application, script_settings())
@@ -292,6 +300,15 @@ class _Line:
         """
         return await self._connection.wait(self._exchange(before, asked, after, told))
 
+    async def roll_back(self) -> None:
+        """End the transaction that is open, if one is. Raises psycopg's errors."""
+        await self._connection.wait(self._rolled_back())
+
+    def _rolled_back(self) -> PQGen[None]:
+        yield from self._skip()
+        if self._libpq.transaction_status in (TransactionStatus.INTRANS, TransactionStatus.INERROR):
+            yield from self._exchange([b"ROLLBACK"], (), (), None)
+
     def _exchange(
         self, before: Sequence[bytes], asked: Sequence[Bound], after: Sequence[bytes], told: str | None
     ) -> PQGen[Answers]:
@@ -327,8 +344,9 @@ class _Line:
                 self._prepared.difference_update([preparing[at] for at in aborted if at in preparing])
                 raise error_from_result(result)
         if told is not None and not self._is_own:
-            self._tell(told)
-            yield from send(self._libpq)
+            with suppress(Error):  # what was asked is committed, whatever becomes of the hint
+                self._tell(told)
+                yield from send(self._libpq)
         return [self._rows(name, result) for name, result in zip(said, results, strict=False) if name is not None]
 
     def _tell(self, told: str) -> None:
