@@ -87,7 +87,7 @@ async def test_a_kill_at_a_random_moment_changes_nothing(workers: Workers, clien
         assert set(executions) == set(STEPS)
         # Each claim may begin one step again: that one which was under way.
         assert executions.total() <= len(STEPS) + claims - 1, f"seed {SEED}: {executions}"
-    assert interrupted >= RUNS // 3, f"seed {SEED}: only {interrupted} of {RUNS} kills struck a task under way"
+    assert interrupted >= RUNS // 2, f"seed {SEED}: only {interrupted} of {RUNS} kills struck a task under way"
 
 
 async def test_a_kill_after_every_commit_changes_nothing(workers: Workers, client: LocalClient) -> None:

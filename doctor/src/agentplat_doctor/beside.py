@@ -9,20 +9,18 @@ from __future__ import annotations
 import pickle
 import sqlite3
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
-from datetime import datetime
 from pathlib import Path
 from subprocess import PIPE, Popen
 from typing import IO, Any
-from uuid import UUID
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from agentplat.domain.errors import StoreUnavailable
 from agentplat.store.address import Dialect
-from agentplat.store.columns import microseconds
+from agentplat.store.sqlite import file_value
 from agentplat_doctor.asking import Answered
 from agentplat_doctor.questions import Statement
 from agentplat_doctor.snapshot import FIRST, ONE_ROW, begin_anew, place
@@ -30,9 +28,6 @@ from agentplat_doctor.snapshot import FIRST, ONE_ROW, begin_anew, place
 _PROGRAM = Path(__file__).with_name("second.py")
 _TRIES = 20
 """So often both begin anew when somebody wrote between the one and the other."""
-
-_WRITTEN: Mapping[type, Callable[[Any], Any]] = {UUID: lambda value: value.hex, datetime: microseconds}
-"""As the tables keep it."""
 
 
 class Beside:
@@ -42,35 +37,26 @@ class Beside:
 
     def __init__(self, orders: IO[bytes], answers: IO[bytes]) -> None:
         self._orders, self._answers = orders, answers
-        self._begun = False
 
     def meet(self, first: Connection) -> bool:
         """Whether nobody wrote while both began anew: SQLite has no snapshot that can be shared."""
         # Not a connection of SQLAlchemy's: it would be in a transaction, and notice nothing.
         with closing(first.engine.raw_connection()) as witness:
             version = witness.cursor()
+            for statement in (*FIRST, "BEGIN"):
+                self._call(statement)
             for _ in range(_TRIES):
                 before = version.execute("PRAGMA data_version").fetchone()
                 begin_anew(first)
-                self._begin_anew()
+                for statement in ("ROLLBACK", "BEGIN", ONE_ROW):
+                    self._call(statement)
                 if version.execute("PRAGMA data_version").fetchone() == before:
                     return True
         return False
 
     def ask(self, statement: Statement, values: Mapping[str, Any]) -> Answered:
         """What a Reader returns and raises. StoreUnavailable when the process has ended."""
-        written = {name: _WRITTEN.get(type(value), lambda same: same)(value) for name, value in values.items()}
-        return self._call(statement.clause.text, written)
-
-    def _begin_anew(self) -> None:
-        if self._begun:
-            self._call("ROLLBACK")
-        else:
-            for pragma in FIRST:
-                self._call(pragma)
-        self._begun = True
-        self._call("BEGIN")
-        self._call(ONE_ROW)
+        return self._call(statement.clause.text, {name: file_value(value) for name, value in values.items()})
 
     def _call(self, statement: str, values: Mapping[str, Any] | None = None) -> Answered:
         try:

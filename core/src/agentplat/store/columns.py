@@ -115,11 +115,11 @@ def server_text(value: Any) -> bytes | None:
     if value is None:
         return None
     if isinstance(value, list):
-        return array(value).encode()
+        return _array(value).encode()
     return (_SCALARS.get(type(value), _plain))(value).encode()
 
 
-def array(values: list[Any]) -> str:
+def _array(values: list[Any]) -> str:
     """The text of an array, which the statement casts. The driver's own way asks for each element what it is."""
     sample = next((value for value in values if value is not None), None)
     write = _ELEMENTS.get(type(sample)) or (_quoted if isinstance(sample, str) else str)

@@ -305,10 +305,10 @@ def _answers(connection: sqlite3.Connection, statements: Sequence[Bound]) -> Ans
 def _answer(connection: sqlite3.Connection, bound: Bound) -> Sequence[Any]:
     text, names = with_places(bound.name, "sqlite"), mentions(bound.name, "sqlite")
     if not bound.columns:
-        cursor = connection.execute(text, [_written(bound.values[name]) for name in names])
+        cursor = connection.execute(text, [file_value(bound.values[name]) for name in names])
         return _rows(cursor) if cursor.description else ()
     columns: dict[str, Sequence[Any]] = {
-        name: [_written(value)] * len(bound.rows) for name, value in bound.values.items()
+        name: [file_value(value)] * len(bound.rows) for name, value in bound.values.items()
     }
     for name, column in zip(bound.columns, zip(*bound.rows, strict=True), strict=True):
         columns[name] = _column_written(column)
@@ -322,8 +322,8 @@ def _column_written(column: tuple[Any, ...]) -> Sequence[Any]:
     return column if write is None else [None if value is None else write(value) for value in column]
 
 
-def _written(value: Any) -> Any:
-    """As the tables keep it."""
+def file_value(value: Any) -> Any:
+    """A value as the tables of a file keep it."""
     write = _WRITE.get(type(value))
     return value if write is None else write(value)
 
@@ -331,7 +331,7 @@ def _written(value: Any) -> Any:
 _WRITE: dict[type, Callable[[Any], Any]] = {
     UUID: lambda value: value.hex,
     datetime: microseconds,
-    **dict.fromkeys((list, tuple), lambda value: json.dumps([_written(item) for item in value])),
+    **dict.fromkeys((list, tuple), lambda value: json.dumps([file_value(item) for item in value])),
 }
 
 
