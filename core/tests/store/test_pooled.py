@@ -20,6 +20,7 @@ from agentplat.domain.errors import SettingsInvalid
 from agentplat.domain.task import TaskState
 from agentplat.store.address import Address
 from agentplat.store.connect import open_store
+from agentplat.store.database import Transaction
 from agentplat.store.postgres import Postgres, settings
 from agentplat.store.renewal import Renewal
 from agentplat.store.script import Round, Script, bound
@@ -121,6 +122,26 @@ async def test_a_script_has_them_too_even_where_nobody_says_begin(pooled_url: st
             async with asyncio.timeout(20):
                 await database.conduct(waiting())
     await database.conduct(waiting())
+    await database.close()
+
+
+@pytest.mark.parametrize("verb", ["read", "write"])
+async def test_a_session_that_the_server_ends_half_way_is_no_fault_of_the_values(pooled_url: str, verb: str) -> None:
+    """The pooler adds its own last words to the server's, and so the end of the transaction has two answers."""
+    database = Postgres(Address.parse(pooled_url), application="agentplat-test", pool_size=1)
+    attempts = 0
+
+    async def work(transaction: Transaction) -> int:
+        nonlocal attempts
+        attempts += 1
+        if attempts % 2:
+            short = "set local idle_in_transaction_session_timeout = 50"
+            await transaction.connection.exec_driver_sql(short)
+            await asyncio.sleep(0.5)
+        return attempts
+
+    perform = database.read if verb == "read" else database.write
+    assert [await perform(work) for _ in range(3)] == [2, 4, 6]
     await database.close()
 
 

@@ -150,6 +150,8 @@ class Pooler(Between):
                 said = ()
                 await asyncio.wait([asking, answering], return_when=asyncio.FIRST_COMPLETED)
                 if answering.done():
+                    if not answering.result():
+                        to_client.write(_refusal("server conn crashed?"))  # as PgBouncer does, behind its last words
                     answers = _unless_hung_up(answering.result())
                     answering = asyncio.create_task(_next(session.reader, session.messages))
                     to_client.writelines([message.raw for message in answers])

@@ -9,7 +9,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppres
 from typing import Any, ClassVar, TypeVar, cast
 
 from psycopg import AsyncConnection as Connection
-from psycopg import OperationalError
+from psycopg import InternalError, OperationalError
 from psycopg.abc import PQGen
 from psycopg.adapt import Transformer
 from psycopg.errors import Error, InvalidTextRepresentation, UniqueViolation, error_from_result
@@ -225,8 +225,9 @@ class Postgres(Database):
     def verdict(self, error: BaseException | None) -> Verdict:
         state, severity = (error.sqlstate, error.diag.severity_nonlocalized) if isinstance(error, Error) else (None, "")
         if state is None:
-            # Without a code it is the client library that speaks: the connection is gone, or a value cannot be sent.
-            return Verdict.TRANSIENT if isinstance(error, OperationalError) else Verdict.REFUSED
+            # Without a code it is the client library that speaks: the connection is gone, or a value cannot be sent. Of
+            # a session that ends half way a pooler speaks besides the server, and two answers are an internal error.
+            return Verdict.TRANSIENT if isinstance(error, OperationalError | InternalError) else Verdict.REFUSED
         if state in _AWAY:
             return Verdict.AWAY
         if isinstance(error, UniqueViolation) and error.diag.constraint_name == "pk_tasks":
