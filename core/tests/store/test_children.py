@@ -25,6 +25,7 @@ from agentplat.domain.ids import TaskId
 from agentplat.domain.task import Lease, TaskState
 from agentplat.store.sql_store import SqlStore
 from agentplat.store.tables import inbox, limits, queue
+from agentplat.store.transactions import sweeping
 from agentplat.store.transactions.commit import commit
 
 from .making import block, claimed, committed, ending, kinds, new_task, signal, submitted, working, writing
@@ -312,3 +313,20 @@ async def long_ago(store: Store) -> None:
     past = "declared_at - interval '2 hours'" if database.dialect == "postgresql" else "declared_at - 7200000000"
     aged = update(limits).values(declared_at=literal_column(past))
     await database.write(lambda transaction: transaction.connection.execute(aged))
+
+
+async def test_ends_are_kept_whatever_becomes_of_the_word_to_their_parents(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    struck = 0
+
+    def faulty(_: object) -> None:
+        nonlocal struck
+        struck += 1
+        raise RuntimeError("something that nobody has thought of")
+
+    first, second = await claimed(store), await claimed(store)
+    monkeypatch.setattr(sweeping, "wake_parents", faulty)
+    results = await store.commit([ending(first.lease, 3), writing(second.lease, 3, block())])
+    assert struck == 1
+    assert [type(result) for result in results] == [Committed, Committed]

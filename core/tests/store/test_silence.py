@@ -7,12 +7,17 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
 
+import pytest
+from agentplat_migrations.schema import upgrade
+from agentplat_testkit.databases import PostgresDatabases
+from agentplat_testkit.pooler import Pooler
 from agentplat_testkit.relay import Fault, Relay
 
 from agentplat.contracts.interface import TaskFilter
 from agentplat.contracts.store import Claim, Store
 from agentplat.domain.errors import StoreUnavailable
 from agentplat.domain.ids import WorkerId
+from agentplat.store import postgres
 from agentplat.store.connect import open_store
 from agentplat.store.renewal import Renewal
 
@@ -61,6 +66,42 @@ async def test_a_call_on_a_connection_that_says_nothing_any_more_ends(postgres_u
         assert dict(zip(calls, await asyncio.gather(*ended), strict=True)) == dict.fromkeys(CALLS, True)
         for _, store, *_ in calls.values():
             await store.close()
+
+
+async def test_a_read_behind_a_pooler_ends_when_the_answer_to_its_end_does_not_come(
+    postgres_databases: PostgresDatabases,
+) -> None:
+    """That is a transaction there, and its end is one more way to the server and back."""
+    with postgres_databases.fresh(upgrade) as direct, Pooler(direct) as pooler, Relay(pooler.url) as relay:
+        store = open_store(f"{relay.url}{'&' if '?' in relay.url else '?'}pooled=true")
+        await store.open()
+        relay.half_open(of="COMMIT")
+        assert await has_ended(store.tasks(TaskFilter()), relay)
+        await store.close()
+
+
+async def hearing(store: Store, hears: bool) -> None:
+    """Return when the store hears, or does not any more."""
+    async with asyncio.timeout(PATIENCE):
+        while store.hears is not hears:  # noqa: ASYNC110 - nobody says when
+            await asyncio.sleep(0.01)
+
+
+async def test_who_listens_on_a_connection_that_says_nothing_any_more_hears_again(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgres, "_STILL_THERE", 0.2)
+    with Relay(postgres_url) as relay:
+        store = open_store(relay.url)
+        listening = asyncio.create_task(store.listen())
+        await hearing(store, True)
+        relay.half_open(of="SELECT 1")
+        await hearing(store, False)
+        await hearing(store, True)
+        assert relay.struck[Fault.HALF_OPEN] == 1
+        listening.cancel()
+        await asyncio.wait([listening])
+        await store.close()
 
 
 async def test_a_renewal_on_a_connection_that_says_nothing_any_more_ends(

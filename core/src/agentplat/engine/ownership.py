@@ -26,7 +26,7 @@ from agentplat.contracts.store import (
     Write,
 )
 from agentplat.domain.commands import DispatchChild, StartStep
-from agentplat.domain.errors import LeaseLost, StepError
+from agentplat.domain.errors import StepError
 from agentplat.domain.events import (
     BlockEnding,
     BlockStarted,
@@ -113,7 +113,7 @@ class TaskOwner:
         self._deadline: float | None = None
         self._draining = False
         self._under_way = False  # as the queue row says
-        self._lost: LeaseLost | None = None  # found out by a body that wrote to the ledger
+        self._lost: Exception | None = None  # how a body that wrote to the ledger found out that nothing can be written
 
     @property
     def task_id(self) -> TaskId:
@@ -371,8 +371,9 @@ class TaskOwner:
         except WriteRejected as error:
             message = f"The database refused what {row.kind} {row.name!r} gave: {error}"
             raise StepError(FailureCode.INVALID_OUTPUT, message, retryable=False) from None
-        except LeaseLost as error:
-            # The owner ends everything; the body must not take this for a failure of its own.
+        except Exception as error:  # noqa: BLE001
+            # The lease is lost, or the store has a fault. The owner ends everything; the body must not take it for a
+            # failure of its own.
             self._lost = error
             self.nudge()
             await asyncio.Event().wait()

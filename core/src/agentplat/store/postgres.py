@@ -9,14 +9,13 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppres
 from typing import Any, ClassVar, TypeVar, cast
 
 from psycopg import AsyncConnection as Connection
-from psycopg import InternalError, OperationalError
 from psycopg.abc import PQGen
 from psycopg.adapt import Transformer
-from psycopg.errors import Error, InvalidTextRepresentation, UniqueViolation, error_from_result
+from psycopg.errors import Error, InvalidTextRepresentation, error_from_result
 from psycopg.generators import fetch_many, send
 from psycopg.pq import ExecStatus, TransactionStatus
 from psycopg.pq.abc import PGresult
-from sqlalchemy import event
+from sqlalchemy import ExceptionContext, event
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from agentplat.contracts.hints import Hint
@@ -26,6 +25,7 @@ from agentplat.store.columns import server_text
 from agentplat.store.database import Database, Verdict
 from agentplat.store.hints import Hints, parsed
 from agentplat.store.script import Answers, Bound, Guarded, Round, Script, bound, columns_of, parameters, with_places
+from agentplat.store.server.verdicts import check_address, is_read_only, verdict
 from agentplat.store.statements import CHANNEL
 
 T = TypeVar("T")
@@ -43,11 +43,6 @@ _CONNECT_TIMEOUT = 5
 _STATEMENT_TIMEOUT_MS = 20_000
 _IDLE_IN_TRANSACTION_MS = 5_000
 _TCP_USER_TIMEOUT_MS = 10_000
-
-# Timeout of the statement, of the transaction; disk full, out of memory; input or output.
-_AWAY = {"57014", "25P04", "53100", "53200", "58030"}
-_TRANSIENT = {"40001", "40P01", "55P03", "57P01", "57P02", "57P03", "53300", "25P03", "25006"}
-_OUTDATED = {"42P01", "3F000", "42703"}  # no such table, schema, column
 
 
 def settings(statement_timeout_ms: int = _STATEMENT_TIMEOUT_MS) -> dict[str, object]:
@@ -98,6 +93,8 @@ class Postgres(Database):
     patience: ClassVar[float | None] = _STATEMENT_TIMEOUT_MS / 1000 + 5.0
 
     def __init__(self, address: Address, *, application: str, pool_size: int = 10) -> None:
+        """SettingsInvalid for an address that the client library cannot read."""
+        check_address(address)
         self._engine = create_async_engine(
             f"postgresql+psycopg://{address.rest}",
             isolation_level="READ COMMITTED",
@@ -107,11 +104,11 @@ class Postgres(Database):
             pool_recycle=1800,
             hide_parameters=True,
         )
+        event.listen(self._engine.sync_engine, "handle_error", _leave_standby)
         self._reader = self._engine.execution_options(isolation_level="AUTOCOMMIT")
         self._address, self._application = address, application
         self._first = address.of_transaction(script_settings())
         if (first := address.of_transaction(settings())) is not None:
-            self._reader = self._engine
             event.listen(self._engine.sync_engine, "begin", lambda connection: connection.exec_driver_sql(first))
         self._idle: list[_Line] = []
         self._free = asyncio.Semaphore(_SCRIPTS)
@@ -144,7 +141,9 @@ class Postgres(Database):
             self._turns.release()
 
     def reading(self) -> AbstractAsyncContextManager[AsyncConnection]:
-        return self._reader.connect()
+        # Behind a pooler that is a transaction, too. Left to the end of the connection, no cancel would reach its
+        # ROLLBACK, and a silent wire would keep its caller for ever.
+        return self._engine.begin() if self._address.pooled else self._reader.connect()
 
     def writing(self) -> AbstractAsyncContextManager[AsyncConnection]:
         return self._engine.begin()
@@ -198,13 +197,15 @@ class Postgres(Database):
             try:
                 connection = await self._connected()
                 async with connection:
-                    await connection.execute(f"LISTEN {CHANNEL}".encode())
+                    async with asyncio.timeout(_CONNECT_TIMEOUT):
+                        await connection.execute(f"LISTEN {CHANNEL}".encode())
                     self._hears = True
                     self._hints.heard(Hint)
                     while True:
                         async for heard in connection.notifies(timeout=_STILL_THERE):
                             self._hints.heard(parsed(heard.payload))
-                        await connection.execute("SELECT 1")
+                        async with asyncio.timeout(_CONNECT_TIMEOUT):
+                            await connection.execute("SELECT 1")
             except (Error, OSError):
                 self._hears = False
                 await asyncio.sleep(_RECONNECT)
@@ -223,21 +224,13 @@ class Postgres(Database):
         await self._engine.dispose()
 
     def verdict(self, error: BaseException | None) -> Verdict:
-        state, severity = (error.sqlstate, error.diag.severity_nonlocalized) if isinstance(error, Error) else (None, "")
-        if state is None:
-            # Without a code it is the client library that speaks: the connection is gone, or a value cannot be sent. Of
-            # a session that ends half way a pooler speaks besides the server, and two answers are an internal error.
-            return Verdict.TRANSIENT if isinstance(error, OperationalError | InternalError) else Verdict.REFUSED
-        if state in _AWAY:
-            return Verdict.AWAY
-        if isinstance(error, UniqueViolation) and error.diag.constraint_name == "pk_tasks":
-            # Ids are ours alone: an earlier attempt, whose answer was lost, was committed just now. Who looks finds it.
-            return Verdict.TRANSIENT
-        if state in _TRANSIENT or state.startswith("08") or severity in ("FATAL", "PANIC"):  # it ends the session
-            return Verdict.TRANSIENT
-        if state in _OUTDATED:
-            return Verdict.OUTDATED
-        return Verdict.REFUSED if state[:2] in ("22", "23", "54") else Verdict.BUG
+        return verdict(error)
+
+
+def _leave_standby(context: ExceptionContext) -> None:
+    """A session that only reads is of no use, and after a failover its server is the old one: end all of the pool."""
+    if is_read_only(context.original_exception):
+        context.is_disconnect = True
 
 
 def _notifying(message: str) -> Script[None]:

@@ -260,8 +260,9 @@ class SqlStore:
         try:
             if await self._database.perform(lambda _: sweeping.wake_parents(over)):
                 self._hint(Hint.TOLD, *_CLAIMABLE)
-        except StoreUnavailable as error:  # the ends are kept, and a sweep finds whom to wake
-            telemetry.log.warning(telemetry.STORE_AWAY, detail=error.detail)
+        except Exception as error:  # noqa: BLE001  # whatever it is, the writes are kept, and a sweep finds whom to wake
+            said = error.detail if isinstance(error, StoreUnavailable) else type(error).__name__
+            telemetry.log.warning(telemetry.STORE_AWAY, detail=said)
 
     # from outside
 

@@ -13,7 +13,7 @@ from uuid_utils.compat import uuid7
 
 from agentplat import telemetry
 from agentplat.contracts.interface import TaskFilter
-from agentplat.contracts.store import Committed, End, InboxItem, Lost, Store, TaskRow, Write
+from agentplat.contracts.store import Committed, End, InboxItem, Lost, Rejected, Store, TaskRow, Write
 from agentplat.domain.errors import ConflictError, IllegalTransition, InputRejected, NotFound
 from agentplat.domain.events import CancelRequested, Event, TaskClaimed, TaskFinished
 from agentplat.domain.failure import Failure, FailureCode
@@ -158,7 +158,10 @@ async def administer(
 async def end_from_outside(
     store: Store, row: TaskRow, status: TaskState, output: JsonObject | None, failure: Failure | None, *, actor: str
 ) -> bool:
-    """Write the task's end under the lease that its row shows; False when that lease is no longer current."""
+    """Write the task's end under the lease that its row shows; False when that lease is no longer current.
+
+    InputRejected when the database refuses the values.
+    """
     assert row.fence is not None
     write = Write(
         lease=Lease(row.id, row.fence, row.worker_id),
@@ -167,6 +170,8 @@ async def end_from_outside(
         closing=End(status=status, output=output, failure=failure, actor=actor),
     )
     [result] = await store.commit([write])
+    if isinstance(result, Rejected):
+        raise InputRejected("The end of the task", [("", result.reason)])
     if isinstance(result, Lost):
         return False
     await recall_children(store, row.id)

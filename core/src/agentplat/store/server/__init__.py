@@ -1,0 +1,1 @@
+"""What only PostgreSQL, a server that others reach as well, needs."""
