@@ -72,13 +72,18 @@ class Looking(Scripted):
     tools = ("look",)
 
 
-async def test_calls_that_a_dead_worker_made_are_not_made_again(engine: Engine, script: Script) -> None:
-    here = Looking.__module__
+def let_look(engine: Engine, tool: type[Look] = Look) -> None:
+    """Install the agent `looking` with that tool; MADE has what it is asked from now on."""
     builder = RegistryBuilder(engine.registries)
-    builder.register(AgentSpec(name="looking", description="", factory=f"{here}:Looking", tools=("look",)))
-    builder.register(ToolSpec(name="look", description="", factory=f"{here}:Look", effect=Effect.READS))
+    agent, look = (f"{each.__module__}:{each.__name__}" for each in (Looking, tool))
+    builder.register(AgentSpec(name="looking", description="", factory=agent, tools=("look",)))
+    builder.register(ToolSpec(name="look", description="", factory=look, effect=tool.effect))
     engine.registries = builder.build()
     MADE.clear()
+
+
+async def test_calls_that_a_dead_worker_made_are_not_made_again(engine: Engine, script: Script) -> None:
+    let_look(engine)
     begun = asyncio.Event()
 
     async def look_twice(given: Given, ctx: AgentContext) -> Given:

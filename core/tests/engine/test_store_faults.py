@@ -4,15 +4,14 @@ from collections.abc import Sequence
 
 import pytest
 
-from agentplat import AgentContext, AgentSpec, Effect, ToolSpec
+from agentplat import AgentContext, Effect
 from agentplat.contracts.store import Rejected, Store, Write, WriteResult
 from agentplat.domain.errors import InputRejected
 from agentplat.domain.task import TaskState
 from agentplat.engine import ownership
-from agentplat.plugins.registry import RegistryBuilder
 
 from .harness import Engine, Given, Script
-from .test_races import MADE, Look, Looking
+from .test_races import Look, let_look
 
 
 class Order(Look):
@@ -25,12 +24,7 @@ async def test_a_fault_of_the_store_is_no_failure_of_the_agent_whose_call_is_rec
     engine: Engine, script: Script, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ownership, "HAND_BACK_DELAY", 0.0)
-    here = Looking.__module__
-    builder = RegistryBuilder(engine.registries)
-    builder.register(AgentSpec(name="looking", description="", factory=f"{here}:{Looking.__name__}", tools=("look",)))
-    builder.register(ToolSpec(name="look", description="", factory=f"{__name__}:{Order.__name__}", effect=Order.effect))
-    engine.registries = builder.build()
-    MADE.clear()
+    let_look(engine, Order)
     commit, faults = store.commit, 0
 
     async def faulty(writes: Sequence[Write]) -> Sequence[WriteResult]:
