@@ -8,7 +8,7 @@ from uuid import uuid4
 import pytest
 from uuid_utils.compat import uuid7
 
-from agentplat.contracts.store import Claim, NewTask, Store, WorkerRow, Write, WriteResult
+from agentplat.contracts.store import Claim, Committed, NewTask, Store, WorkerRow, Write, WriteResult
 from agentplat.domain.errors import StoreUnavailable
 from agentplat.domain.events import BlockStarted
 from agentplat.domain.ids import StepPath, TaskId, WorkerId
@@ -76,5 +76,29 @@ async def test_what_is_never_taken_waits_alone(
         await asyncio.gather(*(first[culprit] for culprit in mended))
     assert [len(await store.journal(claim.lease.task_id)) for claim in claims] == [
         2 if claim.lease.task_id in mended else 4 for claim in claims
+    ]
+    serving.cancel()
+
+
+async def test_a_fault_falls_on_nobody_but_the_task_that_it_is_about(
+    store: Store, writer: JournalWriter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    claims = await claimed(store, 20)
+    culprit = claims[11].lease.task_id
+    commit = store.commit
+
+    async def faulty(writes: Sequence[Write]) -> Sequence[WriteResult]:
+        if culprit in {write.lease.task_id for write in writes}:
+            raise RuntimeError("something that nobody has thought of")
+        return await commit(writes)
+
+    monkeypatch.setattr(store, "commit", faulty)
+    writing = [asyncio.create_task(writer.write(block(claim, 2))) for claim in claims]
+    await asyncio.sleep(0)  # all of them are in one batch
+    serving = asyncio.create_task(writer.serve())
+    async with asyncio.timeout(60):
+        results = await asyncio.gather(*writing, return_exceptions=True)
+    assert [type(result) for result in results] == [
+        RuntimeError if claim.lease.task_id == culprit else Committed for claim in claims
     ]
     serving.cancel()

@@ -4,6 +4,7 @@ from typing import cast
 
 import psycopg
 import pytest
+from agentplat_migrations.schema import current
 from agentplat_testkit.pytest_plugin import needs_own_sessions
 from psycopg.errors import lookup
 from psycopg.pq import DiagnosticField
@@ -13,7 +14,7 @@ from agentplat.store.address import Address
 from agentplat.store.connect import open_store
 from agentplat.store.database import Transaction, Verdict
 from agentplat.store.postgres import Postgres
-from agentplat.store.server.verdicts import verdict
+from agentplat.store.server.verdicts import check_address, verdict
 
 
 def said(code: str, *, file: str = "") -> psycopg.Error:
@@ -55,13 +56,42 @@ def test_a_server_without_numbers_for_transactions_is_away(file: str, meant: Ver
 
 
 @pytest.mark.parametrize(
-    "rest", ["u:100%sure@h/d", "u:sure@h/d?sslmod=require", "u:sure@a..b/d", "u:p@sure@h/d", "u:sure/sure@h/d"]
+    "rest",
+    [
+        *("u:100%sure@h/d", "u:sure@h/d?sslmod=require", "u:sure@a..b/d", "u:p@sure@h/d", "u:sure/sure@h/d"),
+        *("u:p@sure.invalid/sure@h/d", "u:12345/sure@h/d"),
+    ],
 )
 def test_an_address_that_cannot_be_read_is_told_without_its_password(rest: str) -> None:
     with pytest.raises(SettingsInvalid) as refused:
         open_store(f"postgresql://{rest}")
     assert "sure" not in str(refused.value)
     assert refused.value.__cause__ is None
+
+
+@pytest.mark.parametrize("rest", ["u:100%sure@h/d", "u:p@sure@h/d"])
+def test_neither_do_migrations_tell_it(rest: str) -> None:
+    with pytest.raises(SettingsInvalid) as refused:
+        current(f"postgresql://{rest}")
+    assert "sure" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [
+        *("u:p@h/d", "/d", "u@h1,h2:5433/d", "u@[::1]:5432/d", "u:p@/d?host=/run/pg@14", "u@some_host./my@db"),
+        *("u@/d?host=@abstract", f"u@/d?hostaddr=127.0.0.1&host={'x' * 70}", f"u@/d?host=/{'x' * 70}", "u:p%40%2F@h/d"),
+    ],
+)
+def test_an_address_of_any_kind_is_read(rest: str) -> None:
+    check_address(Address.parse(f"postgresql://{rest}"))
+
+
+@pytest.mark.parametrize("url", ["host=h user=u password=sure dbname=d", "postgresql:u:sure@h/d", "u:sure@h/d"])
+def test_what_is_no_address_is_not_repeated(url: str) -> None:
+    with pytest.raises(SettingsInvalid) as refused:
+        Address.parse(url)
+    assert "sure" not in str(refused.value)
 
 
 @needs_own_sessions

@@ -6,6 +6,7 @@ It reads what goes through it: a commit can be cut at each of its bytes.
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 import struct
 from collections import Counter
@@ -54,7 +55,8 @@ class _Armed:
         """`statement`: what is carried out; `committed`: what the commit is about that begins, None if none does."""
         if self.fault in (Fault.COMMIT_CUT, Fault.ACKNOWLEDGEMENT_CUT):
             return committed is not None and any(self.of in said for said in committed)
-        return not self.of or (statement is not None and self.of in statement)
+        # As a word: a transaction that begins READ COMMITTED is no COMMIT.
+        return not self.of or (statement is not None and bool(re.search(rf"\b{re.escape(self.of)}(?!\w)", statement)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -140,18 +140,24 @@ class JournalWriter:
             results = await self._store.commit([_merged([pending.write for pending in group]) for group in batch])
         except StoreUnavailable as error:
             telemetry.log.warning(telemetry.STORE_AWAY, detail=error.detail)
-            half = len(batch) // 2
-            for part in filter(None, (batch[:half], batch[half:])):
-                self._put_off.put_nowait(part)
-            return False
-        except Exception as error:  # noqa: BLE001  # a fault of ours ends these tasks' turns, and must not end the writer
-            for pending in (pending for group in batch for pending in group if not pending.done.done()):
-                pending.done.set_exception(error)
+            return self._halve(batch)
+        except Exception as error:  # noqa: BLE001  # a fault of ours, or of the database, must not end the writer
+            if len(batch) > 1:  # nor the turns of others than the one that it is about
+                return self._halve(batch)
+            for pending in batch[0]:
+                if not pending.done.done():
+                    pending.done.set_exception(error)
         else:
             self._answer(batch, results)
         self._busy.difference_update([group[0].task for group in batch])
         self._arrived.set()
         return True
+
+    def _halve(self, batch: list[list[_Pending]]) -> bool:
+        half = len(batch) // 2
+        for part in filter(None, (batch[:half], batch[half:])):
+            self._put_off.put_nowait(part)
+        return False
 
     def _answer(self, batch: list[list[_Pending]], results: Sequence[WriteResult]) -> None:
         telemetry.COMMITS.inc()

@@ -36,12 +36,13 @@ class Address:
     @staticmethod
     def parse(url: str) -> Address:
         """The address. SettingsInvalid for a scheme that is not ours, or an SQLite database that is not a file."""
-        scheme, _, rest = url.partition("://")
+        scheme, separator, rest = url.partition("://")
         dialect = _SCHEMES.get(scheme)
         if dialect is None:
+            # Only what is a scheme for certain: anything else may hold a password.
+            kind = f"A database of the kind {scheme!r}" if separator and scheme.isalnum() else "That database"
             raise SettingsInvalid(
-                f"A database of the kind {scheme!r} is not supported. Use sqlite:///path/of/a/file or "
-                "postgresql://user:password@host/name."
+                f"{kind} is not supported. Use sqlite:///path/of/a/file or postgresql://user:password@host/name."
             )
         if dialect == "postgresql":
             return Address(dialect, *_without_pooled(rest))

@@ -68,7 +68,11 @@ def script_settings() -> dict[str, object]:
 
 
 def connect_options(address: Address, application: str, session: Mapping[str, object]) -> dict[str, Any]:
-    """What every connection of ours asks of psycopg; `session` is what it is set to."""
+    """What every connection of ours asks of psycopg; `session` is what it is set to.
+
+    SettingsInvalid for an address that the client library cannot read.
+    """
+    check_address(address)
     return {
         "application_name": application,
         "connect_timeout": _CONNECT_TIMEOUT,
@@ -93,8 +97,6 @@ class Postgres(Database):
     patience: ClassVar[float | None] = _STATEMENT_TIMEOUT_MS / 1000 + 5.0
 
     def __init__(self, address: Address, *, application: str, pool_size: int = 10) -> None:
-        """SettingsInvalid for an address that the client library cannot read."""
-        check_address(address)
         self._engine = create_async_engine(
             f"postgresql+psycopg://{address.rest}",
             isolation_level="READ COMMITTED",

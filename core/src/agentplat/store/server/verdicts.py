@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -20,6 +21,7 @@ _OUTDATED = {"42P01", "3F000", "42703"}  # no such table, schema, column
 _TOO_MUCH = "54000"
 _OF_IDS = ("varsup.c", "multixact.c")
 _VALUES = ("22", "23", "54")  # classes
+_A_HOST = re.compile("@.*/")  # in the name of a database: the end of an address that began in a password
 
 
 def verdict(error: BaseException | None) -> Verdict:
@@ -74,9 +76,13 @@ def check_address(address: Address) -> None:
 
 
 def _is_plain(told: Mapping[str, Any]) -> bool:
-    """Whether its hosts and ports are such: if not, a password with an @ or a / in it may have been cut in two."""
+    """Whether its parts are what they are called: if not, a password with an @ or a / in it was cut in two."""
     hosts, ports = (str(told.get(name) or "").split(",") for name in ("host", "port"))
     for host in hosts:
-        if not host.startswith(("/", "@")):  # the folder of a socket
+        if host.startswith(("/", "@")):  # the folder of a socket
+            continue
+        if "@" in host:
+            return False
+        if not told.get("hostaddr"):
             host.encode("idna")
-    return not any("@" in host[1:] for host in hosts) and all(port.isdecimal() for port in ports if port)
+    return all(port.isdecimal() for port in ports if port) and not _A_HOST.search(str(told.get("dbname") or ""))
