@@ -11,6 +11,7 @@ import pytest
 from agentplat_migrations.schema import upgrade
 from agentplat_testkit.databases import PostgresDatabases
 from agentplat_testkit.pooler import Pooler
+from agentplat_testkit.pytest_plugin import needs_own_sessions
 from agentplat_testkit.relay import Fault, Relay
 
 from agentplat.contracts.interface import TaskFilter
@@ -87,6 +88,7 @@ async def hearing(store: Store, hears: bool) -> None:
             await asyncio.sleep(0.01)
 
 
+@needs_own_sessions
 async def test_who_listens_on_a_connection_that_says_nothing_any_more_hears_again(
     postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
