@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from agentplat_migrations.schema import current, differences, upgrade
 from agentplat_testkit.databases import PostgresDatabases
-from agentplat_testkit.pooler import Pooler
+from agentplat_testkit.pooler import Pooler, as_pooled
 from psycopg.errors import QueryCanceled
 from sqlalchemy import text
 
@@ -42,7 +42,7 @@ def pooled_url(postgres_databases: PostgresDatabases) -> Iterator[str]:
     """An empty database behind a pooler, in whose sessions nothing is left in the end."""
     with postgres_databases.fresh(None) as direct:
         with Pooler(direct) as pooler:
-            yield f"{pooler.url}{'&' if '?' in pooler.url else '?'}pooled=true"
+            yield as_pooled(pooler.url)
         assert pooler.transactions > 0
         assert pooler.left_behind == []
 
@@ -50,7 +50,7 @@ def pooled_url(postgres_databases: PostgresDatabases) -> Iterator[str]:
 async def test_nothing_is_asked_on_before_the_answer_is_there(postgres_databases: PostgresDatabases) -> None:
     """The pooler may give the session away with the answer, and what comes next in two pieces goes to two sessions."""
     with postgres_databases.fresh(None) as direct, Pooler(direct) as pooler:
-        url = f"{pooler.url}{'&' if '?' in pooler.url else '?'}pooled=true"
+        url = as_pooled(pooler.url)
         await asyncio.to_thread(upgrade, url)
         store = open_store(url)
         for turn in range(10):

@@ -10,7 +10,7 @@ from contextlib import ExitStack
 import pytest
 from agentplat_migrations.schema import upgrade
 from agentplat_testkit.databases import PostgresDatabases
-from agentplat_testkit.pooler import Pooler
+from agentplat_testkit.pooler import Pooler, as_pooled
 from agentplat_testkit.pytest_plugin import needs_own_sessions
 from agentplat_testkit.relay import Fault, Relay
 
@@ -74,7 +74,7 @@ async def test_a_read_behind_a_pooler_ends_when_the_answer_to_its_end_does_not_c
 ) -> None:
     """That is a transaction there, and its end is one more way to the server and back."""
     with postgres_databases.fresh(upgrade) as direct, Pooler(direct) as pooler, Relay(pooler.url) as relay:
-        store = open_store(f"{relay.url}{'&' if '?' in relay.url else '?'}pooled=true")
+        store = open_store(as_pooled(relay.url))
         await store.open()
         relay.half_open(of="COMMIT")
         assert await has_ended(store.tasks(TaskFilter()), relay)

@@ -1,5 +1,6 @@
 """What an error of the database means: a lost connection, a server in need, values at fault, or a bug of ours."""
 
+import re
 from typing import cast
 
 import psycopg
@@ -92,6 +93,12 @@ def test_what_is_no_address_is_not_repeated(url: str) -> None:
     with pytest.raises(SettingsInvalid) as refused:
         Address.parse(url)
     assert "sure" not in str(refused.value)
+
+
+@pytest.mark.parametrize("scheme", ["mysql", "mysql+pymysql"])
+def test_a_database_of_another_kind_is_named(scheme: str) -> None:
+    with pytest.raises(SettingsInvalid, match=f"kind '{re.escape(scheme)}' is not supported"):
+        Address.parse(f"{scheme}://u:sure@h/d")
 
 
 @needs_own_sessions

@@ -22,7 +22,7 @@ from agentplat_testkit.between import Between
 from agentplat_testkit.pgbouncer import pgbouncer
 from agentplat_testkit.wire import Message, Messages
 
-__all__ = ["Pooler", "pooled"]
+__all__ = ["Pooler", "as_pooled", "pooled"]
 
 _PIECE = 65536
 _SESSIONS = 4
@@ -51,14 +51,15 @@ def pooled(url: str, which: str = "unkind") -> Iterator[str]:
     """The address of the database at `url` behind a pooler, as we are told it: ours ("unkind"), or "pgbouncer"."""
     if which == "pgbouncer":
         with pgbouncer(url) as behind:
-            yield _told_so(behind)
+            yield as_pooled(behind)
         return
     with Pooler(url) as pooler:
-        yield _told_so(pooler.url)
+        yield as_pooled(pooler.url)
     assert (pooler.left_behind, pooler.asked_early) == ([], 0)
 
 
-def _told_so(behind: str) -> str:
+def as_pooled(behind: str) -> str:
+    """The address of a database behind a pooler, as we are told it."""
     return make_url(behind).update_query_dict({"pooled": "true"}).render_as_string(hide_password=False)
 
 

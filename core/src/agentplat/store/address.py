@@ -40,7 +40,8 @@ class Address:
         dialect = _SCHEMES.get(scheme)
         if dialect is None:
             # Only what is a scheme for certain: anything else may hold a password.
-            kind = f"A database of the kind {scheme!r}" if separator and scheme.isalnum() else "That database"
+            is_scheme = separator and scheme.replace("+", "").isalnum()
+            kind = f"A database of the kind {scheme!r}" if is_scheme else "That database"
             raise SettingsInvalid(
                 f"{kind} is not supported. Use sqlite:///path/of/a/file or postgresql://user:password@host/name."
             )
