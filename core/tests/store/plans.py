@@ -75,15 +75,24 @@ def filled_without_statistics(url: str) -> None:
     _fill(url)
 
 
-def _fill(url: str, *statements: LiteralString) -> None:
+def filled_behind_statistics(url: str) -> None:
+    """A database with many tasks, which the planner believes to be empty: it was, when somebody looked."""
+    _fill(url, unseen=True)
+
+
+def _fill(url: str, *statements: LiteralString, unseen: bool = False) -> None:
     upgrade(url)
-    with psycopg.connect(Address.parse(url).libpq, autocommit=True) as connection:
+    libpq = Address.parse(url).libpq
+    with psycopg.connect(libpq, autocommit=True) as connection, psycopg.connect(libpq) as filling:
         stored = connection.execute(
             "select oid::regclass::text from pg_class where relnamespace = 'agentplat'::regnamespace and relkind = 'r'"
         )
         for [name] in stored.fetchall():
             connection.execute(f"alter table {name} set (autovacuum_enabled = off)".encode())
-        connection.execute(FILL.encode())
+        filling.execute(FILL.encode())
+        if unseen:
+            connection.execute("analyze")
+        filling.commit()
         for each in statements:
             connection.execute(each)
 
@@ -156,15 +165,19 @@ class Plans:
         `arguments` are SQL, in the order in which the parameters first appear.
         """
         text = statement(name, "postgresql")
-        names = list(dict.fromkeys(re.findall(r"(?<!:):([a-z_]+)", text)))
-        for number, parameter in enumerate(names, 1):
+        for number, parameter in enumerate(self.parameters(name), 1):
             text = re.sub(rf"(?<!:):{parameter}\b", f"${number}", text)
         with self._connection.transaction(force_rollback=True):
             self._connection.execute("set local plan_cache_mode = force_generic_plan")
             self._connection.execute(f"prepare asked as {text}".encode())
-            plan = self._rows(f"explain execute asked({', '.join(arguments)})")
+            given = f"({', '.join(arguments)})" if arguments else ""
+            plan = self._rows(f"explain execute asked{given}")
             self._connection.execute("deallocate asked")
         return f"{text}\n\n{plan}"
+
+    def parameters(self, name: str) -> list[str]:
+        """What `sql/<name>.sql` is given, in the order of their first places."""
+        return list(dict.fromkeys(re.findall(r"(?<!:):([a-z_]+)", statement(name, "postgresql"))))
 
     def _explained(self, text: str, parameters: Any) -> str:
         with self._connection.transaction(force_rollback=True):
@@ -184,3 +197,9 @@ def scans(plans: Sequence[str], *, allowed: Sequence[str] = ()) -> list[str]:
     grows = {"tasks", "queue", "journal", "calls", "audit", "inbox", "submissions", "definitions"} - set(allowed)
     reading = re.compile(rf"Seq Scan on ({'|'.join(sorted(grows))})(?![^(\n]*\(cost=0\.00\.\.0\.00 )")
     return [plan for plan in plans if reading.search(plan)]
+
+
+def walks(plans: Sequence[str]) -> list[str]:
+    """The plans that go through the whole of an index, because they look for nothing in it."""
+    walking = re.compile(r"Index (?:Only )?Scan using \w+ on (?:tasks|queue|journal|calls)\w*\b.*\n(?! *Index Cond: )")
+    return [plan for plan in plans if walking.search(f"{plan}\n")]

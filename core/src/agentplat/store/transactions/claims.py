@@ -95,7 +95,7 @@ class Found:
     reached: Mapping[int, datetime] = field(default_factory=dict)
 
 
-_SLOW = 0.005  # seconds on the server: a claim that takes less is not worth being spared
+_SLOW, _EACH = 0.001, 0.00004  # seconds on the server, and for each task: a claim that takes less needs not be spared
 _SHARE = 100  # of the time, looks from the start may take the hundredth part
 _LONGEST = 15.0  # seconds, all the same, between two of them
 _BACK = timedelta(seconds=0.5)  # what was submitted may be committed later than what was submitted after it
@@ -145,13 +145,17 @@ class Front:
 
 def stands(front: Front | None, found: Found, now: float) -> Front | None:
     """After a look from the start: None where it was quick, or where nothing says yet where to look."""
-    if found.took < _SLOW or (front is None and not found.claims):
+    if not _is_slow(found.took, len(found.claims)) or (front is None and not found.claims):
         return None
     tenant = found.claims[0].tenant if found.claims else front.tenant if front is not None else ""
     if front is None or front.tenant != tenant:
         front = Front(tenant)
     front.look(found, now)
     return front
+
+
+def _is_slow(took: float, number: int) -> bool:
+    return took >= _SLOW + number * _EACH
 
 
 def claim_plainly(again: bool, wanted: Wanted, *, far: bool) -> Script[Found]:
@@ -163,7 +167,7 @@ def claim_plainly(again: bool, wanted: Wanted, *, far: bool) -> Script[Found]:
     if far:
         [asked], tasks, events = yield Round([bound(name, **wanted.values), *_reading(wanted)], last=True)
         claims = _claims(wanted.worker_id, tasks, events)
-        if wanted.suspects or asked.took < _SLOW:
+        if wanted.suspects or not _is_slow(asked.took, len(claims)):
             return Found(claims=claims, chooses=asked.chooses)
         return Found(claims=claims, chooses=asked.chooses, took=asked.took, reached=_reached(tasks))
     [[choice]] = yield Round([bound("choice", queue=wanted.queue)])
