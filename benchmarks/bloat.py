@@ -2,6 +2,7 @@
 
     python benchmarks/bloat.py depth --waiting 10000 1000000 --history 0 5000000
     python benchmarks/bloat.py pin --seconds 120 --rate 200
+    python benchmarks/bloat.py pin --seconds 120 --rate 200 --tenants 50
     python benchmarks/bloat.py pin --seconds 120 --rate 200 --no-pin     # the same load without the fault
 
 Without --database-url a server of its own is started, which waits for the disk at every commit. The named database must
@@ -18,7 +19,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, nullcontext
-from itertools import count
+from itertools import count, cycle
 from typing import Any, cast
 from uuid import uuid4
 
@@ -139,8 +140,8 @@ async def depth(url: str, waiting: Sequence[int], history: Sequence[int]) -> Non
             ready = 0
 
 
-async def pin(url: str, seconds: float, rate: float, *, pinned: bool) -> None:
-    """Submit, claim and finish `rate` tasks a second, while a transaction holds xmin back."""
+async def pin(url: str, seconds: float, rate: float, tenants: int, *, pinned: bool) -> None:
+    """Submit, claim and finish `rate` tasks a second of so many tenants, while a transaction holds xmin back."""
     claims, full, ends, polls, sweeps = Measured(), Measured(), Measured(), Measured(), Measured()
     say(
         f"    s | claim ({TAKEN}) | from the start ({TAKEN}, pages) "
@@ -155,7 +156,7 @@ async def pin(url: str, seconds: float, rate: float, *, pinned: bool) -> None:
                 holder.execute("set transaction isolation level repeatable read")
                 holder.execute("select count(*) from agentplat.workers")
             beside = [
-                asyncio.create_task(submitting(store, rate)),
+                asyncio.create_task(submitting(store, rate, tenants)),
                 asyncio.create_task(working(store, worker_id, claims, full, ends)),
                 asyncio.create_task(polling(store, worker_id, polls, sweeps)),
             ]
@@ -184,12 +185,13 @@ async def pin(url: str, seconds: float, rate: float, *, pinned: bool) -> None:
             await asyncio.gather(*beside, return_exceptions=True)
 
 
-async def submitting(store: Store, rate: float) -> None:
-    """Tasks at an even rate, in small groups."""
+async def submitting(store: Store, rate: float, tenants: int) -> None:
+    """Tasks at an even rate, in small groups, of one tenant after the other."""
     group = max(int(rate / 20), 1)
     due = time.monotonic()
+    names = cycle([f"tenant{number}" for number in range(tenants)])
     while True:
-        await store.submit([new_task() for _ in range(group)])
+        await store.submit([new_task(next(names)) for _ in range(group)])
         due += group / rate
         await asyncio.sleep(max(due - time.monotonic(), 0))
 
@@ -230,9 +232,9 @@ def pages(session: psycopg.Connection[Any], worker_id: WorkerId) -> int:
     return int(plan["Shared Hit Blocks"]) + int(plan["Shared Read Blocks"])
 
 
-def new_task() -> NewTask:
+def new_task(tenant: str) -> NewTask:
     """A task of one step."""
-    return NewTask(id=TaskId(uuid7()), tenant="default", type="agent:bench", input={"topic": "tea"}, trace_id="0" * 32)
+    return NewTask(id=TaskId(uuid7()), tenant=tenant, type="agent:bench", input={"topic": "tea"}, trace_id="0" * 32)
 
 
 def ending(claim: Claim) -> Write:
@@ -300,6 +302,7 @@ def main() -> None:
     parser.add_argument("--history", type=int, nargs="+", default=[0, 5_000_000])
     parser.add_argument("--seconds", type=float, default=120)
     parser.add_argument("--rate", type=float, default=200)
+    parser.add_argument("--tenants", type=int, default=1)
     parser.add_argument("--no-pin", action="store_true")
     given: Any = parser.parse_args()
     with database(given.database_url) as url:
@@ -307,7 +310,7 @@ def main() -> None:
         if given.what == "depth":
             asyncio.run(depth(url, given.waiting, given.history))
         else:
-            asyncio.run(pin(url, given.seconds, given.rate, pinned=not given.no_pin))
+            asyncio.run(pin(url, given.seconds, given.rate, given.tenants, pinned=not given.no_pin))
 
 
 if __name__ == "__main__":

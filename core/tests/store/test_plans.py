@@ -45,8 +45,7 @@ ONE = "'01900000-0000-4000-8000-000000000003'::uuid"
 
 ON_SQLITE = {"choice", "choose_fairly", "claim_chosen", "news"}
 STATEMENTS = sorted({each.stem for each in (Path(statements.__file__).parent / "sql").glob("*.sql")} - ON_SQLITE)
-
-
+CHOICE = [ONE, ONE, "'default'", "'2020-01-01'", "5", "1", "1"]
 FILLED = [filled_and_analyzed, filled_without_statistics, filled_behind_statistics]
 
 
@@ -92,7 +91,7 @@ async def test_a_claim_that_has_to_choose_reads_no_more_than_it_needs(plans: Pla
     assert not scans(found)
     assert not walks(found)
     [chosen] = [plan for plan in found if "WITH RECURSIVE own" in plan]
-    for name in ("ix_queue_claim", "ix_queue_keyed", "ix_queue_live", "pk_queue"):
+    for name in ("ix_queue_claim", "ix_queue_keyed", "ix_queue_live", "ix_queue_due", "pk_queue"):
         assert f"Scan using {name}" in chosen, name
     assert not any(
         "ix_queue_live" in plan for plan in found if "agentplat.journal" in plan or "agentplat.tasks" in plan
@@ -102,7 +101,7 @@ async def test_a_claim_that_has_to_choose_reads_no_more_than_it_needs(plans: Pla
 async def test_a_claim_that_has_to_choose_counts_only_limits_of_keys_that_it_saw(plans: Plans) -> None:
     """A tenant may have as many as a workflow has customers, and who chooses holds the lock for which all wait."""
     plans._connection.execute("set enable_seqscan = off")  # as it is where scripts are carried out
-    plan = plans.generic("claim_fairly", ONE, ONE, "'default'", "5")
+    plan = plans.generic("claim_fairly", *CHOICE)
     looks = re.findall(r"Scan using pk_limits on limits .*\n *(.*)", plan)
     assert len(looks) >= 4
     assert all(look.startswith("Index Cond: ((tenant_id = ") and "(key = " in look for look in looks), looks
@@ -112,11 +111,22 @@ async def test_a_claim_that_has_to_choose_counts_only_limits_of_keys_that_it_saw
     ("name", "arguments", "index"),
     [
         ("claim", ["'default'", ONE, "5", ONE], "Scan using ix_queue_claim"),
-        ("claim_fairly", [ONE, ONE, "'default'", "5"], "Scan using ix_queue_claim"),
-        ("claim_fairly", [ONE, ONE, "'default'", "5"], "Scan using ix_queue_keyed"),
+        ("claim_fairly", CHOICE, "Scan using ix_queue_claim"),
+        ("claim_fairly", CHOICE, "Scan using ix_queue_keyed"),
+        ("claim_fairly", CHOICE, "Scan using ix_queue_due"),
         (
             "claim_nearby",
-            ["'default'", "'north'", ONE, "'{1,0,0}'", "'{9,0,0}'", "'{null,2020-01-01,null}'", "9", ONE],
+            [
+                "'default'",
+                "'north'",
+                "'2020-01-01'",
+                ONE,
+                "'{1,0,0}'",
+                "'{9,0,0}'",
+                "'{null,2020-01-01,null}'",
+                "9",
+                ONE,
+            ],
             "Scan using ix_queue_claim",
         ),
         ("claim_suspect", [ONE, ONE, "'default'", "1"], "Index Scan using ix_queue_suspect"),

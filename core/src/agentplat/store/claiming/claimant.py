@@ -23,6 +23,7 @@ class Claimant:
         self._database = database
         self._chose_at: dict[tuple[str, bool], float] = {}  # when claims of a queue, or of its suspects, had to choose
         self._fronts: dict[str, claims.Front] = {}  # where claims of a queue stand, if a look from the start takes long
+        self._oldest: dict[str, claims.Oldest] = {}  # where those begin that choose, if one from the start takes long
         self._further: dict[str, asyncio.TimerHandle] = {}  # when such a look is due, and somebody is told to take it
         self.limits = False  # whether there are any, as the last claim saw it that had to choose
 
@@ -49,12 +50,25 @@ class Claimant:
     async def _claim_from(self, wanted: claims.Wanted) -> Sequence[Claim]:
         """Of one queue. Where there was something to choose a moment ago there is again, most likely."""
         chose_at = self._chose_at.get((wanted.queue, wanted.suspects))
-        if chose_at is None or time.monotonic() - chose_at > _CHOOSES_ON:
+        oldest = None if wanted.suspects else self._oldest.pop(wanted.queue, None)
+        if oldest is not None and time.monotonic() >= oldest.full_at:
+            oldest = None
+        if oldest is None and (chose_at is None or time.monotonic() - chose_at > _CHOOSES_ON):
             found = await self._claim_plainly(wanted)
             if not found.chooses:
                 return self._learned(found)
             self._chose_at[wanted.queue, wanted.suspects] = time.monotonic()
-        return self._learned(await self._database.perform(lambda again: claims.claim_by_choice(again, wanted)))
+        return self._learned(await self._claim_by_choice(wanted, oldest))
+
+    async def _claim_by_choice(self, wanted: claims.Wanted, oldest: claims.Oldest | None) -> claims.Found:
+        """From the oldest that may be there, or from the start where that takes no time or was not done for long."""
+        found = await self._database.perform(lambda again: claims.claim_by_choice(again, wanted, oldest))
+        begins = claims.begins(oldest, found, time.monotonic())
+        if begins is not None:
+            self._oldest[wanted.queue] = begins
+        if oldest is not None and len(found.claims) < wanted.limit:  # otherwise who is idle would claim for ever
+            self._look_further(wanted.queue, oldest.full_at - time.monotonic())
+        return found
 
     async def _claim_plainly(self, wanted: claims.Wanted) -> claims.Found:
         """From where the queue's claims stand, or from the start where that takes no time or was not done for long."""

@@ -1,7 +1,7 @@
 -- Purpose     Give a worker tasks of one queue that nobody has, where there is nothing to choose: all that wait are of one
 --             tenant, without a key and without a limit.
 -- Parameters  worker_id, claim_id (random, new for each claim), queue, limit
--- Returns     chooses: whether there is something to choose, so that nothing was claimed; took (seconds); both on PostgreSQL
+-- Returns     chooses: whether there is something to choose, so that nothing was claimed; took (seconds), at; all on PostgreSQL
 -- Invariant   The worker's own row is unexpired and cannot be removed before this commits (FOR KEY SHARE; a sweeper takes
 --             FOR UPDATE), so a task never gets an owner whose row is gone. SKIP LOCKED: two claimers never wait for
 --             each other and never get the same row. MATERIALIZED: the inner query runs once, so that no more than
@@ -53,5 +53,6 @@ RETURNING 1                                                                    -
 )                                                                              -- postgresql
 SELECT coalesce((SELECT s.chooses FROM sole AS s), false) AS chooses,          -- postgresql
        extract(epoch FROM CASE WHEN (SELECT count(*) FROM claimed) >= 0        -- postgresql
-                               THEN clock_timestamp() - statement_timestamp() END)::float AS took -- postgresql
+                               THEN clock_timestamp() - statement_timestamp() END)::float AS took, -- postgresql
+       statement_timestamp() AS at                                             -- postgresql
 WHERE task_id IN (SELECT task_id FROM picked)                                  -- sqlite

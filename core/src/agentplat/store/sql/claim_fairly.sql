@@ -1,7 +1,9 @@
 -- Purpose     Give a worker tasks of one queue that nobody has, where there is something to choose: tenant by tenant, each
 --             as many as its weight, then by priority and age, and under every limit.
--- Parameters  worker_id, claim_id (random, new for each claim), queue, limit
--- Returns     nothing
+-- Parameters  worker_id, claim_id (random, new for each claim), queue, limit, since (where to begin: nothing claimable is
+--             older, as far as this process knows), slow, each (seconds, of a claim and for each task)
+-- Returns     took (seconds); of a claim that took longer than that oldest: nothing claimable of the queue was due before it,
+--             so far as the first 500 tasks of all queues say
 -- Invariant   Only on PostgreSQL, behind take_turn.sql, whose locks are older than this statement's view. Live claims and
 --             starts are counted here, and nowhere kept: what is not running any more counts no more, however it ended.
 --             A limit that is seen without that lock lets nothing through. Otherwise as for claim.sql.
@@ -14,8 +16,12 @@
 --             Of a tenant whose tasks have keys as many as are wanted are looked at, and 500 where a limit holds some of
 --             these back. If it holds back so many that there may be others behind, the tenant is asked key by key. Only
 --             the limits of keys that were seen are counted: a tenant may have many.
+--
+--             What was claimed stays in the index until dead rows can be removed. `since` spares a claim the way to each of
+--             these rows: the index itself says that they are too old. See `claims.Oldest`.
 -- Index       ix_queue_claim: one descent for each tenant, and for each key where it comes to that; ix_queue_keyed;
---             ix_queue_live for the counts. The array keeps the update on the primary key.
+--             ix_queue_live for the counts. The array keeps the update on the primary key. ix_queue_due for the oldest, as in
+--             due.sql: asked for a queue, the planner would rather sort all that waits in it.
 WITH RECURSIVE own AS MATERIALIZED (
     SELECT id FROM agentplat.workers
     WHERE id = :worker_id AND lease_until > clock_timestamp()
@@ -32,11 +38,11 @@ WITH RECURSIVE own AS MATERIALIZED (
     FROM walk AS w CROSS JOIN turn AS t CROSS JOIN LATERAL (
         (
             SELECT q.tenant_id, false AS around FROM agentplat.queue AS q
-            WHERE q.queue = :queue AND q.ready AND NOT q.suspect AND q.tenant_id > w.tenant_id
+            WHERE q.queue = :queue AND q.ready AND NOT q.suspect AND q.run_at >= :since AND q.tenant_id > w.tenant_id
             ORDER BY q.queue, q.tenant_id LIMIT 1
         ) UNION ALL (
             SELECT q.tenant_id, true FROM agentplat.queue AS q
-            WHERE q.queue = :queue AND q.ready AND NOT q.suspect AND NOT w.around
+            WHERE q.queue = :queue AND q.ready AND NOT q.suspect AND q.run_at >= :since AND NOT w.around
             ORDER BY q.queue, q.tenant_id LIMIT 1
         ) LIMIT 1
     ) AS n
@@ -66,7 +72,7 @@ WITH RECURSIVE own AS MATERIALIZED (
         WITH RECURSIVE first AS MATERIALIZED (
             SELECT q.task_id, q.priority, q.run_at, q.concurrency_key FROM agentplat.queue AS q
             WHERE q.queue = :queue AND q.tenant_id = w.tenant_id AND q.concurrency_key <> '' AND q.ready AND NOT q.suspect
-              AND q.run_at <= t.now
+              AND q.run_at >= :since AND q.run_at <= t.now
             ORDER BY q.priority DESC, q.run_at, q.task_id
             LIMIT m.most
         ), near AS MATERIALIZED (
@@ -87,7 +93,7 @@ WITH RECURSIVE own AS MATERIALIZED (
             UNION ALL (
             SELECT q.task_id, q.priority, q.run_at, q.concurrency_key FROM agentplat.queue AS q
             WHERE q.queue = :queue AND q.tenant_id = w.tenant_id AND q.concurrency_key <> '' AND q.ready AND NOT q.suspect
-              AND q.run_at <= t.now
+              AND q.run_at >= :since AND q.run_at <= t.now
             ORDER BY q.priority DESC, q.run_at, q.task_id
             LIMIT CASE WHEN (SELECT is_needed FROM more) THEN greatest(500, m.most) ELSE 0 END)
         ), depth AS MATERIALIZED (
@@ -96,6 +102,7 @@ WITH RECURSIVE own AS MATERIALIZED (
             SELECT (
                 SELECT q.concurrency_key FROM agentplat.queue AS q
                 WHERE q.queue = :queue AND q.tenant_id = w.tenant_id AND q.concurrency_key > '' AND q.ready AND NOT q.suspect
+                  AND q.run_at >= :since
                 ORDER BY q.queue, q.tenant_id, q.concurrency_key LIMIT 1
             ) AS key
             FROM depth WHERE is_not_enough
@@ -103,6 +110,7 @@ WITH RECURSIVE own AS MATERIALIZED (
             SELECT (
                 SELECT q.concurrency_key FROM agentplat.queue AS q
                 WHERE q.queue = :queue AND q.tenant_id = w.tenant_id AND q.concurrency_key > a.key AND q.ready AND NOT q.suspect
+                  AND q.run_at >= :since
                 ORDER BY q.queue, q.tenant_id, q.concurrency_key LIMIT 1
             )
             FROM lanes AS a WHERE a.key IS NOT NULL
@@ -128,7 +136,7 @@ WITH RECURSIVE own AS MATERIALIZED (
             (
                 SELECT q.task_id, q.priority, q.run_at, q.concurrency_key FROM agentplat.queue AS q
                 WHERE q.queue = :queue AND q.tenant_id = w.tenant_id AND q.concurrency_key = '' AND q.ready AND NOT q.suspect
-                  AND q.run_at <= t.now
+                  AND q.run_at >= :since AND q.run_at <= t.now
                 ORDER BY q.priority DESC, q.run_at, q.task_id LIMIT m.most
             ) UNION ALL (
                 SELECT h.task_id, h.priority, h.run_at, h.concurrency_key FROM (
@@ -144,7 +152,7 @@ WITH RECURSIVE own AS MATERIALIZED (
                 CROSS JOIN LATERAL (
                     SELECT q.task_id, q.priority, q.run_at, q.concurrency_key FROM agentplat.queue AS q
                     WHERE q.queue = :queue AND q.tenant_id = w.tenant_id AND q.concurrency_key = a.key AND q.ready AND NOT q.suspect
-                      AND q.run_at <= t.now
+                      AND q.run_at >= :since AND q.run_at <= t.now
                     ORDER BY q.priority DESC, q.run_at, q.task_id LIMIT least(b.free, m.most)
                 ) AS r
             )
@@ -165,7 +173,20 @@ WITH RECURSIVE own AS MATERIALIZED (
         FROM served AS e ORDER BY e.number DESC LIMIT 1
     ) AS l
     WHERE queue = :queue
+), claimed AS (
+    UPDATE agentplat.queue
+    SET ready = false, worker_id = :worker_id, claim_id = :claim_id, fence = fence + 1, under_way = false, reason = NULL
+    WHERE task_id = ANY (ARRAY (SELECT task_id FROM picked))
+    RETURNING 1
+), timed AS (
+    SELECT n.number, extract(epoch FROM CASE WHEN n.number >= 0 THEN clock_timestamp() - statement_timestamp() END)::float AS took
+    FROM (SELECT count(*) AS number FROM claimed) AS n
 )
-UPDATE agentplat.queue
-SET ready = false, worker_id = :worker_id, claim_id = :claim_id, fence = fence + 1, under_way = false, reason = NULL
-WHERE task_id = ANY (ARRAY (SELECT task_id FROM picked))
+SELECT took, CASE WHEN took >= :slow::float + number * :each::float THEN least(statement_timestamp(), (
+    SELECT coalesce(min(f.run_at) FILTER (WHERE f.queue = :queue), CASE WHEN count(*) = 500 THEN max(f.run_at) END)
+    FROM (
+        SELECT q.queue, q.run_at FROM agentplat.queue AS q
+        WHERE q.ready AND q.fence >= 0 AND q.run_at >= :since AND q.run_at <= statement_timestamp() ORDER BY q.run_at LIMIT 500
+    ) AS f
+)) END AS oldest
+FROM timed

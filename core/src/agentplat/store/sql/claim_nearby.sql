@@ -1,7 +1,8 @@
 -- Purpose     Give a worker tasks of one queue as claim.sql does, but look only from where its process's claims stand: while a
 --             transaction pins xmin, what was claimed before them stays in the index, and a look from the start walks over it.
--- Parameters  worker_id, claim_id (random, new for each claim), queue, limit, tenant_id (of all that waits, as the last look saw
---             it); for each stretch, in the order of the claim: least, most (priorities), since (NULL: all of the stretch)
+-- Parameters  worker_id, claim_id (random, new for each claim), queue, limit, tenant_id (of all that waits, as the last look from
+--             the start saw it), looked_at (when that was); for each stretch, in the order of the claim: least, most
+--             (priorities), since (NULL: all of the stretch)
 -- Returns     chooses, as claim.sql; took (seconds)
 -- Invariant   Only on PostgreSQL. What came to lie behind it is found by the next look of claim.sql, which is never far: see
 --             `claims.Front`. The stretches leave out no priority, so that what is new is found whichever it has. Otherwise as
@@ -11,15 +12,16 @@
 WITH others AS MATERIALIZED (
     SELECT (
         SELECT q.tenant_id FROM agentplat.queue AS q
-        WHERE q.queue = :queue AND q.ready AND NOT q.suspect AND q.tenant_id < :tenant_id
+        WHERE q.queue = :queue AND q.ready AND NOT q.suspect AND q.tenant_id < :tenant_id AND q.run_at >= :looked_at
         ORDER BY q.queue, q.tenant_id, q.concurrency_key LIMIT 1
     ) IS NOT NULL OR (
         SELECT q.tenant_id FROM agentplat.queue AS q
-        WHERE q.queue = :queue AND q.ready AND NOT q.suspect AND q.tenant_id > :tenant_id
+        WHERE q.queue = :queue AND q.ready AND NOT q.suspect AND q.tenant_id > :tenant_id AND q.run_at >= :looked_at
         ORDER BY q.queue, q.tenant_id, q.concurrency_key LIMIT 1
     ) IS NOT NULL OR (
         SELECT q.tenant_id FROM agentplat.queue AS q
         WHERE q.queue = :queue AND q.ready AND NOT q.suspect AND q.tenant_id = :tenant_id AND q.concurrency_key > ''
+          AND q.run_at >= :looked_at
         ORDER BY q.queue, q.tenant_id, q.concurrency_key LIMIT 1
     ) IS NOT NULL OR EXISTS (
         SELECT 1 FROM agentplat.limits AS l

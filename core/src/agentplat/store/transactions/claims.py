@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -83,8 +83,9 @@ class Wanted:
 class Found:
     """What a claim gave. `chooses`: there is something to choose, so that it gave nothing that would have to be chosen.
 
-    `limits` and `rates` say whether there are any; None where nobody looked. `reached` is, of a claim that took long
-    on the server or that was made nearby, the latest time of what it took of each priority.
+    `limits` and `rates` say whether there are any; None where nobody looked. Of a claim that took long on the server or
+    that was made nearby, `reached` is the latest time of what it took of each priority, and `at` when it looked. Of one
+    that chose and took long `oldest` is when the first was due of all that it chose from.
     """
 
     claims: Sequence[Claim]
@@ -93,12 +94,16 @@ class Found:
     rates: bool = False
     took: float = 0.0
     reached: Mapping[int, datetime] = field(default_factory=dict)
+    at: datetime | None = None
+    oldest: datetime | None = None
 
 
 _SLOW, _EACH = 0.001, 0.00004  # seconds on the server, and for each task: a claim that takes less needs not be spared
+_SLOW_CHOICE, _EACH_CHOICE = 0.004, 0.00016  # of a claim that chooses
 _SHARE = 100  # of the time, looks from the start may take the hundredth part
 _LONGEST = 15.0  # seconds, all the same, between two of them
 _BACK = timedelta(seconds=0.5)  # what was submitted may be committed later than what was submitted after it
+_EVER = datetime(1970, 1, 1, tzinfo=UTC)
 _STRETCHES = 16
 _ALL = 2**31
 
@@ -113,10 +118,12 @@ class Front:
 
     tenant: str
     since: dict[int, datetime] = field(default_factory=dict)
+    looked_at: datetime = _EVER  # from the start: nothing of other tenants or with a key was there
     full_at: float = 0.0  # by the process's own clock
 
     def look(self, found: Found, now: float) -> None:
         """After a look from the start."""
+        self.looked_at = found.at - _BACK if found.at is not None else _EVER
         self.since |= {priority: at - _BACK for priority, at in found.reached.items()}
         self.full_at = now + min(found.took * _SHARE, _LONGEST)
         self._shorten()
@@ -141,6 +148,25 @@ class Front:
         rows.append((-_ALL, above - 1, None))
         least, most, since = zip(*[row for row in rows if row[0] <= row[1]], strict=True)
         return {"least": list(least), "most": list(most), "since": list(since)}
+
+
+@dataclass(frozen=True, slots=True)
+class Oldest:
+    """Where claims that choose from one queue begin in this process: nothing claimable was due before `since`.
+
+    Only while they are slow, and until `full_at`, as a front: a limit that holds an old task back holds it, too.
+    """
+
+    since: datetime = _EVER
+    full_at: float = 0.0
+
+
+def begins(oldest: Oldest | None, found: Found, now: float) -> Oldest | None:
+    """After a claim that chose: None where one from the start was quick."""
+    if found.oldest is None:
+        return oldest
+    full_at = oldest.full_at if oldest is not None else now + min(found.took * _SHARE, _LONGEST)
+    return Oldest(found.oldest - _BACK, full_at)
 
 
 def stands(front: Front | None, found: Found, now: float) -> Front | None:
@@ -169,7 +195,7 @@ def claim_plainly(again: bool, wanted: Wanted, *, far: bool) -> Script[Found]:
         claims = _claims(wanted.worker_id, tasks, events)
         if wanted.suspects or not _is_slow(asked.took, len(claims)):
             return Found(claims=claims, chooses=asked.chooses)
-        return Found(claims=claims, chooses=asked.chooses, took=asked.took, reached=_reached(tasks))
+        return Found(claims=claims, chooses=asked.chooses, took=asked.took, reached=_reached(tasks), at=asked.at)
     [[choice]] = yield Round([bound("choice", queue=wanted.queue)])
     if choice.suspects if wanted.suspects else choice.chooses:
         return (yield from _choose_here(wanted))
@@ -182,22 +208,27 @@ def claim_nearby(again: bool, wanted: Wanted, front: Front) -> Script[Found]:
     found = yield from _unheard(again, wanted)
     if found is not None:
         return found
-    nearby = bound("claim_nearby", **wanted.values, tenant_id=front.tenant, **front.stretches())
+    nearby = bound(
+        "claim_nearby", **wanted.values, tenant_id=front.tenant, looked_at=front.looked_at, **front.stretches()
+    )
     [asked], tasks, events = yield Round([nearby, *_reading(wanted)], last=True)
     claims = _claims(wanted.worker_id, tasks, events)
     return Found(claims=claims, chooses=asked.chooses, took=asked.took, reached=_reached(tasks))
 
 
-def claim_by_choice(again: bool, wanted: Wanted) -> Script[Found]:
+def claim_by_choice(again: bool, wanted: Wanted, oldest: Oldest | None) -> Script[Found]:
     """Under the locks of those who choose, on PostgreSQL. See `sql/claim_fairly.sql`."""
     found = yield from _unheard(again, wanted)
     if found is not None:
         return found
     turn = bound("take_turn", queue=wanted.queue, claim_id=wanted.claim_id)
-    choosing = bound("claim_suspect" if wanted.suspects else "claim_fairly", **wanted.values)
-    held, *_, tasks, events = yield Round([turn, choosing, *_counting(wanted), *_reading(wanted)], last=True)
-    claims = _claims(wanted.worker_id, tasks, events)
-    return Found(claims=claims, limits=held[0].limits, rates=held[0].rates)
+    since = {"since": (oldest or Oldest()).since, "slow": _SLOW_CHOICE, "each": _EACH_CHOICE}
+    choosing = (
+        bound("claim_suspect", **wanted.values) if wanted.suspects else bound("claim_fairly", **wanted.values, **since)
+    )
+    held, chosen, *_, tasks, events = yield Round([turn, choosing, *_counting(wanted), *_reading(wanted)], last=True)
+    found = Found(claims=_claims(wanted.worker_id, tasks, events), limits=held[0].limits, rates=held[0].rates)
+    return found if wanted.suspects else replace(found, took=chosen[0].took, oldest=chosen[0].oldest)
 
 
 def _choose_here(wanted: Wanted) -> Script[Found]:
