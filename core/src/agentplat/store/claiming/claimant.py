@@ -63,8 +63,7 @@ class Claimant:
     async def _claim_by_choice(self, wanted: claims.Wanted, oldest: claims.Oldest | None) -> claims.Found:
         """From the oldest that may be there, or from the start where that takes no time or was not done for long."""
         found = await self._database.perform(lambda again: claims.claim_by_choice(again, wanted, oldest))
-        begins = claims.begins(oldest, found, time.monotonic())
-        if begins is not None:
+        if (begins := claims.begins(oldest, found, time.monotonic())) is not None:
             self._oldest[wanted.queue] = begins
         if oldest is not None and len(found.claims) < wanted.limit:  # otherwise who is idle would claim for ever
             self._look_further(wanted.queue, oldest.full_at - time.monotonic())

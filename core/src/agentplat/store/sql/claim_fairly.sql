@@ -16,7 +16,6 @@
 --             Of a tenant whose tasks have keys as many as are wanted are looked at, and 500 where a limit holds some of
 --             these back. If it holds back so many that there may be others behind, the tenant is asked key by key. Only
 --             the limits of keys that were seen are counted: a tenant may have many.
---
 --             What was claimed stays in the index until dead rows can be removed. `since` spares a claim the way to each of
 --             these rows: the index itself says that they are too old. See `claims.Oldest`.
 -- Index       ix_queue_claim: one descent for each tenant, and for each key where it comes to that; ix_queue_keyed;

@@ -208,9 +208,8 @@ def claim_nearby(again: bool, wanted: Wanted, front: Front) -> Script[Found]:
     found = yield from _unheard(again, wanted)
     if found is not None:
         return found
-    nearby = bound(
-        "claim_nearby", **wanted.values, tenant_id=front.tenant, looked_at=front.looked_at, **front.stretches()
-    )
+    seen = {"tenant_id": front.tenant, "looked_at": front.looked_at}
+    nearby = bound("claim_nearby", **wanted.values, **seen, **front.stretches())
     [asked], tasks, events = yield Round([nearby, *_reading(wanted)], last=True)
     claims = _claims(wanted.worker_id, tasks, events)
     return Found(claims=claims, chooses=asked.chooses, took=asked.took, reached=_reached(tasks))
@@ -223,9 +222,7 @@ def claim_by_choice(again: bool, wanted: Wanted, oldest: Oldest | None) -> Scrip
         return found
     turn = bound("take_turn", queue=wanted.queue, claim_id=wanted.claim_id)
     since = {"since": (oldest or Oldest()).since, "slow": _SLOW_CHOICE, "each": _EACH_CHOICE}
-    choosing = (
-        bound("claim_suspect", **wanted.values) if wanted.suspects else bound("claim_fairly", **wanted.values, **since)
-    )
+    choosing = bound("claim_suspect" if wanted.suspects else "claim_fairly", **wanted.values, **since)
     held, chosen, *_, tasks, events = yield Round([turn, choosing, *_counting(wanted), *_reading(wanted)], last=True)
     found = Found(claims=_claims(wanted.worker_id, tasks, events), limits=held[0].limits, rates=held[0].rates)
     return found if wanted.suspects else replace(found, took=chosen[0].took, oldest=chosen[0].oldest)
