@@ -14,7 +14,7 @@ from sqlalchemy import event, text
 from agentplat.contracts.store import Store
 from agentplat.store.address import Address
 from agentplat.store.postgres import Postgres, connect_options, settings
-from agentplat.store.script import Script, columns_of
+from agentplat.store.script import Script, columns_of, with_places
 from agentplat.store.sql_store import SqlStore
 from agentplat.store.statements import statement
 from agentplat.store.transactions import partitions
@@ -164,9 +164,7 @@ class Plans:
 
         `arguments` are SQL, in the order in which the parameters first appear.
         """
-        text = statement(name, "postgresql")
-        for number, parameter in enumerate(self.parameters(name), 1):
-            text = re.sub(rf"(?<!:):{parameter}\b", f"${number}", text)
+        text = with_places(name, "postgresql")
         with self._connection.transaction(force_rollback=True):
             self._connection.execute("set local plan_cache_mode = force_generic_plan")
             self._connection.execute(f"prepare asked as {text}".encode())
@@ -174,10 +172,6 @@ class Plans:
             plan = self._rows(f"explain execute asked{given}")
             self._connection.execute("deallocate asked")
         return f"{text}\n\n{plan}"
-
-    def parameters(self, name: str) -> list[str]:
-        """What `sql/<name>.sql` is given, in the order of their first places."""
-        return list(dict.fromkeys(re.findall(r"(?<!:):([a-z_]+)", statement(name, "postgresql"))))
 
     def _explained(self, text: str, parameters: Any) -> str:
         with self._connection.transaction(force_rollback=True):

@@ -110,11 +110,8 @@ class Pinned:
 
 
 def _called(asked: Bound) -> str:
-    return (
-        f"{asked.name}, nearby"
-        if asked.values.get("since", EVER) != EVER and asked.name == "claim_fairly"
-        else asked.name
-    )
+    begins_later = asked.name == "claim_fairly" and asked.values["since"] != EVER
+    return f"{asked.name}, nearby" if begins_later else asked.name
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ from agentplat.domain.task import TaskState
 from agentplat.domain.usage import Usage
 from agentplat.store import statements
 from agentplat.store.connect import open_store
+from agentplat.store.script import parameters
 from agentplat.store.sql_store import SqlStore
 from agentplat.store.transactions import partitions, retention
 from agentplat.store.transactions.partitions import first_id
@@ -151,7 +152,7 @@ def test_a_prepared_statement_keeps_its_index(plans: Plans, name: str, arguments
 
 def test_no_statement_goes_through_a_whole_index(plans: Plans) -> None:
     """Its rows are few at the moment of the plan, and a day later they may be behind a million dead ones."""
-    found = {name: plans.generic(name, *["null"] * len(plans.parameters(name))) for name in STATEMENTS}
+    found = {name: plans.generic(name, *["null"] * len(parameters(name))) for name in STATEMENTS}
     assert len(found) > 40
     assert {name for name, plan in found.items() if walks([plan])} <= {"due"}  # the first row of a few short indexes
 

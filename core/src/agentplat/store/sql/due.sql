@@ -5,8 +5,9 @@
 --             overdue), opened_at (when there was room last), now
 -- Invariant   none: it only looks. What it finds is looked at again under locks.
 -- Index       ix_queue_timer, ix_queue_due and ix_queue_poisoned, the first entry of each, whatever the statistics say; of
---             ix_limits_opens those beside this moment; workers, schedules and inbox are short. `fence >= 0` is always true: it is there because
---             only who asks for the first of a time may use ix_queue_due. A claim that did would have to sort all that waits.
+--             ix_limits_opens those beside this moment; workers, schedules and inbox are short. `fence >= 0` is always true: it
+--             is there because only who asks for the first of a time may use ix_queue_due. A claim that did would have to sort
+--             all that waits.
 WITH clock AS MATERIALIZED (SELECT clock_timestamp() AS now)
 SELECT
     EXISTS (SELECT 1 FROM agentplat.workers WHERE lease_until <= (SELECT now FROM clock)) AS expired,

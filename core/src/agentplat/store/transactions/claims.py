@@ -85,7 +85,7 @@ class Found:
 
     `limits` and `rates` say whether there are any; None where nobody looked. Of a claim that took long on the server or
     that was made nearby, `reached` is the latest time of what it took of each priority, and `at` when it looked. Of one
-    that chose and took long `oldest` is when the first was due of all that it chose from.
+    that chose and took long, `oldest` is a time before which nothing claimable of the queue was due.
     """
 
     claims: Sequence[Claim]
