@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import ClassVar, TypeVar
@@ -72,7 +72,9 @@ class Database(ABC):
         """What `work` gives. It reads only, in as many statements as it likes."""
 
         async def attempted(again: bool) -> T:
-            async with self.reading() as connection:
+            async with AsyncExitStack() as opened:
+                # A cancel in the midst of it would leave a connection that is made and that nobody closes.
+                connection = await _to_its_end(opened.enter_async_context(self.reading()))
                 return await work(Transaction(connection, again))
 
         async with self.turn():
@@ -170,14 +172,18 @@ class Database(ABC):
 
 
 async def _to_its_end(work: Awaitable[T]) -> T:
-    writing = asyncio.ensure_future(work)
-    try:
-        return await asyncio.shield(writing)
-    except asyncio.CancelledError:
-        await asyncio.wait([writing])
-        if not writing.cancelled():
-            writing.exception()  # nobody else will look at it
-        raise
+    """What the work gives. Cancels are heard when it is over, however many."""
+    working, cancelled = asyncio.ensure_future(work), None
+    while not working.done():
+        try:
+            await asyncio.wait([working])
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is None:
+        return working.result()
+    if not working.cancelled():
+        working.exception()  # nobody else will look at it
+    raise cancelled
 
 
 def translated(verdict: Verdict, error: Exception, cause: BaseException | None) -> Exception:
