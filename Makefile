@@ -14,6 +14,8 @@ DOCS ?= docs
 export UV_PYTHON_DOWNLOADS := never
 export UV_PYTHON := $(PYTHON)
 unexport VIRTUAL_ENV
+# Containers often set it. Every process that the suite starts would compile everything again: half of its time.
+unexport PYTHONDONTWRITEBYTECODE
 # Trust what the machine trusts: a proxy may sign with a certificate of its own.
 ifneq ($(wildcard /etc/ssl/certs/ca-certificates.crt),)
 export UV_SYSTEM_CERTS ?= 1
