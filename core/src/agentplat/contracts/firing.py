@@ -50,13 +50,7 @@ class ScheduleStore(Store, Protocol):
         """Those whose time has come, the one that waits longest first."""
 
     async def put_schedule(
-        self,
-        schedule: Schedule,
-        *,
-        source: ScheduleSource,
-        next_at: datetime,
-        user_hash: str | None,
-        actor: str,
+        self, schedule: Schedule, *, source: ScheduleSource, next_at: datetime, user_hash: str | None, actor: str
     ) -> bool:
         """In place of what was set; False when that is of another source. One that is paused stays paused.
 

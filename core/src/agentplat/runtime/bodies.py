@@ -78,10 +78,7 @@ class Bodies:
     """Runs bodies for one worker process; tells the keeper which step must end by when."""
 
     def __init__(
-        self,
-        registries: Callable[[], Registries],
-        settings: Settings,
-        lifeline: Lifeline | None = None,
+        self, registries: Callable[[], Registries], settings: Settings, lifeline: Lifeline | None = None
     ) -> None:
         self._registries = registries
         self._settings = settings

@@ -80,12 +80,7 @@ class Keeper:
     worker would end so too.
     """
 
-    def __init__(
-        self,
-        command: Sequence[str],
-        connect: Callable[[], Renewal],
-        options: KeeperOptions,
-    ) -> None:
+    def __init__(self, command: Sequence[str], connect: Callable[[], Renewal], options: KeeperOptions) -> None:
         """`command` starts the worker proper; the worker's id and the descriptors are appended to it."""
         self._command = command
         self._connect = connect

@@ -143,11 +143,7 @@ class LocalClient:
 
     async def cancel(self, task_id: UUID) -> TaskView:
         await steering.cancel(
-            TaskId(task_id),
-            "on request",
-            store=self._store,
-            definitions=self._definitions,
-            catalog=self._catalog(),
+            TaskId(task_id), "on request", store=self._store, definitions=self._definitions, catalog=self._catalog()
         )
         return await self.task(task_id)
 

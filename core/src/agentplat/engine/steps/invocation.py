@@ -8,7 +8,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any, Protocol, TypeAlias, TypeVar, get_args, get_origin
+from typing import Any, TypeAlias, TypeVar, get_args, get_origin
 
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
@@ -34,13 +34,6 @@ class Signature:
 
     input: TypeAdapter[Any]
     output: TypeAdapter[Any]
-
-
-class HasSignature(Protocol):
-    """A capability whose types are known per instance, because configuration made them."""
-
-    @property
-    def signature(self) -> Signature: ...
 
 
 def types_of(cls: type) -> tuple[Any, Any]:
@@ -87,7 +80,7 @@ def _signature_of_class(cls: type) -> Signature:
 
 def signature_of(capability: Capability) -> Signature:
     """The capability's types, ready to validate. Raises TypeError for a class that does not name them."""
-    own = getattr(capability, "signature", None)  # see HasSignature
+    own = getattr(capability, "signature", None)  # configuration made it: its types are its own
     if isinstance(own, Signature):
         return own
     cls: type = type(capability)

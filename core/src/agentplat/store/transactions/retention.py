@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Delete, Select, delete, exists, select, text, tuple_, update
+from sqlalchemy import ColumnElement, Delete, Select, Table, any_, column, delete, exists, func, select, text, update
 
 from agentplat.store.database import Transaction
 from agentplat.store.tables import SCHEMA, audit, calls, definitions, journal, limits, queue, submissions, tasks
@@ -85,17 +85,15 @@ async def remove_tasks(transaction: Transaction, after: UUID, before: UUID, cuto
 
 async def remove_submissions(transaction: Transaction, cutoff: datetime) -> int:
     """How many idempotency keys were removed, the oldest first; _PAGE of them mean that there may be more."""
-    key = (submissions.c.tenant_id, submissions.c.key)
-    old = select(*key).where(submissions.c.created_at <= cutoff).order_by(submissions.c.created_at).limit(_PAGE)
-    return await _removed(transaction, delete(submissions).where(tuple_(*key).in_(old)))
+    oldest = select(submissions.c.key).order_by(submissions.c.created_at).limit(_PAGE)
+    old = oldest.where(submissions.c.created_at <= cutoff)
+    return await _removed(transaction, _each_of(transaction, submissions, old))
 
 
 async def remove_audit(transaction: Transaction, cutoff: datetime) -> int:
     """How many audit rows were removed, the oldest first."""
-    first = select(audit.c.id, audit.c.at).order_by(audit.c.id).limit(_PAGE).subquery()
-    return await _removed(
-        transaction, delete(audit).where(audit.c.id.in_(select(first.c.id).where(first.c.at <= cutoff)))
-    )
+    first = select(audit.c.id).order_by(audit.c.id).limit(_PAGE)
+    return await _removed(transaction, _each_of(transaction, audit, first).where(audit.c.at <= cutoff))
 
 
 async def mark_definitions(transaction: Transaction, at: datetime) -> None:
@@ -112,24 +110,21 @@ async def remove_definitions(transaction: Transaction, at: datetime) -> int:
     Who submits a task with a definition that is there already locks nothing but the table. So the table is held first:
     submissions that are under way are over then, and seen by the statement that follows.
     """
-    key = (definitions.c.hash, definitions.c.tenant_id)
     named = exists().where(tasks.c.definition == definitions.c.hash)
-    old = select(*key).where(definitions.c.unnamed_at <= at - _UNNAMED, ~named).limit(_FEW)
+    old = select(definitions.c.hash).where(definitions.c.unnamed_at <= at - _UNNAMED, ~named).limit(_FEW)
     if (await transaction.connection.execute(old)).first() is None:
         return 0
     if dialect_of(transaction) == "postgresql":
         await transaction.connection.execute(text(f"LOCK TABLE {SCHEMA}.definitions IN SHARE ROW EXCLUSIVE MODE"))
-    return await _removed(transaction, delete(definitions).where(tuple_(*key).in_(old)))
+    return await _removed(transaction, _each_of(transaction, definitions, old))
 
 
 async def remove_limits(transaction: Transaction, at: datetime) -> int:
     """How many limits were removed that a workflow declared, and that no task has come under for a while."""
     under = exists().where(queue.c.tenant_id == limits.c.tenant_id, queue.c.concurrency_key == limits.c.key)
-    key = (limits.c.tenant_id, limits.c.key)
-    old = select(*key).where(limits.c.declared_at <= at - _UNDECLARED, ~under).limit(_FEW)
-    return await _removed(
-        transaction, delete(limits).where(tuple_(*key).in_(old), limits.c.declared_at <= at - _UNDECLARED)
-    )
+    undeclared = limits.c.declared_at <= at - _UNDECLARED
+    old = select(limits.c.key).where(undeclared, ~under).limit(_FEW)
+    return await _removed(transaction, _each_of(transaction, limits, old).where(undeclared))
 
 
 async def _ids(transaction: Transaction, found: Select[UUID]) -> list[UUID]:
@@ -139,6 +134,17 @@ async def _ids(transaction: Transaction, found: Select[UUID]) -> list[UUID]:
     the whole range again for each row of the other table.
     """
     return list(dict.fromkeys((await transaction.connection.execute(found)).scalars()))
+
+
+def _each_of(transaction: Transaction, table: Table, old: Select[Any]) -> Delete:
+    """Remove the rows that `old` selects from a table that has no partitions.
+
+    By their places in it: for a join a planner that takes the table to be empty may walk through all of it.
+    """
+    sqlite = dialect_of(transaction) == "sqlite"
+    place: ColumnElement[Any] = column("rowid" if sqlite else "ctid")
+    places = old.with_only_columns(place, maintain_column_froms=True).correlate(None)
+    return delete(table).where(place.in_(places) if sqlite else place == any_(func.array(places.scalar_subquery())))
 
 
 async def _removed(transaction: Transaction, statement: Delete) -> int:

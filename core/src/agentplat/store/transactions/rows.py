@@ -90,12 +90,7 @@ def serving(row: AnyRow) -> Serving:
 def inbox_item(row: AnyRow) -> InboxItem:
     """A row of `inbox`."""
     return InboxItem(
-        id=row.id,
-        task_id=TaskId(row.task_id),
-        kind=row.kind,
-        key=row.key,
-        name=row.name,
-        payload=row.payload,
+        id=row.id, task_id=TaskId(row.task_id), kind=row.kind, key=row.key, name=row.name, payload=row.payload
     )
 
 
