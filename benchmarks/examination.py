@@ -103,7 +103,7 @@ def database(kind: str, folder: Path) -> Iterator[str]:
     if kind == "sqlite":
         yield f"sqlite:///{folder}/examined.db"
         return
-    with PostgresServer() as server:
+    with PostgresServer(durable=True) as server:
         yield server.url().replace("+psycopg", "")
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from agentplat_testkit import postgres
 from agentplat_testkit.postgres import PostgresServer
 from sqlalchemy.engine import make_url
 
@@ -107,6 +108,21 @@ def test_only_a_crash_needs_a_recovery_and_the_address_stays() -> None:
         assert (ask(url, "select 1"), server.recoveries) == (1, 0)
         server.restart(signal.SIGQUIT)
         assert (ask(url, "select 1"), server.recoveries) == (1, 1)
+
+
+@pytest.mark.parametrize("room", [0, 1 << 60])
+def test_what_has_to_last_is_never_in_memory_and_the_rest_where_there_is_room(
+    room: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    memory = Path("/dev/shm")
+    monkeypatch.setattr(postgres, "_ROOM", room)
+    with PostgresServer() as hasty, PostgresServer(durable=True) as durable:
+        folders = [Path(str(make_url(server.url()).query["host"])) for server in (hasty, durable)]
+    assert memory not in folders[1].parents
+    if room:
+        assert memory not in folders[0].parents
+    elif memory.is_mount() and not os.statvfs(memory).f_flag & os.ST_NOEXEC:
+        assert folders[0].parent == memory
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems remove the server at the next start")

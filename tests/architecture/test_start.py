@@ -17,6 +17,7 @@ HEAVY = {
     "genai_prices",
     "httpx",
     "httpx2",
+    "psycopg",
     "pydantic",
     "rich",
     "sqlalchemy",
@@ -24,15 +25,16 @@ HEAVY = {
     "typer",
     "uvicorn",
 }
-HELP = """
+COMMAND = """
 import sys
-sys.argv = ["agentplat", "--help"]
+sys.argv = ["agentplat", *{arguments}]
 from agentplat.runtime.cli.main import main
 try:
     main()
 except SystemExit as end:
     assert not end.code, end.code
 """
+HELP, LIST = COMMAND.format(arguments=["--help"]), COMMAND.format(arguments=["tasks", "list"])
 LIGHT = [names_of(folder) for folder in distributions(REPOSITORY)]
 
 
@@ -57,6 +59,11 @@ def test_help_imports_nothing_heavy(tmp_path: Path, capsys: pytest.CaptureFixtur
     with capsys.disabled():
         print(f"\nagentplat --help: {spent} ms in the process, every plugin of the repository installed")  # noqa: T201
     assert heavy == set()
+
+
+def test_a_database_in_a_file_is_read_without_the_driver_of_a_server(tmp_path: Path) -> None:
+    heavy, _ = heavy_after(LIST, tmp_path)
+    assert ("sqlalchemy" in heavy, "psycopg" in heavy) == (True, False)
 
 
 @pytest.mark.parametrize("module", ["agentplat", *(f"{imported}.plugin" for _, imported, entry in LIGHT if entry)])

@@ -14,7 +14,6 @@ from sqlalchemy.pool import NullPool
 
 from agentplat.domain.errors import StoreUnavailable
 from agentplat.store.address import Address
-from agentplat.store.postgres import connect_options, settings
 from agentplat.store.sqlite import BUSY_TIMEOUT, make_folder, pragmas, refuse_network_file_system
 
 _PAUSE = 0.005
@@ -62,6 +61,8 @@ def _transaction(engine: Engine) -> Iterator[Connection]:
 
 def _engine(address: Address, begin: str, first: tuple[str, ...]) -> Engine:
     if address.dialect == "postgresql":
+        from agentplat.store.postgres import connect_options, settings  # psycopg, which SQLite does without
+
         # A change of a large table takes its time; waiting for another migration does too.
         options = connect_options(address, "agentplat-db", settings(statement_timeout_ms=0))
         postgres = create_engine(f"postgresql+psycopg://{address.rest}", connect_args=options, poolclass=NullPool)
