@@ -5,6 +5,7 @@ Nothing heavy is imported before a command is called, so that `--help` answers a
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -31,6 +32,7 @@ CORE_COMMANDS = {
 
 def main() -> None:
     """Run the command that the arguments name. Exit code 2 for a wrong use, 1 for what went wrong besides."""
+    gc.set_threshold(50_000, 50, 50)  # looking for garbage among modules that stay took a sixth of a short command
     try:
         try:
             sys.exit(run_command(sys.argv[1:]))
