@@ -110,6 +110,7 @@ steps:
 """
 
 
+@pytest.mark.timeout(900)  # two dozen commands, each a process
 @pytest.mark.parametrize("remote", [False, True])
 def test_a_signal_is_sent_once_with_and_without_a_server(remote: bool, folder: Folder) -> None:
     (folder.path / "workflows").mkdir()
@@ -167,6 +168,7 @@ steps:
 """
 
 
+@pytest.mark.timeout(900)  # two dozen commands, each a process
 @pytest.mark.parametrize("remote", [False, True])
 def test_approvals_are_listed_shown_and_answered_with_and_without_a_server(remote: bool, folder: Folder) -> None:
     (folder.path / "workflows").mkdir()
