@@ -15,7 +15,7 @@ from typing import ClassVar, TypeVar
 
 from sqlalchemy.exc import DBAPIError, StatementError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from agentplat.contracts.hints import Hint
 from agentplat.domain.errors import SchemaOutdated, StoreUnavailable
@@ -72,9 +72,7 @@ class Database(ABC):
         """What `work` gives. It reads only, in as many statements as it likes."""
 
         async def attempted(again: bool) -> T:
-            async with AsyncExitStack() as opened:
-                # A cancel in the midst of it would leave a connection that is made and that nobody closes.
-                connection = await _to_its_end(opened.enter_async_context(self.reading()))
+            async with self.reading() as connection:
                 return await work(Transaction(connection, again))
 
         async with self.turn():
@@ -106,6 +104,17 @@ class Database(ABC):
     @abstractmethod
     async def conduct(self, script: Script[T], hints: Collection[Hint] = ()) -> T:
         """Carry out one script in a transaction of its own, then give the hints. Raises what the driver raises."""
+
+    @asynccontextmanager
+    async def connected(self, engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+        """A connection. A cancel is heard when it is made: before, it might leave one that nobody closes."""
+
+        async def entered() -> AsyncConnection:
+            async with asyncio.timeout(self.patience):
+                return await opened.enter_async_context(engine.connect())
+
+        async with AsyncExitStack() as opened:
+            yield await _to_its_end(entered())
 
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import namedtuple
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
 from typing import Any, ClassVar, TypeVar, cast
 
 from psycopg import AsyncConnection as Connection
@@ -142,10 +142,13 @@ class Postgres(Database):
         finally:
             self._turns.release()
 
-    def reading(self) -> AbstractAsyncContextManager[AsyncConnection]:
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[AsyncConnection]:
         # Behind a pooler that is a transaction, too. Left to the end of the connection, no cancel would reach its
         # ROLLBACK, and a silent wire would keep its caller for ever.
-        return self._engine.begin() if self._address.pooled else self._reader.connect()
+        engine = self._engine if self._address.pooled else self._reader
+        async with self.connected(engine) as connection, connection.begin() if self._address.pooled else nullcontext():
+            yield connection
 
     def writing(self) -> AbstractAsyncContextManager[AsyncConnection]:
         return self._engine.begin()

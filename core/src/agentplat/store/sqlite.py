@@ -95,7 +95,7 @@ class Sqlite(Database):
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
         self._check_file()
-        async with self._reader.connect() as connection:
+        async with self.connected(self._reader) as connection:
             yield connection
 
     @asynccontextmanager
